@@ -1,0 +1,114 @@
+//! Performance as ratios against floors measured in the same run, because machines are noisy.
+
+use crate::desktop::Desktop;
+use crate::packages::{self, Need};
+use crate::tasks::{Failure, Outcome, output, run, say, wait_until};
+use crate::workspace::{built, cargo};
+use crate::{desktop, front_end};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How often each figure is taken; the median counts.
+const ROUNDS: usize = 5;
+
+/// Prints each figure, its floor, and their ratio.
+pub fn bench() -> Outcome {
+    packages::install(if desktop::has_display() { Need::Build } else { Need::Display })?;
+    front_end::build()?;
+    say("Building with optimisations (minutes, the first time)");
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "pilothouse", "--bin", "pilothouse", "--example", "empty_window"]);
+    run(build)?;
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "sync-pass"]);
+    run(build)?;
+
+    let desktop = if desktop::has_display() { None } else { Some(Desktop::start(1280, 800)?) };
+    say("Start to usable window, and memory of all its processes");
+    let mut app = Vec::new();
+    let mut empty = Vec::new();
+    for _ in 0..ROUNDS {
+        app.push(start(&built("release", "pilothouse"), desktop.as_ref())?);
+        empty.push(start(&built("release/examples", "empty_window"), desktop.as_ref())?);
+    }
+    println!("\n{:<44} {:>12} {:>12} {:>8}", "figure", "Pilothouse", "floor", "ratio");
+    let row = |what: &str, unit: &str, ours: f64, floor: f64| {
+        println!(
+            "{what:<44} {:>12} {:>12} {:>8.2}",
+            format!("{ours:.0} {unit}"),
+            format!("{floor:.0} {unit}"),
+            ours / floor
+        );
+    };
+    let ms = |s: &[Started]| median(s.iter().map(|s| s.usable.as_secs_f64() * 1000.0));
+    let mib = |s: &[Started]| median(s.iter().map(|s| s.memory_kib as f64 / 1024.0));
+    row("start to usable (floor: empty Tauri window)", "ms", ms(&app), ms(&empty));
+    if cfg!(target_os = "linux") {
+        row("memory, PSS (floor: empty Tauri window)", "MiB", mib(&app), mib(&empty));
+    }
+    let mut pass = Command::new(built("release", "sync-pass"));
+    pass.args(["--files", "1000", "--rounds", &ROUNDS.to_string()]);
+    let figures = output(pass)?;
+    let mut numbers = figures.split_whitespace().filter_map(|w| w.parse::<f64>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(ours), Some(floor)) => row("sync, nothing new, 1,000 files (git fetch)", "ms", ours, floor),
+        _ => return Err(Failure::new(format!("sync-pass printed no figures: {figures}"))),
+    }
+    Ok(())
+}
+
+/// One start of a window.
+struct Started {
+    usable: Duration,
+    memory_kib: u64,
+}
+
+/// Starts a program that prints `ready` once its page can be used, reads its memory and ends it.
+fn start(program: &std::path::Path, desktop: Option<&Desktop>) -> Outcome<Started> {
+    let data = std::env::temp_dir().join(format!("pilothouse-bench-{}", std::process::id()));
+    let mut command = Command::new(program);
+    if let Some(desktop) = desktop {
+        desktop.dress(&mut command);
+    }
+    command.env("PILOTHOUSE_SAY_READY", "1").env("PILOTHOUSE_DATA", &data).stdout(Stdio::piped()).stderr(Stdio::null());
+    let begin = Instant::now();
+    let mut child = command.spawn()?;
+    let stdout = child.stdout.take().ok_or_else(|| Failure::new("no output"))?;
+    let ready = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line == "ready");
+    let usable = begin.elapsed();
+    let mut settled = 0;
+    let _ = wait_until("the memory to settle", Duration::from_secs(4), || {
+        settled += 1;
+        settled > 30
+    });
+    let memory_kib = memory_of_tree(child.id());
+    let _ = child.kill();
+    let _ = child.wait();
+    let _ = std::fs::remove_dir_all(data);
+    if ready {
+        Ok(Started { usable, memory_kib })
+    } else {
+        Err(Failure::new(format!("{} never became usable", program.display())))
+    }
+}
+
+/// The proportional set size of a process and all below it, in KiB; 0 where the system does not tell.
+fn memory_of_tree(pid: u32) -> u64 {
+    let own = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let own: u64 = own
+        .lines()
+        .find_map(|l| l.strip_prefix("Pss:"))
+        .and_then(|l| l.trim().trim_end_matches("kB").trim().parse().ok())
+        .unwrap_or(0);
+    // A child belongs to the thread that started it.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children: String = threads.filter_map(|t| std::fs::read_to_string(t.path().join("children")).ok()).collect();
+    own + children.split_whitespace().filter_map(|c| c.parse().ok()).map(memory_of_tree).sum::<u64>()
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
