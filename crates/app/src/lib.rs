@@ -1,1 +1,33 @@
-//! app
+//! The use cases of Pilothouse: one method of [`App`] for each thing a click does, composed from the domains.
+//!
+//! Nothing here knows a window. What crosses to the front end is in [`contract`].
+
+mod activity;
+mod app;
+mod chaos;
+mod contexts;
+pub mod contract;
+mod credentials;
+mod environments;
+mod events;
+mod repository;
+mod runs;
+mod settings;
+mod triggers;
+mod values;
+
+pub use app::{App, AppOptions};
+pub use contract::AppError;
+pub use events::{EventSink, Silent};
+
+/// What every use case answers.
+pub type Result<T> = std::result::Result<T, AppError>;
+
+/// Whether an address may be given to the user's browser: `https`, or `http` on this machine.
+pub fn is_web_address(url: &str) -> bool {
+    let clean = !url.chars().any(|c| c.is_control() || c.is_whitespace());
+    let local = ["http://127.0.0.1", "http://localhost"]
+        .iter()
+        .any(|p| url.strip_prefix(p).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])));
+    clean && (url.starts_with("https://") || local)
+}

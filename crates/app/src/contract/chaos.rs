@@ -1,0 +1,326 @@
+//! Chaos projects and workflows.
+
+use serde::{Deserialize, Serialize};
+use specta::Type;
+
+use super::{CredentialInput, Diagnostic, Permission, Verdict};
+
+/// Everything the chaos page shows first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ChaosOverview {
+    /// The app's own kinds are installed.
+    pub crds_installed: bool,
+    /// The projects.
+    pub projects: Vec<ChaosProjectEntry>,
+    /// Whether the user may enable and disable projects.
+    pub can_manage: Permission,
+    /// Namespaces a project can live in.
+    pub namespaces: Vec<String>,
+}
+
+/// How a project's sync stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum ProjectState {
+    /// Not synced yet.
+    Pending,
+    /// Git and cluster agree.
+    InSync,
+    /// Some workflow is in conflict or invalid.
+    Attention,
+    /// The last sync failed.
+    Failed,
+    /// GitOps is off.
+    Disabled,
+}
+
+/// A chaos project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ChaosProjectEntry {
+    /// Its id, the folder's name below `litmus/`.
+    pub id: String,
+    /// Where its objects live.
+    pub namespace: String,
+    /// GitOps is on.
+    pub enabled: bool,
+    /// The repository.
+    pub url: String,
+    /// The branch.
+    pub branch: String,
+    /// How the app is let in.
+    pub auth: ProjectAuth,
+    /// How its sync stands.
+    pub state: ProjectState,
+    /// The commit synced last.
+    pub commit: Option<String>,
+    /// When it was synced last.
+    pub last_sync: Option<String>,
+    /// What the last sync said.
+    pub message: Option<String>,
+    /// True when this machine keeps a credential for it, or none is needed.
+    pub has_credential: bool,
+    /// Its workflows by state.
+    pub counts: WorkflowCounts,
+}
+
+/// Workflows by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowCounts {
+    /// All.
+    pub total: u32,
+    /// In sync.
+    pub in_sync: u32,
+    /// In conflict.
+    pub conflict: u32,
+    /// Not usable.
+    pub invalid: u32,
+}
+
+/// How a project's repository lets the app in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum ProjectAuth {
+    /// A token over HTTPS.
+    Token,
+    /// A key over SSH.
+    Ssh,
+}
+
+/// The form that enables GitOps for a project.
+#[derive(Debug, Clone, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ChaosProjectForm {
+    /// The project's id.
+    pub id: String,
+    /// Where its objects live.
+    pub namespace: String,
+    /// Take the platform's GitOps repository, with its credential; `url` and `credential` are then unused.
+    pub use_gitops_repository: bool,
+    /// The repository.
+    pub url: String,
+    /// The branch; empty takes the remote's default.
+    pub branch: String,
+    /// The credential; none keeps the one this machine has.
+    pub credential: Option<CredentialInput>,
+}
+
+/// What a sync did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncReport {
+    /// The commit read.
+    pub commit: Option<String>,
+    /// What was done, one entry for each workflow touched.
+    pub actions: Vec<SyncActionEntry>,
+}
+
+/// One thing a sync did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncActionEntry {
+    /// The workflow.
+    pub workflow: String,
+    /// What: `create`, `update`, `delete`, `adopt`, `conflict`, `invalid` or `keep`.
+    pub action: String,
+    /// In words.
+    pub words: String,
+}
+
+/// How a workflow in Git stands to the one in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum WorkflowState {
+    /// They agree.
+    InSync,
+    /// The cluster has a change that Git lacks.
+    Ahead,
+    /// Git has a change that the cluster lacks.
+    Behind,
+    /// Both changed.
+    Conflict,
+    /// The file cannot be used; the message says why.
+    Invalid,
+    /// The file is gone from Git.
+    DeletedInGit,
+    /// The project is off.
+    Paused,
+}
+
+/// When a workflow runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum RunPolicy {
+    /// Only by hand.
+    Manual,
+    /// When its file changes.
+    OnCommit,
+    /// As its schedule says.
+    OnSchedule,
+    /// When a trigger asks.
+    OnEvent,
+}
+
+/// A chaos workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ChaosWorkflowEntry {
+    /// Its name.
+    pub name: String,
+    /// Its path in the repository.
+    pub path: String,
+    /// `Workflow`, `CronWorkflow`, `ChaosEngine` or `ChaosSchedule`; empty when it cannot be read.
+    pub kind: String,
+    /// How it stands.
+    pub state: WorkflowState,
+    /// Why.
+    pub message: Option<String>,
+    /// The line the message is about.
+    pub line: Option<u32>,
+    /// The last commit that changed it.
+    pub commit: Option<String>,
+    /// Its author.
+    pub author: Option<String>,
+    /// When it runs.
+    pub run_policy: RunPolicy,
+    /// Its last run.
+    pub last_run: Option<LastRun>,
+}
+
+/// The last run of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct LastRun {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its phase.
+    pub phase: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Its score, 0 to 100.
+    pub score: Option<f64>,
+    /// When it finished.
+    pub finished_at: Option<String>,
+}
+
+/// A workflow file, opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedWorkflow {
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    pub path: String,
+    /// Its text as in Git.
+    pub text: String,
+    /// The content id, for saving.
+    pub base_blob: Option<String>,
+    /// Remarks on the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// When it runs.
+    pub run_policy: RunPolicy,
+}
+
+/// A ready-made workflow to start from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowTemplate {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// What it does to the target.
+    pub what: String,
+    /// What can be set.
+    pub parameters: Vec<TemplateParameter>,
+}
+
+/// A parameter of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateParameter {
+    /// Its name.
+    pub name: String,
+    /// Its label.
+    pub label: String,
+    /// Its unit, for example `s`.
+    pub unit: Option<String>,
+    /// Its default.
+    pub default: String,
+    /// The smallest value, for numbers.
+    pub min: Option<i32>,
+    /// The largest value, for numbers.
+    pub max: Option<i32>,
+    /// What it does.
+    pub help: String,
+}
+
+/// What a workflow is aimed at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ChaosTarget {
+    /// `Deployment` or `StatefulSet`.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A template and its values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateChoice {
+    /// The template's id.
+    pub id: String,
+    /// The project.
+    pub project: String,
+    /// The workflow's name.
+    pub name: String,
+    /// What it is aimed at.
+    pub target: ChaosTarget,
+    /// Parameters set; the others keep their defaults.
+    pub parameters: Vec<ParameterValue>,
+}
+
+/// A parameter set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ParameterValue {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A workflow file read from disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportedWorkflow {
+    /// The name found in it.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    /// Remarks on the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A commit of a workflow file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SaveWorkflow {
+    /// The project.
+    pub project: String,
+    /// The workflow's name; the file's stem.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    /// The content id the editor saw; none for a new file.
+    pub base_blob: Option<String>,
+    /// The commit message.
+    pub message: String,
+}

@@ -1,0 +1,29 @@
+//! What the window sees: every type that crosses from Rust to the front end or back.
+//!
+//! The TypeScript in `ui/src/bindings.ts` is generated from these types. Field names are camelCase there,
+//! an `Option` is `T | null`, and times are RFC 3339 strings in UTC. A secret occurs only in types that go
+//! from the window to Rust.
+
+mod activity;
+mod chaos;
+mod environments;
+mod error;
+mod events;
+mod remote;
+mod repository;
+mod runs;
+mod session;
+mod triggers;
+mod values;
+
+pub use activity::*;
+pub use chaos::*;
+pub use environments::*;
+pub use error::*;
+pub use events::*;
+pub use remote::*;
+pub use repository::*;
+pub use runs::*;
+pub use session::*;
+pub use triggers::*;
+pub use values::*;

@@ -1,0 +1,137 @@
+//! Chaos projects and workflows.
+
+use std::sync::Arc;
+
+use pilothouse_app::{
+    App, Result,
+    contract::{
+        ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ChaosWorkflowEntry, CommitOutcome, Diagnostic,
+        ImportedWorkflow, OpenedWorkflow, RemoteCheck, Review, RunPolicy, SaveWorkflow, SyncReport, TemplateChoice,
+        WorkflowTemplate,
+    },
+};
+use tauri::State;
+
+/// The chaos projects.
+#[tauri::command]
+#[specta::specta]
+pub async fn chaos_overview(app: State<'_, Arc<App>>) -> Result<ChaosOverview> {
+    app.chaos_overview().await
+}
+
+/// Tries a project's repository.
+#[tauri::command]
+#[specta::specta]
+pub async fn test_project(app: State<'_, Arc<App>>, form: ChaosProjectForm) -> Result<RemoteCheck> {
+    app.test_project(form).await
+}
+
+/// Enables GitOps for a project and syncs it once.
+#[tauri::command]
+#[specta::specta]
+pub async fn enable_project(
+    app: State<'_, Arc<App>>,
+    form: ChaosProjectForm,
+    operation: String,
+) -> Result<ChaosProjectEntry> {
+    app.enable_project(form, operation).await
+}
+
+/// Disables GitOps for a project; Git and workflows stay.
+#[tauri::command]
+#[specta::specta]
+pub async fn disable_project(app: State<'_, Arc<App>>, id: String) -> Result<()> {
+    app.disable_project(id).await
+}
+
+/// Syncs a project now.
+#[tauri::command]
+#[specta::specta]
+pub async fn sync_project(app: State<'_, Arc<App>>, id: String, operation: String) -> Result<SyncReport> {
+    app.sync_project(id, operation).await
+}
+
+/// A project's workflows.
+#[tauri::command]
+#[specta::specta]
+pub async fn chaos_workflows(app: State<'_, Arc<App>>, project: String) -> Result<Vec<ChaosWorkflowEntry>> {
+    app.chaos_workflows(project).await
+}
+
+/// Opens a workflow's file.
+#[tauri::command]
+#[specta::specta]
+pub async fn open_workflow(app: State<'_, Arc<App>>, project: String, name: String) -> Result<OpenedWorkflow> {
+    app.open_workflow(project, name).await
+}
+
+/// Ready-made workflows to start from.
+#[tauri::command]
+#[specta::specta]
+pub async fn workflow_templates(app: State<'_, Arc<App>>) -> Result<Vec<WorkflowTemplate>> {
+    app.workflow_templates().await
+}
+
+/// The text of a workflow made from a template.
+#[tauri::command]
+#[specta::specta]
+pub async fn render_template(app: State<'_, Arc<App>>, choice: TemplateChoice) -> Result<String> {
+    app.render_template(choice).await
+}
+
+/// Problems of a text, without saving it.
+#[tauri::command]
+#[specta::specta]
+pub async fn check_workflow(app: State<'_, Arc<App>>, project: String, text: String) -> Result<Vec<Diagnostic>> {
+    app.check_workflow(project, text).await
+}
+
+/// The change a commit would make.
+#[tauri::command]
+#[specta::specta]
+pub async fn review_workflow(
+    app: State<'_, Arc<App>>,
+    project: String,
+    name: String,
+    text: String,
+    base_blob: Option<String>,
+) -> Result<Review> {
+    app.review_workflow(project, name, text, base_blob).await
+}
+
+/// Commits and pushes a workflow's file, then syncs the project.
+#[tauri::command]
+#[specta::specta]
+pub async fn save_workflow(
+    app: State<'_, Arc<App>>,
+    request: SaveWorkflow,
+    operation: String,
+) -> Result<CommitOutcome> {
+    app.save_workflow(request, operation).await
+}
+
+/// Reads a workflow from a file on disk.
+#[tauri::command]
+#[specta::specta]
+pub async fn import_workflow_file(app: State<'_, Arc<App>>, project: String, path: String) -> Result<ImportedWorkflow> {
+    app.import_workflow_file(project, path).await
+}
+
+/// Says when a workflow runs.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_run_policy(app: State<'_, Arc<App>>, project: String, name: String, policy: RunPolicy) -> Result<()> {
+    app.set_run_policy(project, name, policy).await
+}
+
+/// Deletes a workflow's file from Git, then syncs the project.
+#[tauri::command]
+#[specta::specta]
+pub async fn delete_workflow(
+    app: State<'_, Arc<App>>,
+    project: String,
+    name: String,
+    operation: String,
+) -> Result<CommitOutcome> {
+    app.delete_workflow(project, name, operation).await
+}

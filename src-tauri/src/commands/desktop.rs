@@ -1,0 +1,41 @@
+//! What only the desktop can do: its dialogs and its browser.
+
+use pilothouse_app::{Result, contract::AppError};
+use tauri::{AppHandle, Runtime};
+use tauri_plugin_dialog::DialogExt;
+use tauri_plugin_opener::OpenerExt;
+
+/// Lets the user pick a file; none when they cancel. `extensions` are without dots; empty means all files.
+#[tauri::command]
+#[specta::specta]
+pub async fn pick_file<R: Runtime>(
+    handle: AppHandle<R>,
+    title: String,
+    extensions: Vec<String>,
+) -> Result<Option<String>> {
+    let (answer, picked) = tokio::sync::oneshot::channel();
+    let mut dialog = handle.dialog().file().set_title(title);
+    if !extensions.is_empty() {
+        let list: Vec<&str> = extensions.iter().map(String::as_str).collect();
+        dialog = dialog.add_filter(extensions.join(", "), &list);
+    }
+    dialog.pick_file(move |file| {
+        // The window may be gone by then; there is nobody to tell.
+        let _ = answer.send(file);
+    });
+    let file = picked.await.map_err(|e| AppError::internal(format!("the file dialog ended without an answer: {e}")))?;
+    Ok(file.map(|f| f.to_string()))
+}
+
+/// Opens a provider's page in the user's browser. Only `https` addresses, and `http` on this machine.
+#[tauri::command]
+#[specta::specta]
+pub async fn open_url<R: Runtime>(handle: AppHandle<R>, url: String) -> Result<()> {
+    if !pilothouse_app::is_web_address(&url) {
+        return Err(AppError::blocked(format!("{url:?} is not a web address that Pilothouse opens")));
+    }
+    handle
+        .opener()
+        .open_url(url, None::<&str>)
+        .map_err(|e| AppError::internal(format!("the browser could not be started: {e}")))
+}

@@ -1,0 +1,13 @@
+//! The commands: one thin adapter for each use case.
+
+pub mod activity;
+pub mod chaos;
+pub mod contexts;
+pub mod credentials;
+pub mod desktop;
+pub mod environments;
+pub mod repository;
+pub mod runs;
+pub mod settings;
+pub mod triggers;
+pub mod values;

@@ -1,0 +1,49 @@
+//! Chaos runs.
+
+use std::sync::Arc;
+
+use pilothouse_app::{
+    App, Result,
+    contract::{RunEntry, RunPreview, RunStarted, RunView},
+};
+use tauri::State;
+
+/// The exact object a run would create, and what it is aimed at.
+#[tauri::command]
+#[specta::specta]
+pub async fn preview_run(app: State<'_, Arc<App>>, project: String, name: String) -> Result<RunPreview> {
+    app.preview_run(project, name).await
+}
+
+/// Starts a run by hand.
+#[tauri::command]
+#[specta::specta]
+pub async fn run_workflow(
+    app: State<'_, Arc<App>>,
+    project: String,
+    name: String,
+    confirm: Option<String>,
+) -> Result<RunStarted> {
+    app.run_workflow(project, name, confirm).await
+}
+
+/// Stops a run.
+#[tauri::command]
+#[specta::specta]
+pub async fn stop_run(app: State<'_, Arc<App>>, namespace: String, name: String) -> Result<()> {
+    app.stop_run(namespace, name).await
+}
+
+/// The runs, newest first.
+#[tauri::command]
+#[specta::specta]
+pub async fn list_runs(app: State<'_, Arc<App>>, project: Option<String>) -> Result<Vec<RunEntry>> {
+    app.list_runs(project).await
+}
+
+/// A run in full.
+#[tauri::command]
+#[specta::specta]
+pub async fn run(app: State<'_, Arc<App>>, namespace: String, name: String) -> Result<RunView> {
+    app.run(namespace, name).await
+}

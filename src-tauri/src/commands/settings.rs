@@ -1,0 +1,44 @@
+//! The app itself: identity, preferences, cancelling.
+
+use std::sync::Arc;
+
+use pilothouse_app::{
+    App, Result,
+    contract::{AppInfo, Preferences},
+};
+use tauri::State;
+
+/// The app, where its data are, and where it keeps secrets.
+#[tauri::command]
+#[specta::specta]
+pub async fn app_info(app: State<'_, Arc<App>>) -> Result<AppInfo> {
+    app.app_info().await
+}
+
+/// Sets the author of commits.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_identity(app: State<'_, Arc<App>>, name: String, email: String) -> Result<()> {
+    app.set_identity(name, email).await
+}
+
+/// How the app looks and behaves.
+#[tauri::command]
+#[specta::specta]
+pub async fn preferences(app: State<'_, Arc<App>>) -> Result<Preferences> {
+    app.preferences().await
+}
+
+/// Changes how the app looks and behaves.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_preferences(app: State<'_, Arc<App>>, preferences: Preferences) -> Result<()> {
+    app.set_preferences(preferences).await
+}
+
+/// Cancels a long operation; false when it is not running.
+#[tauri::command]
+#[specta::specta]
+pub async fn cancel_operation(app: State<'_, Arc<App>>, operation: String) -> Result<bool> {
+    app.cancel_operation(operation).await
+}
