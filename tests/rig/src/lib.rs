@@ -1,1 +1,16 @@
-//! Real parts for tests.
+//! Real parts for tests, on loopback: a Kubernetes control plane with upstream CRDs, Git servers, a Secret Service.
+//!
+//! Everything started here ends with the process that started it, even when that is killed.
+
+pub mod assets;
+pub mod control_plane;
+pub mod crds;
+mod error;
+pub mod leash;
+pub mod pki;
+mod rbac;
+mod rig;
+pub mod secret_service;
+
+pub use error::{Error, Result};
+pub use rig::{Description, Rig, SHARED};
