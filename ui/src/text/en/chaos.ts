@@ -1,0 +1,1 @@
+export const chaos = {} as const;
