@@ -1,1 +1,29 @@
-//! values
+//! Values files: where they lie in the GitOps repository, what is wrong with them, what they come to
+//! together with a chart's defaults, and edits that leave everything else as it was written.
+//!
+//! Everything here is pure: text in, text or findings out. Nothing reads a clock, a disk or a cluster.
+
+mod diagnostics;
+mod difference;
+mod editing;
+mod effective;
+mod error;
+mod key_path;
+mod outline;
+mod place;
+mod reading;
+mod scalar;
+mod secrets;
+mod starter;
+mod unused;
+
+pub use diagnostics::{Diagnostic, Severity, diagnose};
+pub use difference::{DiffLine, Hunk, LineKind, TextDiff, diff};
+pub use editing::set_path;
+pub use effective::{EffectiveLine, Parameter, Source, effective, merged};
+pub use error::{Error, Result};
+pub use key_path::{KeyPath, Segment};
+pub use place::values_path;
+pub use reading::{LIMIT, read};
+pub use starter::create_from_defaults;
+pub use unused::keys_without_effect;
