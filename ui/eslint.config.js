@@ -28,6 +28,7 @@ export default ts.config(
       // Paths are hashes of our own router; there is no SvelteKit here.
       'svelte/no-navigation-without-resolve': 'off',
       'svelte/prefer-svelte-reactivity': 'off',
+      'svelte/no-useless-children-snippet': 'off',
       ...tauriStaysInPlatform,
     },
   },
