@@ -1,1 +1,23 @@
-//! chaos
+//! Chaos: projects, workflow documents, the sync planner, runs, verdicts and scores.
+//!
+//! The core is pure: [`document`], [`plan`], [`templates`], [`instantiate`], [`run`] and [`blast`] take data and give
+//! data. The effects ([`project`], [`sync`], [`launch`], [`stop`]) take a cluster, do what the core says, and are safe
+//! to repeat.
+
+mod acceptance;
+pub mod blast;
+pub mod document;
+pub mod engine;
+pub mod error;
+pub mod instantiate;
+pub mod merge;
+pub mod names;
+pub mod plan;
+pub mod position;
+pub mod queue;
+pub mod run;
+mod template_yaml;
+pub mod templates;
+
+pub use document::{DocumentKind, Problem, Severity, WorkflowDocument};
+pub use error::{Error, Result};

@@ -1,0 +1,81 @@
+//! What can go wrong in this crate.
+
+use crate::document::Problem;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every way in which chaos work fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A document was refused: not readable, not a workflow, or not acceptable where it lies.
+    #[error("{0}")]
+    Refused(Problem),
+    /// A template was asked for with a parameter it lacks or with a value out of bounds.
+    #[error("parameter {name}: {message}")]
+    Parameter {
+        /// The parameter's name.
+        name: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// A template, project, workflow or run does not exist.
+    #[error("{what} {name} was not found")]
+    NotFound {
+        /// The kind of thing looked for, in words.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The project id, workflow name or another name given by the user cannot be used.
+    #[error("{what} {name:?} cannot be used: {why}")]
+    BadName {
+        /// What the name is for.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The rule it breaks.
+        why: String,
+    },
+    /// The Git side failed; `code` is the Git engine's own.
+    #[error("{message}")]
+    Git {
+        /// The Git engine's code, such as `git.auth`.
+        code: String,
+        /// The Git engine's words.
+        message: String,
+    },
+    /// The cluster refused or could not be reached.
+    #[error(transparent)]
+    Cluster(#[from] pilothouse_cluster::Error),
+    /// Git or the cluster kept changing while a sync was being applied; nothing is lost, the next pass continues.
+    #[error("the project changed {attempts} times while it was being synced; try again in a moment")]
+    Contended {
+        /// How many passes were tried.
+        attempts: u32,
+    },
+    /// A workflow is not in a state that allows what was asked (no conflict to resolve, not deleted in Git…).
+    #[error("{name}: {why}")]
+    WrongState {
+        /// The workflow's name.
+        name: String,
+        /// Which state it is in and which is needed.
+        why: String,
+    },
+}
+
+impl Error {
+    /// A stable code for the edge.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Refused(_) => "chaos.refused",
+            Self::Parameter { .. } => "chaos.parameter",
+            Self::NotFound { .. } => "chaos.not_found",
+            Self::BadName { .. } => "chaos.bad_name",
+            Self::Git { code, .. } => code,
+            Self::Cluster(error) => error.code(),
+            Self::Contended { .. } => "chaos.contended",
+            Self::WrongState { .. } => "chaos.wrong_state",
+        }
+    }
+}
