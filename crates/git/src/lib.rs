@@ -1,1 +1,48 @@
-//! git
+//! The Git engine: bare clones and nothing else.
+//!
+//! Files are read from and written to the object database, so links, hooks, filters and odd names in somebody's
+//! repository never touch a disk. Every push is a plain fast-forward; when others were quicker, our change is laid
+//! onto theirs, or both versions are handed back. Nothing here ever forces a push.
+//!
+//! The API blocks: call it from a thread that may wait.
+
+mod access;
+mod bare_clone;
+mod deadline;
+mod error;
+mod fetch;
+mod history;
+mod host_key;
+mod ids;
+mod key;
+mod known_hosts;
+mod merge;
+mod private_ca;
+mod probe;
+mod publish;
+mod push;
+mod rejection;
+mod remote_url;
+mod repo_path;
+mod rescue;
+mod session;
+mod tree;
+mod write;
+
+pub use access::{Access, Credential, Limits, Observer, Phase, Progress};
+pub use bare_clone::BareClone;
+pub use error::{Error, Kind, Result};
+pub use fetch::FetchOutcome;
+pub use history::CommitInfo;
+pub use host_key::HostKey;
+pub use ids::{BlobId, CommitId};
+pub use key::{KeyInfo, KeyPair, generate_ed25519, inspect_private_key};
+pub use known_hosts::{KnownHosts, Trust};
+pub use merge::{Merge, merge_text};
+pub use probe::{Branch, RemoteRefs, probe, probe_push};
+pub use publish::{ExpectedChange, PublishOutcome, PublishRequest};
+pub use remote_url::{RemoteUrl, Scheme};
+pub use repo_path::RepoPath;
+pub use rescue::Rescue;
+pub use tree::{EntryKind, FileContent, TreeEntry};
+pub use write::{FileChange, Identity};

@@ -1,0 +1,318 @@
+//! One conversation with a remote: who we are, whom we trust, and what was said.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use git2::cert::Cert;
+use git2::{
+    CertificateCheckStatus, Config, Cred, CredentialType, ErrorClass, ErrorCode, ProxyOptions, RemoteCallbacks,
+};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::access::{Access, Credential, Phase, Progress};
+use crate::deadline::Pulse;
+use crate::error::{Error, Result};
+use crate::host_key::{HostKey, algorithm, known_name};
+use crate::key;
+use crate::known_hosts::Trust;
+use crate::private_ca::PrivateAuthority;
+use crate::rejection::{MAX_WORDS, clean};
+use crate::remote_url::{RemoteUrl, Scheme};
+
+/// What was learned during the conversation.
+#[derive(Debug, Default)]
+struct Notes {
+    /// Why we ended it ourselves; goes before whatever the library says.
+    refusal: Option<Error>,
+    /// How often a credential was asked for.
+    asked: u32,
+    /// What the server said besides.
+    words: Vec<u8>,
+    /// The server's answer to each pushed reference.
+    answers: Vec<(String, Option<String>)>,
+}
+
+/// A conversation. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Session {
+    access: Access,
+    url: RemoteUrl,
+    pulse: Arc<Pulse>,
+    private_key: Option<SecretString>,
+    authority: Option<Arc<PrivateAuthority>>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+impl Session {
+    /// Opens the key and reads the authorities, so that mistakes in them show before anything is sent.
+    pub(crate) fn new(url: &RemoteUrl, access: &Access, pulse: &Arc<Pulse>) -> Result<Self> {
+        let private_key = match &access.credential {
+            Credential::SshKey { private_key, passphrase, .. } if url.scheme() == Scheme::Ssh => {
+                Some(key::opened(private_key, passphrase.as_ref())?)
+            }
+            _ => None,
+        };
+        let authority = match (&access.extra_ca_pem, url.scheme()) {
+            (Some(pem), Scheme::Https) if !pem.is_empty() => Some(Arc::new(PrivateAuthority::parse(pem)?)),
+            _ => None,
+        };
+        Ok(Self {
+            access: access.clone(),
+            url: url.clone(),
+            pulse: Arc::clone(pulse),
+            private_key,
+            authority,
+            notes: Arc::default(),
+        })
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn host(&self) -> String {
+        self.url.host().unwrap_or("the local repository").to_owned()
+    }
+
+    /// Notes why we stop; the library only needs to hear that we do.
+    fn refuse(&self, error: Error) -> git2::Error {
+        let text = error.code();
+        self.notes().refusal.get_or_insert(error);
+        git2::Error::new(ErrorCode::User, ErrorClass::Callback, text)
+    }
+
+    /// The library's callbacks into this conversation.
+    pub(crate) fn callbacks(&self) -> RemoteCallbacks<'static> {
+        let mut callbacks = RemoteCallbacks::new();
+        let this = self.clone();
+        callbacks.credentials(move |url, user, allowed| this.credential(url, user, allowed));
+        let this = self.clone();
+        callbacks.certificate_check(move |cert, host| this.judge_certificate(cert, host));
+        let this = self.clone();
+        callbacks.transfer_progress(move |stats| {
+            let resolving = stats.total_objects() > 0 && stats.received_objects() == stats.total_objects();
+            let (phase, done, total) = if resolving {
+                (Phase::Resolving, stats.indexed_deltas(), stats.total_deltas())
+            } else {
+                (Phase::Receiving, stats.received_objects(), stats.total_objects())
+            };
+            let bytes = stats.received_bytes() as u64;
+            if bytes > this.access.limits.download {
+                let limit = this.access.limits.download;
+                this.refuse(Error::TooLarge { what: "the repository".to_owned(), size: bytes, limit });
+                return false;
+            }
+            this.beat(phase, done as u64, Some(total as u64), bytes)
+        });
+        let this = self.clone();
+        callbacks.sideband_progress(move |words| {
+            {
+                let mut notes = this.notes();
+                let room = MAX_WORDS.saturating_sub(notes.words.len());
+                notes.words.extend(words.iter().take(room));
+            }
+            this.beat(Phase::Connecting, 0, None, 0)
+        });
+        let this = self.clone();
+        callbacks.push_transfer_progress(move |done, total, bytes| {
+            this.beat(Phase::Sending, done as u64, Some(total as u64), bytes as u64);
+        });
+        let this = self.clone();
+        callbacks.push_negotiation(move |_| {
+            if this.pulse.left() {
+                return Err(this.refuse(Error::Cancelled));
+            }
+            this.pulse.commit();
+            Ok(())
+        });
+        let this = self.clone();
+        callbacks.push_update_reference(move |name, status| {
+            this.notes().answers.push((name.to_owned(), status.map(str::to_owned)));
+            Ok(())
+        });
+        callbacks
+    }
+
+    fn beat(&self, phase: Phase, done: u64, total: Option<u64>, bytes: u64) -> bool {
+        self.pulse.beat(&self.access, &Progress { phase, done, total, bytes })
+    }
+
+    /// The user's own proxy, as Git finds it: `http.proxy`, else the environment.
+    pub(crate) fn proxy(&self) -> ProxyOptions<'static> {
+        let mut options = ProxyOptions::new();
+        match Config::open_default().and_then(|config| config.get_string("http.proxy")) {
+            Ok(url) if !url.is_empty() => options.url(&url),
+            _ => options.auto(),
+        };
+        options
+    }
+
+    fn credential(
+        &self,
+        url: &str,
+        user: Option<&str>,
+        allowed: CredentialType,
+    ) -> std::result::Result<Cred, git2::Error> {
+        self.beat(Phase::Connecting, 0, None, 0);
+        let (host, port) = match self.url.scheme() {
+            // SSH has no redirects: the server is the one the address names, and its key has been judged.
+            Scheme::Ssh | Scheme::Local => (self.host(), self.url.port()),
+            scheme => {
+                let asked = Url::parse(url).ok().filter(|asked| match scheme {
+                    Scheme::HttpLoopback => matches!(asked.scheme(), "http" | "https"),
+                    _ => asked.scheme() == "https",
+                });
+                let place = asked.as_ref().and_then(|asked| Some((asked.host_str()?, asked.port_or_known_default()?)));
+                let Some((host, port)) = place else {
+                    let error = Error::CredentialHost { bound: self.access.bound_host.clone(), asked: self.host() };
+                    return Err(self.refuse(error));
+                };
+                (host.to_owned(), port)
+            }
+        };
+        if !self.access.is_bound_to(&host, port) {
+            let bound = self.access.bound_host.clone();
+            return Err(self.refuse(Error::CredentialHost { bound, asked: format!("{host}:{port}") }));
+        }
+        let name = |wanted: &str| match user {
+            Some(user) if !user.is_empty() => user.to_owned(),
+            _ if wanted.is_empty() => "git".to_owned(),
+            _ => wanted.to_owned(),
+        };
+        let username = match &self.access.credential {
+            Credential::Token { username, .. } if username.is_empty() => name(self.url.username().unwrap_or_default()),
+            Credential::Token { username, .. } => username.clone(),
+            Credential::SshKey { username, .. } | Credential::SshAgent { username } => name(username),
+            Credential::None => name(""),
+        };
+        if allowed.contains(CredentialType::USERNAME) {
+            return Cred::username(&username);
+        }
+        let asked = {
+            let mut notes = self.notes();
+            notes.asked += 1;
+            notes.asked
+        };
+        let auth = |hint| Error::Auth { host: self.host(), what: self.access.credential.what(), hint };
+        if asked > 1 {
+            return Err(self.refuse(auth("Check that it is still valid and may use this repository.")));
+        }
+        match &self.access.credential {
+            Credential::Token { token, .. } if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
+                if self.url.scheme() == Scheme::Ssh {
+                    return Err(self.refuse(auth("This address uses SSH: give an SSH key.")));
+                }
+                Cred::userpass_plaintext(&username, token.expose_secret())
+            }
+            Credential::Token { .. } => Err(self.refuse(auth("This address does not take tokens: give an SSH key."))),
+            Credential::SshKey { .. } => match &self.private_key {
+                Some(key) if allowed.contains(CredentialType::SSH_MEMORY) => {
+                    Cred::ssh_key_from_memory(&username, None, key.expose_secret(), None)
+                }
+                _ => Err(self.refuse(auth("This server does not take SSH keys here: give a token."))),
+            },
+            Credential::SshAgent { .. } if allowed.contains(CredentialType::SSH_KEY) => {
+                Cred::ssh_key_from_agent(&username)
+            }
+            Credential::SshAgent { .. } => Err(self.refuse(auth("This address does not take SSH keys: give a token."))),
+            Credential::None => Err(self.refuse(auth("Give a token or an SSH key."))),
+        }
+    }
+
+    fn judge_certificate(
+        &self,
+        cert: &Cert<'_>,
+        host: &str,
+    ) -> std::result::Result<CertificateCheckStatus, git2::Error> {
+        self.beat(Phase::Connecting, 0, None, 0);
+        if let Some(shown) = cert.as_x509() {
+            let vouched = self.authority.as_ref().is_some_and(|authority| authority.vouches_for(shown.data(), host));
+            return Ok(match vouched {
+                true => CertificateCheckStatus::CertificateOk,
+                false => CertificateCheckStatus::CertificatePassthrough,
+            });
+        }
+        let Some(blob) = cert.as_hostkey().and_then(|shown| shown.hostkey()) else {
+            let words = "the server showed no key".to_owned();
+            return Err(self.refuse(Error::Network { host: self.host(), words }));
+        };
+        let (host, port) = (self.host(), self.url.port());
+        let seen = HostKey::new(&host, port, blob);
+        let name = known_name(&host, port);
+        match self.access.known_hosts.check(&host, port, &algorithm(blob), blob) {
+            Trust::Trusted => Ok(CertificateCheckStatus::CertificateOk),
+            Trust::Unknown => Err(self.refuse(Error::HostKeyUnknown(Box::new(seen)))),
+            Trust::Changed { known } => {
+                Err(self.refuse(Error::HostKeyChanged { host: name, known, seen: seen.fingerprint }))
+            }
+            Trust::Revoked => Err(self.refuse(Error::HostKeyRevoked { host: name, seen: seen.fingerprint })),
+        }
+    }
+
+    /// What the server said besides its answers, as text.
+    pub(crate) fn words(&self) -> String {
+        String::from_utf8_lossy(&self.notes().words).into_owned()
+    }
+
+    /// The server's answer to a pushed reference: `None` when there was none, `Some(None)` when it was taken.
+    pub(crate) fn answer(&self, reference: &str) -> Option<Option<String>> {
+        self.notes().answers.iter().find(|(name, _)| name == reference).map(|(_, status)| status.clone())
+    }
+
+    /// Finds the reason behind the library's error.
+    pub(crate) fn explain(&self, error: &git2::Error) -> Error {
+        if let Some(refusal) = self.notes().refusal.take() {
+            return refusal;
+        }
+        if self.pulse.left() {
+            return Error::Cancelled;
+        }
+        let host = self.host();
+        let words = clean(error.message());
+        let lower = words.to_lowercase();
+        let any = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+        let auth = || Error::Auth {
+            host: host.clone(),
+            what: self.access.credential.what(),
+            hint: "Check that it is still valid and may use this repository.",
+        };
+        if error.class() == ErrorClass::Ssl || error.code() == ErrorCode::Certificate {
+            return Error::Tls { host, words };
+        }
+        if any(&["cannot redirect from", "unexpected redirect"]) {
+            return Error::Redirected { host, words };
+        }
+        if let Some((_, status)) = lower.split_once("http status code: ") {
+            return match status.trim() {
+                "401" | "407" => auth(),
+                "403" => Error::Forbidden { host, words: "the credential may not do this (403)".to_owned() },
+                "404" | "410" => Error::NotFound { host, words: "it is not there (404)".to_owned() },
+                other => Error::Network { host, words: format!("the server answered with HTTP status {other}") },
+            };
+        }
+        if any(&["invalid content-type", "no content-type"]) {
+            let words = format!("the answer does not come from a Git server ({words})");
+            return Error::Network { host, words };
+        }
+        if error.code() == ErrorCode::Auth || any(&["failed to authenticate", "authentication"]) {
+            return auth();
+        }
+        let absent = [
+            "not found",
+            "does not appear to be a git",
+            "no such file",
+            "failed to resolve path",
+            "could not find repository",
+        ];
+        if any(&absent) {
+            return Error::NotFound { host, words };
+        }
+        if any(&["permission", "denied", "read-only", "archived", "not allowed", "unauthorized"]) {
+            return Error::Forbidden { host, words };
+        }
+        match error.class() {
+            ErrorClass::Net | ErrorClass::Http | ErrorClass::Ssh | ErrorClass::Os => Error::Network { host, words },
+            _ => Error::Internal(words),
+        }
+    }
+}
