@@ -1,0 +1,51 @@
+//! The CustomResourceDefinitions of the practice cluster, as data in `crds/`.
+
+use serde_json::Value;
+
+use crate::Result;
+
+macro_rules! texts {
+    ($($name:literal),* $(,)?) => {
+        &[$(include_str!(concat!("../crds/", $name, ".yaml"))),*]
+    };
+}
+
+const TEXTS: &[&str] = texts![
+    "applications.argoproj.io",
+    "applicationsets.argoproj.io",
+    "appprojects.argoproj.io",
+    "cdpipelines.v2.edp.epam.com",
+    "chaosengines.litmuschaos.io",
+    "chaosexperiments.litmuschaos.io",
+    "chaosresults.litmuschaos.io",
+    "chaosschedules.litmuschaos.io",
+    "codebasebranches.v2.edp.epam.com",
+    "codebaseimagestreams.v2.edp.epam.com",
+    "codebases.v2.edp.epam.com",
+    "cronworkflows.argoproj.io",
+    "eventtrackerpolicies.eventtracker.litmuschaos.io",
+    "gitservers.v2.edp.epam.com",
+    "pipelineruns.tekton.dev",
+    "stages.v2.edp.epam.com",
+    "triggertemplates.triggers.tekton.dev",
+    "workflows.argoproj.io",
+    "workflowtemplates.argoproj.io",
+];
+
+/// All definitions, ready for [`crate::api::Server::with_crds`].
+///
+/// # Errors
+/// [`crate::Error::Yaml`] when one cannot be read.
+pub fn all() -> Result<Vec<Value>> {
+    TEXTS.iter().map(|text| Ok(serde_yaml::from_str(text)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_definition_is_accepted() {
+        crate::api::Server::with_crds(all().unwrap()).unwrap();
+    }
+}
