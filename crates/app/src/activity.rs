@@ -7,8 +7,8 @@ use crate::{
 
 impl App {
     /// The timeline, newest first.
-    pub async fn activity(&self, _before: Option<u32>, _limit: u32) -> Result<ActivityPage> {
-        Err(self.not_ready())
+    pub async fn activity(&self, before: Option<u32>, limit: u32) -> Result<ActivityPage> {
+        self.journal.page(before, limit).await
     }
 
     /// Whether everything the app needs is in order.

@@ -1,20 +1,46 @@
 //! The app behind the commands.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use crate::{EventSink, Result, contract::AppError};
+use crate::{
+    EventSink, Result,
+    contract::{AppError, ErrorCode},
+    journal::Journal,
+    keychain::{Keychain, SecretStore, SystemStore},
+    operations::Operations,
+    storage::Storage,
+};
 
 /// How to open the app.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AppOptions {
     /// Where clones, timeline and preferences are kept.
     pub data_dir: PathBuf,
+    /// Where secrets are kept, when it works.
+    pub secrets: Arc<dyn SecretStore>,
+    /// Kubeconfig files to read; none takes `KUBECONFIG` or the user's own file, as kubectl does.
+    pub kubeconfig: Option<Vec<PathBuf>>,
+    /// SSH host keys known to the user besides those accepted in the app.
+    pub known_hosts: Vec<PathBuf>,
+    /// A file of certificates in PEM trusted for Git servers besides the system's.
+    pub authority: Option<PathBuf>,
 }
 
 impl AppOptions {
-    /// The usual options over a data folder.
+    /// The usual options over a data folder: the system's keychain, and what kubectl, ssh and git read.
     pub fn new(data_dir: PathBuf) -> Self {
-        Self { data_dir }
+        let mut known_hosts = Vec::new();
+        if let Some(home) = std::env::home_dir() {
+            known_hosts.push(home.join(".ssh").join("known_hosts"));
+        }
+        if cfg!(unix) {
+            known_hosts.push(PathBuf::from("/etc/ssh/ssh_known_hosts"));
+        }
+        let authority = std::env::var_os("GIT_SSL_CAINFO").filter(|v| !v.is_empty()).map(PathBuf::from);
+        Self { data_dir, secrets: Arc::new(SystemStore), kubeconfig: None, known_hosts, authority }
     }
 }
 
@@ -22,6 +48,10 @@ impl AppOptions {
 pub struct App {
     pub(crate) options: AppOptions,
     pub(crate) events: Arc<dyn EventSink>,
+    pub(crate) storage: Storage,
+    pub(crate) journal: Journal,
+    pub(crate) keychain: Keychain,
+    pub(crate) operations: Operations,
 }
 
 impl App {
@@ -30,11 +60,37 @@ impl App {
     /// # Errors
     /// `app.storage` when the folder or the database in it cannot be used.
     pub async fn open(options: AppOptions, events: Arc<dyn EventSink>) -> Result<Arc<App>> {
-        Ok(Arc::new(App { options, events }))
+        let dir = options.data_dir.clone();
+        let storage = crate::blocking(move || {
+            make_private(&dir)?;
+            Storage::open(&dir.join("pilothouse.sqlite3"))
+        })
+        .await?;
+        let journal = Journal::open(storage.clone(), events.clone()).await?;
+        let keychain = Keychain::new(options.secrets.clone());
+        let operations = Operations::new(events.clone());
+        Ok(Arc::new(App { options, events, storage, journal, keychain, operations }))
+    }
+
+    /// The timeline.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     pub(crate) fn not_ready(&self) -> AppError {
         let _ = (&self.options, &self.events);
         AppError::blocked("not ready")
     }
+}
+
+/// Makes a folder that only the user may read.
+fn make_private(dir: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|e| {
+        AppError::new(ErrorCode::Storage, format!("the data folder {} cannot be made: {e}", dir.display()))
+            .with_hint("check its parent's permissions, or set PILOTHOUSE_DATA to another folder")
+    })
 }

@@ -9,10 +9,15 @@ mod contexts;
 pub mod contract;
 mod credentials;
 mod environments;
+mod errors;
 mod events;
+pub mod journal;
+pub mod keychain;
+pub mod operations;
 mod repository;
 mod runs;
 mod settings;
+mod storage;
 mod triggers;
 mod values;
 
@@ -22,6 +27,14 @@ pub use events::{EventSink, Silent};
 
 /// What every use case answers.
 pub type Result<T> = std::result::Result<T, AppError>;
+
+/// Runs what blocks on a thread that may wait.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(e) => Err(AppError::internal(format!("a background thread ended early: {e}"))),
+    }
+}
 
 /// Whether an address may be given to the user's browser: `https`, or `http` on this machine.
 pub fn is_web_address(url: &str) -> bool {

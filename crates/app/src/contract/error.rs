@@ -92,6 +92,28 @@ codes! {
     GitBadKey = "git.badKey",
     /// The private key's passphrase is missing or wrong.
     GitPassphrase = "git.passphrase",
+    /// The SSH host's key is marked as revoked.
+    GitHostKeyRevoked = "git.hostKeyRevoked",
+    /// The file of known hosts cannot be read or written.
+    GitKnownHosts = "git.knownHosts",
+    /// The server asked for a credential that belongs to another server.
+    GitCredentialHost = "git.credentialHost",
+    /// The server redirects to another server.
+    GitRedirected = "git.redirected",
+    /// The private authority's certificate cannot be read.
+    GitBadAuthority = "git.badAuthority",
+    /// The address holds a password or token.
+    GitSecretInUrl = "git.secretInUrl",
+    /// The text is not a branch name.
+    GitBadBranch = "git.badBranch",
+    /// The text is not a commit's or content's id.
+    GitBadId = "git.badId",
+    /// The author or the message cannot be written into a commit.
+    GitBadIdentity = "git.badIdentity",
+    /// The commit is not in the clone.
+    GitNoCommit = "git.noCommit",
+    /// The clone's folder cannot be used.
+    GitClone = "git.clone",
     /// The repository has no commit yet.
     GitEmpty = "git.empty",
     /// The branch does not exist.

@@ -1,0 +1,45 @@
+//! From the domains' errors to the edge's.
+
+use crate::contract::{AppError, ErrorCode, ErrorDetail};
+
+impl From<pilothouse_git::Error> for AppError {
+    fn from(error: pilothouse_git::Error) -> Self {
+        use pilothouse_git::Error as E;
+        let code = ErrorCode::from_domain(error.code()).unwrap_or(ErrorCode::GitInternal);
+        let edge = AppError::new(code, error.to_string());
+        match error {
+            E::HostKeyUnknown(key) => edge
+                .with_hint("compare the fingerprint with the one the provider publishes, then accept it")
+                .with_detail(ErrorDetail::HostKey {
+                    host: key.host,
+                    port: u32::from(key.port),
+                    algorithm: key.algorithm,
+                    fingerprint: key.fingerprint,
+                }),
+            E::HostKeyChanged { host, known, seen } => {
+                let (name, port) = split_host(&host);
+                edge.with_detail(ErrorDetail::HostKeyChanged {
+                    host: name,
+                    port,
+                    algorithm: String::new(),
+                    fingerprint: seen,
+                    known,
+                })
+            }
+            E::Auth { hint, .. } => edge.with_hint(hint),
+            E::Tls { .. } => edge.with_hint(
+                "start Pilothouse with GIT_SSL_CAINFO naming the authority's certificate, as git itself takes it",
+            ),
+            E::ProtectedBranch { .. } => edge.with_hint("ask for the right to push, or for a bypass of the rule"),
+            _ => edge,
+        }
+    }
+}
+
+/// `host` or `[host]:port` as known_hosts writes it.
+fn split_host(text: &str) -> (String, u32) {
+    match text.strip_prefix('[').and_then(|t| t.split_once("]:")) {
+        Some((host, port)) => (host.to_owned(), port.parse().unwrap_or(22)),
+        None => (text.to_owned(), 22),
+    }
+}

@@ -1,0 +1,109 @@
+//! The app's own data: one SQLite file in WAL mode, so that what was written survives a kill.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    Result,
+    contract::{AppError, ErrorCode},
+};
+
+/// The layout; each step brings the file from the version before. Steps are never changed, only added.
+const STEPS: &[&str] = &["
+    CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE activity (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        words TEXT NOT NULL,
+        context TEXT,
+        commit_id TEXT,
+        object TEXT,
+        url TEXT,
+        outcome TEXT NOT NULL,
+        detail TEXT,
+        intent TEXT
+    );
+    CREATE INDEX activity_open ON activity (outcome) WHERE outcome IN ('started', 'interrupted');
+"];
+
+/// The open database.
+#[derive(Clone)]
+pub(crate) struct Storage {
+    connection: Arc<Mutex<Connection>>,
+}
+
+fn failed(what: &str, e: &rusqlite::Error) -> AppError {
+    AppError::new(ErrorCode::Storage, format!("{what}: {e}"))
+        .with_hint("check that the data folder can be written and that the disk is not full")
+}
+
+impl Storage {
+    /// Opens or makes the file. Blocks.
+    pub(crate) fn open(file: &Path) -> Result<Storage> {
+        let what = format!("the app's database {} cannot be opened", file.display());
+        let prepare = || -> std::result::Result<Connection, rusqlite::Error> {
+            let mut connection = Connection::open(file)?;
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            let version: usize =
+                connection.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0))?.max(0) as usize;
+            let steps = connection.transaction()?;
+            for step in STEPS.iter().skip(version) {
+                steps.execute_batch(step)?;
+            }
+            steps.pragma_update(None, "user_version", STEPS.len().max(version) as i64)?;
+            steps.commit()?;
+            Ok(connection)
+        };
+        let connection = prepare().map_err(|e| failed(&what, &e))?;
+        Ok(Storage { connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// Runs `work` on a thread that may wait.
+    pub(crate) async fn with<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let connection = self.connection.clone();
+        crate::blocking(move || {
+            // A panic while the lock was held cannot have left a transaction open: its guard rolls back.
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut connection).map_err(|e| failed(what, &e))
+        })
+        .await
+    }
+
+    /// A setting's value.
+    pub(crate) async fn setting(&self, key: &str) -> Result<Option<String>> {
+        let key = key.to_owned();
+        self.with("a setting cannot be read", move |c| {
+            c.query_row("SELECT value FROM settings WHERE key = ?1", [key], |r| r.get(0)).optional()
+        })
+        .await
+    }
+
+    /// Sets a setting, or removes it.
+    pub(crate) async fn set_setting(&self, key: &str, value: Option<String>) -> Result<()> {
+        let key = key.to_owned();
+        self.with("a setting cannot be written", move |c| {
+            match value {
+                Some(value) => c.execute(
+                    "INSERT INTO settings (key, value) VALUES (?1, ?2)
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    params![key, value],
+                )?,
+                None => c.execute("DELETE FROM settings WHERE key = ?1", [key])?,
+            };
+            Ok(())
+        })
+        .await
+    }
+}

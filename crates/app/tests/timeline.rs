@@ -1,0 +1,111 @@
+//! The timeline keeps what happened, also when the app is killed in the middle.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use pilothouse_app::{
+    App, AppError, AppOptions, Silent,
+    contract::{ActivityKind, ActivityOutcome, ErrorCode},
+    journal::{Begin, End, Intent},
+    keychain::MemoryStore,
+};
+
+async fn open(dir: &Path) -> Arc<App> {
+    let options = AppOptions { secrets: Arc::new(MemoryStore::default()), ..AppOptions::new(dir.to_owned()) };
+    App::open(options, Arc::new(Silent)).await.unwrap()
+}
+
+fn begin(words: &str) -> Begin {
+    Begin {
+        kind: ActivityKind::Deploy,
+        words: words.into(),
+        context: Some("practice".into()),
+        object: None,
+        intent: Intent::Object {
+            api: "tekton.dev/v1".into(),
+            kind: "PipelineRun".into(),
+            namespace: "krci".into(),
+            name: "deploy-storefront-dev-1".into(),
+        },
+    }
+}
+
+const CHILD: &str = "PILOTHOUSE_TEST_TIMELINE";
+
+/// The child of the test below: begins an entry and waits to be killed.
+#[tokio::test]
+async fn child_begins_and_waits() {
+    let Some(dir) = std::env::var_os(CHILD) else { return };
+    let app = open(Path::new(&dir)).await;
+    app.journal().begin(begin("Deploy storefront to dev")).await.unwrap();
+    println!("\nbegun");
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn an_entry_begun_before_a_kill_is_interrupted_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_begins_and_waits", "--nocapture"])
+        .env(CHILD, dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let begun = lines.map_while(Result::ok).any(|line| line.trim() == "begun");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(begun);
+
+    let app = open(dir.path()).await;
+    let page = app.activity(None, 50).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+    assert_eq!(page.entries[0].outcome, ActivityOutcome::Interrupted);
+    assert_eq!(page.entries[0].words, "Deploy storefront to dev");
+
+    // What it was about to do is still known, and once it is looked into it is not asked again.
+    let open_ends = app.journal().interrupted().await.unwrap();
+    assert_eq!(open_ends[0].intent, begin("").intent);
+    app.journal().settle(open_ends[0].id, true).await.unwrap();
+    assert!(app.journal().interrupted().await.unwrap().is_empty());
+    assert_eq!(app.activity(None, 50).await.unwrap().entries[0].outcome, ActivityOutcome::Done);
+}
+
+#[tokio::test]
+async fn entries_come_newest_first_in_pages_and_say_how_they_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = open(dir.path()).await;
+    for number in 0..5 {
+        let id = app.journal().begin(begin(&format!("thing {number}"))).await.unwrap();
+        match number {
+            0 => app.journal().done(id, End { commit: Some("abc".into()), ..End::default() }).await.unwrap(),
+            1 => app.journal().failed(id, &AppError::new(ErrorCode::GitCancelled, "stopped")).await.unwrap(),
+            2 => app.journal().failed(id, &AppError::blocked("no")).await.unwrap(),
+            _ => {}
+        }
+    }
+    let first = app.activity(None, 3).await.unwrap();
+    let words: Vec<_> = first.entries.iter().map(|e| e.words.as_str()).collect();
+    assert_eq!(words, ["thing 4", "thing 3", "thing 2"]);
+    let rest = app.activity(first.next_before, 3).await.unwrap();
+    let outcomes: Vec<_> = rest.entries.iter().map(|e| e.outcome).collect();
+    assert_eq!(outcomes, [ActivityOutcome::Cancelled, ActivityOutcome::Done]);
+    assert_eq!(rest.entries[1].commit.as_deref(), Some("abc"));
+    assert_eq!(rest.next_before, None);
+}
+
+#[tokio::test]
+async fn identity_and_preferences_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = open(dir.path()).await;
+    let refused = app.set_identity("  ".into(), "nobody".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Fields);
+    app.set_identity("Ada Example".into(), "ada@example.org".into()).await.unwrap();
+    drop(app);
+    let app = open(dir.path()).await;
+    assert_eq!(app.app_info().await.unwrap().identity.unwrap().email, "ada@example.org");
+}
