@@ -26,6 +26,7 @@ mod remote_url;
 mod repo_path;
 mod rescue;
 mod session;
+mod tag;
 mod tree;
 mod write;
 
