@@ -1,6 +1,7 @@
 // Every word the window shows. A translation is another file with the same keys.
 import { activity } from './en/activity';
 import { chaos } from './en/chaos';
+import { credential } from './en/credential';
 import { environments } from './en/environments';
 import { kit } from './en/kit';
 import { repository } from './en/repository';
@@ -14,6 +15,7 @@ export const en = {
   ...shell,
   ...start,
   ...activity,
+  ...credential,
   ...repository,
   ...environments,
   ...values,
