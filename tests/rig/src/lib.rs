@@ -6,6 +6,7 @@ pub mod assets;
 pub mod control_plane;
 pub mod crds;
 mod error;
+pub mod git_host;
 pub mod leash;
 pub mod pki;
 mod rbac;

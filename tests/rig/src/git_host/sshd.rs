@@ -1,0 +1,113 @@
+//! OpenSSH's server as the current user, with nothing of the machine's own configuration.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::{keygen, run};
+use crate::error::{At, Error, Result};
+use crate::leash::Leash;
+
+/// What a login may do: git's three services in the folder of repositories, and nothing else.
+const LOGIN: &str = r#"#!/bin/sh
+PATH='@PATH@'; export PATH
+GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null; export GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL
+cd '@ROOT@' || exit 1
+case "$SSH_ORIGINAL_COMMAND" in
+git-upload-pack\ *|git-receive-pack\ *) eval "exec git ${SSH_ORIGINAL_COMMAND#git-}" ;;
+*) echo 'only git is served here' >&2; exit 1 ;;
+esac
+"#;
+
+/// A running SSH server.
+#[derive(Debug)]
+pub(super) struct Sshd {
+    pub(super) port: u16,
+    pub(super) account: String,
+    pub(super) host_key_line: String,
+    _leash: Leash,
+}
+
+impl Sshd {
+    pub(super) fn start(dir: &Path) -> Result<Self> {
+        let program = program()?;
+        let account = String::from_utf8_lossy(&run(Command::new("id").arg("-un"))?).trim().to_owned();
+        if account == "root" {
+            // Privilege separation needs its folder, which only a running system service makes.
+            let _ = fs::create_dir_all("/run/sshd");
+        }
+        let host_key = dir.join("host_ed25519");
+        keygen(&host_key, &["-t", "ed25519", "-N", ""])?;
+        let public = fs::read_to_string(host_key.with_extension("pub")).at("read the key", &host_key)?;
+        let login = dir.join("login");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let script = LOGIN.replace("@PATH@", &path).replace("@ROOT@", &dir.join("repos").to_string_lossy());
+        fs::write(&login, script).at("write the login script", &login)?;
+        fs::set_permissions(&login, fs::Permissions::from_mode(0o755)).at("make it runnable", &login)?;
+        let keys = dir.join("authorized_keys");
+        fs::write(&keys, "").at("write the accepted keys", &keys)?;
+        // A free port can be taken by somebody else before sshd binds it.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0")
+                .and_then(|listener| listener.local_addr())
+                .at("find a free port", "127.0.0.1")?
+                .port();
+            let config = dir.join("sshd_config");
+            let mut text = format!(
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {keys}\nForceCommand {login}\n\
+                 UsePAM no\nStrictModes no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+                 PubkeyAuthentication yes\nPermitRootLogin yes\nPermitUserRC no\nPrintMotd no\nUseDNS no\n\
+                 MaxStartups 100\nMaxAuthTries 20\nX11Forwarding no\nAllowTcpForwarding no\nAllowAgentForwarding no\n",
+                host = host_key.display(),
+                keys = keys.display(),
+                login = login.display(),
+            );
+            // Newer servers shut out an address after a few failed logins, which the tests make on purpose.
+            let known = Command::new(&program)
+                .args(["-t", "-o", "PerSourcePenalties=no", "-h"])
+                .arg(&host_key)
+                .args(["-f", "/dev/null"])
+                .output()
+                .is_ok_and(|output| output.status.success());
+            if known {
+                text.push_str("PerSourcePenalties no\n");
+            }
+            fs::write(&config, text).at("write the configuration", &config)?;
+            let mut command = Command::new(&program);
+            command.args(["-D", "-e", "-f"]).arg(&config);
+            let mut leash = Leash::start(&command, &dir.join("sshd.log"))?;
+            for _ in 0..200 {
+                if TcpStream::connect(("127.0.0.1", port)).is_ok() && leash.running() {
+                    let host_key_line = format!("[127.0.0.1]:{port} {}", short(&public));
+                    return Ok(Self { port, account, host_key_line, _leash: leash });
+                }
+                if !leash.running() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(25));
+            }
+            if !leash.log_tail().contains("Address already in use") {
+                return Err(leash.not_ready("does not listen"));
+            }
+        }
+        Err(Error::NotReady { what: "sshd found no free port".to_owned(), log: String::new() })
+    }
+}
+
+/// A public key's line without its comment.
+fn short(line: &str) -> String {
+    line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// sshd insists on being started by its absolute path.
+fn program() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
+    folders.map(|folder| folder.join("sshd")).find(|file| file.is_file()).ok_or_else(|| Error::Start {
+        program: "sshd".to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::NotFound, "install OpenSSH's server"),
+    })
+}
