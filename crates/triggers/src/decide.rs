@@ -205,7 +205,8 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     if spec.guards.wait_for_rollout {
         match &workload.rollout {
             Rollout::Complete => {}
-            Rollout::Progressing(what) => return wait(format!("rollout: {what}"), None),
+            // Without the counts: each of them would be a write to the API server.
+            Rollout::Progressing(_) => return wait("waiting for the rollout".to_owned(), None),
             Rollout::Paused => return wait("the rollout is paused".to_owned(), None),
             Rollout::Failed(why) => return wait(format!("the rollout fails: {why}"), None),
             Rollout::TimedOut => return wait("the rollout has not ended within its deadline".to_owned(), None),

@@ -5,9 +5,13 @@
 //! look and however often they restart.
 
 pub mod decide;
+pub mod engine;
 pub mod error;
 pub mod images;
+pub mod launcher;
 pub mod rollout;
 pub mod spec;
 
+pub use engine::{Clock, Engine, Event, Sink};
 pub use error::{Error, Result};
+pub use launcher::{Launch, LaunchError, Launched, Launcher, RunState};
