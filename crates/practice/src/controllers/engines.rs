@@ -22,7 +22,7 @@ const KILLING: [&str; 2] = ["pod-delete", "container-kill"];
 
 /// The ChaosEngine controller.
 pub(super) fn engines(scene: &Arc<Scene>) -> Part {
-    let engines = controller(scene, CHAOS_ENGINE, "");
+    let engines = controller(scene, CHAOS_ENGINE, &scene.config.chaos_namespace);
     Box::pin(play("chaosengine", engines, scene.clone(), CHAOS_ENGINE, reconcile))
 }
 

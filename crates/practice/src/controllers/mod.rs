@@ -103,6 +103,8 @@ impl Actor {
 pub struct ActorConfig {
     /// The platform namespace (`krci`).
     pub namespace: String,
+    /// The namespace whose Workflows and ChaosEngines are played; all of them when empty.
+    pub chaos_namespace: String,
     /// The Git server behind the platform; without one repositories are taken for granted and
     /// nothing can be synced.
     pub git: Option<Arc<dyn GitAccess>>,
@@ -121,6 +123,7 @@ impl ActorConfig {
     pub fn new(namespace: &str, git: Option<Arc<dyn GitAccess>>) -> Self {
         Self {
             namespace: namespace.into(),
+            chaos_namespace: String::new(),
             git,
             pace: Duration::from_millis(400),
             patience: Duration::from_secs(300),

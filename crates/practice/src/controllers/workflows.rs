@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// The Workflow controller.
 pub(super) fn workflows(scene: &Arc<Scene>) -> Part {
-    let workflows = controller(scene, WORKFLOW, "");
+    let workflows = controller(scene, WORKFLOW, &scene.config.chaos_namespace);
     Box::pin(play("workflow", workflows, scene.clone(), WORKFLOW, reconcile))
 }
 

@@ -32,8 +32,13 @@ const PLANTED: &str = "2026-09-12T08:00:00Z";
 /// Writes the applications' repositories and every object. What is there already stays, so
 /// planting twice is the same as once.
 pub async fn plant(client: Client, remote: &GitRemote) -> Result<()> {
+    plant_in(client, remote, PLATFORM).await
+}
+
+/// The same with another platform namespace, for tests that share an API server.
+pub async fn plant_in(client: Client, remote: &GitRemote, platform: &str) -> Result<()> {
     charts::plant(remote)?;
-    let scene = seeding::scene(client, PLATFORM);
+    let scene = seeding::scene(client, platform);
     namespaces(&scene).await?;
     git_server(&scene).await?;
     for sample in charts::SAMPLES {
@@ -44,11 +49,12 @@ pub async fn plant(client: Client, remote: &GitRemote) -> Result<()> {
 }
 
 async fn namespaces(scene: &Scene) -> Result<()> {
+    let platform = scene.platform();
     use seeding::{APP_PROJECT, CONFIG_MAP, SERVICE_ACCOUNT};
-    for name in ["default", "kube-system", PLATFORM, "litmus"] {
+    for name in ["default", "kube-system", platform, "litmus"] {
         scene.ensure_namespace(name, json!({})).await?;
     }
-    for (namespace, name) in [("litmus", "litmus-admin"), ("litmus", "argo-chaos"), (PLATFORM, "tekton-cd")] {
+    for (namespace, name) in [("litmus", "litmus-admin"), ("litmus", "argo-chaos"), (platform, "tekton-cd")] {
         let account = json!({ "metadata": { "name": name } });
         scene.create(SERVICE_ACCOUNT, namespace, account).await?;
     }
@@ -57,20 +63,21 @@ async fn namespaces(scene: &Scene) -> Result<()> {
         "data": {
             "available_clusters": "",
             "container_registry_host": "registry.practice.local",
-            "container_registry_space": PLATFORM,
+            "container_registry_space": platform,
             "container_registry_type": "harbor",
             "dns_wildcard": "practice.local",
             "edp_version": "3.15.0",
             "platform_type": "kubernetes",
         },
     });
-    scene.create(CONFIG_MAP, PLATFORM, config).await?;
-    let project = seeding::app_project(PLATFORM);
-    scene.create(APP_PROJECT, PLATFORM, project).await?;
+    scene.create(CONFIG_MAP, platform, config).await?;
+    let project = seeding::app_project(platform);
+    scene.create(APP_PROJECT, platform, project).await?;
     Ok(())
 }
 
 async fn git_server(scene: &Scene) -> Result<()> {
+    let platform = scene.platform();
     let secret = json!({
         "metadata": {
             "name": "ci-practice-git",
@@ -80,7 +87,7 @@ async fn git_server(scene: &Scene) -> Result<()> {
         // A word that says what it is: the practice remote asks for no credential.
         "data": { "token": "cHJhY3RpY2U=", "username": "Z2l0" },
     });
-    scene.create(seeding::SECRET, PLATFORM, secret).await?;
+    scene.create(seeding::SECRET, platform, secret).await?;
     let server = json!({
         "metadata": { "name": GIT_SERVER },
         "spec": {
@@ -95,10 +102,11 @@ async fn git_server(scene: &Scene) -> Result<()> {
         },
         "status": { "connected": true, "status": "ok" },
     });
-    scene.plant(seeding::GIT_SERVER, PLATFORM, server).await
+    scene.plant(seeding::GIT_SERVER, platform, server).await
 }
 
 async fn application(scene: &Scene, sample: &charts::Sample) -> Result<()> {
+    let platform = scene.platform();
     let name = sample.name;
     let path = format!("/acme/{name}");
     let codebase = json!({
@@ -140,8 +148,8 @@ async fn application(scene: &Scene, sample: &charts::Sample) -> Result<()> {
             "value": "active",
         },
     });
-    scene.plant(seeding::CODEBASE, PLATFORM, codebase).await?;
-    let owner = scene.want(seeding::CODEBASE, PLATFORM, name).await?;
+    scene.plant(seeding::CODEBASE, platform, codebase).await?;
+    let owner = scene.want(seeding::CODEBASE, platform, name).await?;
     let main = format!("{name}-main");
     let newest = sample.builds.last().map_or("", |b| b.tag);
     let mut status = seeding::branch_status(PLANTED);
@@ -164,8 +172,8 @@ async fn application(scene: &Scene, sample: &charts::Sample) -> Result<()> {
         },
         "status": status,
     });
-    scene.plant(seeding::CODEBASE_BRANCH, PLATFORM, branch).await?;
-    let owner = scene.want(seeding::CODEBASE_BRANCH, PLATFORM, &main).await?;
+    scene.plant(seeding::CODEBASE_BRANCH, platform, branch).await?;
+    let owner = scene.want(seeding::CODEBASE_BRANCH, platform, &main).await?;
     let tags: Vec<Value> = sample
         .builds
         .iter()
@@ -183,10 +191,11 @@ async fn application(scene: &Scene, sample: &charts::Sample) -> Result<()> {
         "spec": { "codebase": name, "imageName": format!("{REGISTRY}/{name}"), "tags": tags },
         "status": { "failureCount": 0 },
     });
-    scene.plant(seeding::IMAGE_STREAM, PLATFORM, stream).await
+    scene.plant(seeding::IMAGE_STREAM, platform, stream).await
 }
 
 async fn flow(scene: &Scene) -> Result<()> {
+    let platform = scene.platform();
     let streams: Vec<String> = APPLICATIONS.iter().map(|a| format!("{a}-main")).collect();
     let pipeline = json!({
         "metadata": { "name": FLOW, "finalizers": ["edp.epam.com/ownedStages"] },
@@ -200,8 +209,8 @@ async fn flow(scene: &Scene) -> Result<()> {
         },
         "status": failed("setup_initial_structure", "no GitOps codebases found"),
     });
-    scene.plant(seeding::CD_PIPELINE, PLATFORM, pipeline).await?;
-    let owner = scene.want(seeding::CD_PIPELINE, PLATFORM, FLOW).await?;
+    scene.plant(seeding::CD_PIPELINE, platform, pipeline).await?;
+    let owner = scene.want(seeding::CD_PIPELINE, platform, FLOW).await?;
     for (order, name) in ENVIRONMENTS.iter().enumerate() {
         let about = match *name {
             "dev" => "Where every build goes first",
@@ -219,7 +228,7 @@ async fn flow(scene: &Scene) -> Result<()> {
                 "name": name,
                 "description": about,
                 "order": order,
-                "namespace": format!("{PLATFORM}-{FLOW}-{name}"),
+                "namespace": format!("{platform}-{FLOW}-{name}"),
                 "clusterName": "in-cluster",
                 "triggerType": "Manual",
                 "triggerTemplate": "deploy",
@@ -239,7 +248,7 @@ async fn flow(scene: &Scene) -> Result<()> {
                 ),
             ),
         });
-        scene.plant(seeding::STAGE, PLATFORM, stage).await?;
+        scene.plant(seeding::STAGE, platform, stage).await?;
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 
 use serde_json::{Value, json};
 
-use super::PLATFORM;
 use crate::Result;
 use crate::controllers::seeding::{Scene, TRIGGER_TEMPLATE};
 
@@ -12,7 +11,7 @@ pub(super) async fn plant(scene: &Scene) -> Result<()> {
     let deploy = [&target[..], &["APPLICATIONS_PAYLOAD", "KUBECONFIG_SECRET_NAME"]].concat();
     let clean = [&target[..], &["KUBECONFIG_SECRET_NAME"]].concat();
     for (name, parameters) in [("deploy", deploy), ("clean", clean)] {
-        scene.create(TRIGGER_TEMPLATE, PLATFORM, template(name, &parameters)).await?;
+        scene.create(TRIGGER_TEMPLATE, scene.platform(), template(name, &parameters)).await?;
     }
     Ok(())
 }
