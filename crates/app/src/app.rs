@@ -2,15 +2,20 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, RwLock, Weak},
 };
+
+use pilothouse_practice::PracticeCluster;
 
 use crate::{
     EventSink, Result,
+    changes::Changes,
     contract::{AppError, ErrorCode},
     journal::Journal,
     keychain::{Keychain, SecretStore, SystemStore},
     operations::Operations,
+    remotes::ShownKeys,
+    session::Live,
     storage::Storage,
 };
 
@@ -52,6 +57,11 @@ pub struct App {
     pub(crate) journal: Journal,
     pub(crate) keychain: Keychain,
     pub(crate) operations: Operations,
+    pub(crate) changes: Changes,
+    pub(crate) shown_keys: Arc<ShownKeys>,
+    pub(crate) session: RwLock<Option<Arc<Live>>>,
+    pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
+    pub(crate) me: Weak<App>,
 }
 
 impl App {
@@ -66,10 +76,23 @@ impl App {
             Storage::open(&dir.join("pilothouse.sqlite3"))
         })
         .await?;
-        let journal = Journal::open(storage.clone(), events.clone()).await?;
+        let changes = Changes::start(events.clone());
+        let journal = Journal::open(storage.clone(), changes.clone()).await?;
         let keychain = Keychain::new(options.secrets.clone());
         let operations = Operations::new(events.clone());
-        Ok(Arc::new(App { options, events, storage, journal, keychain, operations }))
+        Ok(Arc::new_cyclic(|me| App {
+            options,
+            events,
+            storage,
+            journal,
+            keychain,
+            operations,
+            changes,
+            shown_keys: Arc::default(),
+            session: RwLock::default(),
+            practice: tokio::sync::Mutex::default(),
+            me: me.clone(),
+        }))
     }
 
     /// The timeline.

@@ -1,6 +1,6 @@
 //! From the domains' errors to the edge's.
 
-use crate::contract::{AppError, ErrorCode, ErrorDetail};
+use crate::contract::{AppError, ErrorCode, ErrorDetail, FieldProblem};
 
 impl From<pilothouse_git::Error> for AppError {
     fn from(error: pilothouse_git::Error) -> Self {
@@ -33,6 +33,41 @@ impl From<pilothouse_git::Error> for AppError {
             E::ProtectedBranch { .. } => edge.with_hint("ask for the right to push, or for a bypass of the rule"),
             _ => edge,
         }
+    }
+}
+
+impl From<pilothouse_cluster::Error> for AppError {
+    fn from(error: pilothouse_cluster::Error) -> Self {
+        use pilothouse_cluster::Error as E;
+        let code = ErrorCode::from_domain(error.code()).unwrap_or(ErrorCode::ClusterInternal);
+        let mut edge = AppError::new(code, error.to_string());
+        edge.hint = error.hint();
+        match error {
+            E::Forbidden { verb, resource, namespace, .. } if !verb.is_empty() => {
+                edge.with_detail(ErrorDetail::Forbidden { verb, resource, namespace })
+            }
+            E::BadName { field, .. } => {
+                let message = edge.message.clone();
+                edge.with_detail(ErrorDetail::Fields { problems: vec![FieldProblem { field, message }] })
+            }
+            E::Invalid { causes, .. } if !causes.is_empty() => {
+                let problems = causes.into_iter().map(|c| FieldProblem { field: c.field, message: c.message });
+                edge.with_detail(ErrorDetail::Fields { problems: problems.collect() })
+            }
+            _ => edge,
+        }
+    }
+}
+
+impl From<kube::Error> for AppError {
+    fn from(error: kube::Error) -> Self {
+        AppError::from(pilothouse_cluster::explain(&error))
+    }
+}
+
+impl From<pilothouse_practice::Error> for AppError {
+    fn from(error: pilothouse_practice::Error) -> Self {
+        AppError::new(ErrorCode::Practice, error.to_string())
     }
 }
 

@@ -3,14 +3,13 @@
 //! An entry that was begun and never closed means the app ended in the middle. On the next start it is marked
 //! as interrupted, and once the place it wrote to can be asked, the entry says what was found there.
 
-use std::sync::Arc;
-
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    EventSink, Result,
-    contract::{ActivityEntry, ActivityKind, ActivityOutcome, ActivityPage, AppError, Changed, ErrorCode, Topic},
+    Result,
+    changes::Changes,
+    contract::{ActivityEntry, ActivityKind, ActivityOutcome, ActivityPage, AppError, ErrorCode, Topic},
     storage::Storage,
 };
 
@@ -89,7 +88,7 @@ pub struct Interrupted {
 #[derive(Clone)]
 pub struct Journal {
     storage: Storage,
-    events: Arc<dyn EventSink>,
+    changes: Changes,
 }
 
 fn word<T: Serialize>(value: T) -> String {
@@ -126,7 +125,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<ActivityEntry> {
 
 impl Journal {
     /// The timeline in `storage`; what a former run left open becomes interrupted.
-    pub(crate) async fn open(storage: Storage, events: Arc<dyn EventSink>) -> Result<Journal> {
+    pub(crate) async fn open(storage: Storage, changes: Changes) -> Result<Journal> {
         storage
             .with("the timeline cannot be read", |c| {
                 c.execute(
@@ -137,11 +136,11 @@ impl Journal {
                 )
             })
             .await?;
-        Ok(Journal { storage, events })
+        Ok(Journal { storage, changes })
     }
 
     fn changed(&self) {
-        self.events.changed(Changed { topic: Topic::Activity });
+        self.changes.tell(Topic::Activity);
     }
 
     /// Writes an entry before the thing is done.

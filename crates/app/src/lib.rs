@@ -4,6 +4,8 @@
 
 mod activity;
 mod app;
+mod background;
+mod changes;
 mod chaos;
 mod contexts;
 pub mod contract;
@@ -14,8 +16,10 @@ mod events;
 pub mod journal;
 pub mod keychain;
 pub mod operations;
+mod remotes;
 mod repository;
 mod runs;
+mod session;
 mod settings;
 mod storage;
 mod triggers;

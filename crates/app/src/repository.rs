@@ -31,3 +31,14 @@ impl App {
         Err(self.not_ready())
     }
 }
+impl App {
+    pub(crate) async fn repository_url(&self, _t: crate::contract::Transport) -> Result<String> {
+        Err(self.not_ready())
+    }
+    pub(crate) async fn git_server_url(&self, _g: &str, _p: &str, _t: crate::contract::Transport) -> Result<String> {
+        Err(self.not_ready())
+    }
+    pub(crate) async fn choose_transport(&self, _t: crate::contract::Transport) -> Result<()> {
+        Err(self.not_ready())
+    }
+}

@@ -146,6 +146,10 @@ codes! {
     ClusterKubeconfig = "cluster.kubeconfig",
     /// The API server did not answer in time.
     ClusterTimeout = "cluster.timeout",
+    /// A name is not one that Kubernetes takes.
+    ClusterBadName = "cluster.badName",
+    /// The API server is overloaded or not well.
+    ClusterBusy = "cluster.busy",
     /// The cluster failed in another way.
     ClusterInternal = "cluster.internal",
     /// The repository or deployment part refused; the message says why.
