@@ -1,0 +1,77 @@
+import type { CredentialInput, Transport } from '$platform';
+import { t } from '$text';
+
+export type CredentialKind = 'token' | 'ssh' | 'none';
+export type KeySource = 'keyText' | 'keyFile' | 'generated' | 'agent';
+
+/** What the form holds; secrets live here until they are handed over, and nowhere else on this side. */
+export interface CredentialDraft {
+  kind: CredentialKind;
+  username: string;
+  token: string;
+  source: KeySource;
+  text: string;
+  path: string;
+  passphrase: string;
+  keyId: string;
+  publicKey: string;
+  fingerprint: string;
+}
+
+export function emptyDraft(kind: CredentialKind): CredentialDraft {
+  return {
+    kind,
+    username: '',
+    token: '',
+    source: 'keyText',
+    text: '',
+    path: '',
+    passphrase: '',
+    keyId: '',
+    publicKey: '',
+    fingerprint: '',
+  };
+}
+
+export function transportOf(draft: CredentialDraft): Transport {
+  return draft.kind === 'ssh' ? 'ssh' : 'https';
+}
+
+/** Why the draft cannot be used yet. */
+export function missing(draft: CredentialDraft): string | undefined {
+  if (draft.kind === 'token') return draft.token ? undefined : t('remote.incomplete.token');
+  if (draft.kind === 'none') return undefined;
+  switch (draft.source) {
+    case 'keyText':
+      return draft.text.trim() ? undefined : t('remote.incomplete.keyText');
+    case 'keyFile':
+      return draft.path ? undefined : t('remote.incomplete.keyFile');
+    case 'generated':
+      return draft.keyId ? undefined : t('remote.incomplete.generated');
+    case 'agent':
+      return undefined;
+  }
+}
+
+/** What is sent to the app. */
+export function toInput(draft: CredentialDraft): CredentialInput | null {
+  if (draft.kind === 'none' || missing(draft)) return null;
+  if (draft.kind === 'token') return { kind: 'token', username: draft.username.trim() || null, token: draft.token };
+  switch (draft.source) {
+    case 'keyText':
+      return { kind: 'keyText', text: draft.text, passphrase: draft.passphrase || null };
+    case 'keyFile':
+      return { kind: 'keyFile', path: draft.path, passphrase: draft.passphrase || null };
+    case 'generated':
+      return { kind: 'generated', keyId: draft.keyId };
+    case 'agent':
+      return { kind: 'agent' };
+  }
+}
+
+/** Takes the secrets out of a draft that has been handed over. */
+export function wipe(draft: CredentialDraft): void {
+  draft.token = '';
+  draft.text = '';
+  draft.passphrase = '';
+}
