@@ -1,0 +1,194 @@
+//! Chaos projects: switching GitOps on and off, and what their object says.
+
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use pilothouse_cluster::{Cluster, kinds};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::names::project_fault;
+use crate::plan::SyncState;
+use crate::sync::SyncReport;
+use crate::workflow_object::{self, typed};
+
+/// How a project's repository is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Auth {
+    /// With a token, over HTTPS.
+    #[default]
+    Token,
+    /// With a key, over SSH.
+    Ssh,
+}
+
+/// A chaos project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    /// Its id, which is also its object's name and its folder's.
+    pub id: String,
+    /// Its object's namespace.
+    pub namespace: String,
+    /// Whether its workflows are kept in step with Git.
+    pub enabled: bool,
+    /// The repository's address, without credentials.
+    pub url: String,
+    /// The branch.
+    pub branch: String,
+    /// How the repository is reached.
+    pub auth: Auth,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The state in its status (`InSync`, `Conflict`, `Failed`, `Disabled`…).
+    pub state: Option<String>,
+    /// The commit last brought in.
+    pub commit: Option<String>,
+    /// When that was (RFC 3339).
+    pub last_sync: Option<String>,
+    /// What is wrong, or what to do.
+    pub message: Option<String>,
+}
+
+/// What the user gives to enable a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enable {
+    /// The project's id.
+    pub id: String,
+    /// The repository's address, without credentials; checked by the Git engine before.
+    pub url: String,
+    /// The branch.
+    pub branch: String,
+    /// How the repository is reached.
+    pub auth: Auth,
+    /// What the project is for.
+    pub description: Option<String>,
+}
+
+impl Project {
+    /// Reads an object; `None` when it is no `ChaosProject`.
+    pub fn read(object: &DynamicObject) -> Option<Self> {
+        let text = |pointer: &str| {
+            object.data.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        object.data.get("spec")?;
+        Some(Self {
+            id: object.metadata.name.clone()?,
+            namespace: object.metadata.namespace.clone().unwrap_or_default(),
+            enabled: object.data.pointer("/spec/gitOps/enabled").and_then(Value::as_bool).unwrap_or(false),
+            url: text("/spec/gitOps/url").unwrap_or_default(),
+            branch: text("/spec/gitOps/branch").unwrap_or_default(),
+            auth: if text("/spec/gitOps/auth").as_deref() == Some("ssh") { Auth::Ssh } else { Auth::Token },
+            description: text("/spec/description"),
+            state: text("/status/state"),
+            commit: text("/status/commit"),
+            last_sync: text("/status/lastSyncTime"),
+            message: text("/status/message"),
+        })
+    }
+}
+
+/// The chaos projects of a namespace.
+pub async fn list(cluster: &Cluster, namespace: &str) -> Result<Vec<Project>> {
+    let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
+    let all = cluster.in_time("list the chaos projects", api.list(&ListParams::default())).await?;
+    Ok(all.items.iter().filter_map(Project::read).collect())
+}
+
+/// One chaos project.
+pub async fn get(cluster: &Cluster, namespace: &str, id: &str) -> Result<Project> {
+    let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
+    let found = cluster.in_time("read a chaos project", api.get_opt(id)).await?;
+    found.as_ref().and_then(Project::read).ok_or(Error::NotFound { what: "the chaos project", name: id.to_owned() })
+}
+
+/// Switches GitOps on for a project, making its object where there is none.
+pub async fn enable(cluster: &Cluster, namespace: &str, form: &Enable) -> Result<Project> {
+    if let Some(why) = project_fault(&form.id) {
+        return Err(Error::BadName { what: "project", name: form.id.clone(), why: why.to_owned() });
+    }
+    let mut git_ops = json!({"enabled": true, "url": form.url, "auth": form.auth});
+    if !form.branch.is_empty() {
+        git_ops["branch"] = json!(form.branch);
+    }
+    let mut spec = json!({"gitOps": git_ops});
+    if let Some(description) = &form.description {
+        spec["description"] = json!(description);
+    }
+    let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
+    let object = typed(json!({
+        "apiVersion": kinds::CHAOS_PROJECT.api_version(),
+        "kind": kinds::CHAOS_PROJECT.kind,
+        "metadata": {"name": form.id, "namespace": namespace},
+        "spec": spec,
+    }))?;
+    let made = match cluster.in_time("create a chaos project", api.create(&PostParams::default(), &object)).await {
+        Err(pilothouse_cluster::Error::Conflict { exists: true, .. }) => {
+            let patch = json!({"spec": spec});
+            let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+            cluster.in_time("write a chaos project", api.patch(&form.id, &parameters, &patch)).await?
+        }
+        other => other?,
+    };
+    Project::read(&made).ok_or(Error::NotFound { what: "the chaos project", name: form.id.clone() })
+}
+
+/// Switches GitOps off. Nothing in Git or among the workflows is removed; they are marked as paused.
+pub async fn disable(cluster: &Cluster, namespace: &str, id: &str) -> Result<()> {
+    let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
+    let patch = json!({"spec": {"gitOps": {"enabled": false}}});
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    cluster.in_time("write a chaos project", api.patch(id, &parameters, &patch)).await?;
+    write_status(cluster, namespace, id, json!({"state": "Disabled", "message": null})).await?;
+    let paused = Map::from_iter([
+        ("state".to_owned(), json!(SyncState::Paused.as_str())),
+        ("message".to_owned(), json!("GitOps is off for the project")),
+    ]);
+    for object in workflow_object::list(cluster, namespace, id).await?.values() {
+        workflow_object::write_status(cluster, namespace, object, &paused).await?;
+    }
+    Ok(())
+}
+
+/// Notes in a project what a sync brought. Writes only when something changed; `now` is RFC 3339.
+pub async fn note_sync(
+    cluster: &Cluster,
+    namespace: &str,
+    id: &str,
+    outcome: std::result::Result<&SyncReport, &Error>,
+    now: &str,
+) -> Result<bool> {
+    let before = get(cluster, namespace, id).await?;
+    let (state, commit, message) = match outcome {
+        Ok(report) => {
+            let any = |state| report.states.values().any(|one| *one == state);
+            let state = if any(SyncState::Conflict) {
+                "Conflict"
+            } else if [SyncState::Invalid, SyncState::DeletedInGit, SyncState::Ahead].into_iter().any(any) {
+                "Behind"
+            } else {
+                "InSync"
+            };
+            (state, report.commit.clone(), report.problems.join("; "))
+        }
+        Err(error) => ("Failed", before.commit.clone(), error.to_string()),
+    };
+    let message = Some(message).filter(|message| !message.is_empty());
+    if before.state.as_deref() == Some(state) && before.commit == commit && before.message == message {
+        return Ok(false);
+    }
+    let mut status = json!({"state": state, "commit": commit, "message": message});
+    if outcome.is_ok() {
+        status["lastSyncTime"] = json!(now);
+    }
+    write_status(cluster, namespace, id, status).await?;
+    Ok(true)
+}
+
+async fn write_status(cluster: &Cluster, namespace: &str, id: &str, status: Value) -> Result<()> {
+    let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
+    let patch = json!({"status": status});
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    cluster.in_time("write a chaos project's status", api.patch_status(id, &parameters, &patch)).await?;
+    Ok(())
+}

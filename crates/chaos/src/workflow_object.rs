@@ -1,0 +1,294 @@
+//! `ChaosWorkflow` objects: what they hold, and how they are written.
+
+use std::collections::BTreeMap;
+
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use pilothouse_cluster::{Cluster, kinds};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::names::{PROJECT_LABEL, digest, label_value, object_name, object_name_hashed};
+use crate::plan::SyncState;
+
+/// Annotation: the Git blob that the manifest was equal to last. Together with [`DIGEST`] it is the base of the next
+/// three-way plan, and it is written in one piece with the manifest.
+pub(crate) const BLOB: &str = "pilothouse.dev/synced-blob";
+/// Annotation: the digest of the manifest that was equal to the blob.
+pub(crate) const DIGEST: &str = "pilothouse.dev/synced-digest";
+
+/// What may start a workflow besides a person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunPolicy {
+    /// Nothing.
+    #[default]
+    Manual,
+    /// A change of its file.
+    OnCommit,
+    /// Its own schedule.
+    OnSchedule,
+    /// A trigger.
+    OnEvent,
+}
+
+/// The last run of a workflow, as its object remembers it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LastRun {
+    /// The run's name.
+    pub name: String,
+    /// Its phase.
+    pub phase: Option<String>,
+    /// Its verdict.
+    pub verdict: Option<String>,
+    /// Its score.
+    pub score: Option<f64>,
+    /// When it ended (RFC 3339).
+    pub finished_at: Option<String>,
+}
+
+/// A `ChaosWorkflow`, read.
+#[derive(Debug, Clone)]
+pub struct WorkflowObject {
+    /// The object's own name.
+    pub object: String,
+    /// The project.
+    pub project: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// Its file.
+    pub path: String,
+    /// What may start it.
+    pub run_policy: RunPolicy,
+    /// Its manifest; empty for the placeholder of a file that was never valid.
+    pub manifest: String,
+    /// The state in its status.
+    pub state: Option<SyncState>,
+    /// The message in its status.
+    pub message: String,
+    /// The line in its status.
+    pub line: Option<usize>,
+    /// The commit that last changed the file.
+    pub commit: Option<String>,
+    /// That commit's author.
+    pub author: Option<String>,
+    /// Its last run.
+    pub last_run: Option<LastRun>,
+    /// The blob it was last equal to.
+    pub synced_blob: Option<String>,
+    pub(crate) synced_digest: Option<String>,
+    pub(crate) version: String,
+    pub(crate) generation: i64,
+    pub(crate) status: Map<String, Value>,
+    created: String,
+}
+
+impl WorkflowObject {
+    /// Reads an object; `None` when it is no `ChaosWorkflow`.
+    pub fn read(object: &DynamicObject) -> Option<Self> {
+        let spec = object.data.get("spec")?;
+        let text = |key: &str| spec.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let status = object.data.get("status").and_then(Value::as_object).cloned().unwrap_or_default();
+        let said = |key: &str| status.get(key).and_then(Value::as_str).map(str::to_owned);
+        let noted = |key: &str| object.metadata.annotations.as_ref()?.get(key).cloned();
+        let typed = |value: Option<&Value>| value.cloned().unwrap_or(Value::Null);
+        Some(Self {
+            object: object.metadata.name.clone()?,
+            project: text("project"),
+            workflow: text("workflow"),
+            path: text("path"),
+            run_policy: serde_json::from_value(typed(spec.get("runPolicy"))).unwrap_or_default(),
+            manifest: text("manifest"),
+            state: serde_json::from_value(typed(status.get("state"))).ok(),
+            message: said("message").unwrap_or_default(),
+            line: status.get("line").and_then(Value::as_u64).and_then(|line| usize::try_from(line).ok()),
+            commit: said("commit"),
+            author: said("author"),
+            last_run: serde_json::from_value(typed(status.get("lastRun"))).ok(),
+            synced_blob: noted(BLOB),
+            synced_digest: noted(DIGEST),
+            version: object.metadata.resource_version.clone()?,
+            generation: object.metadata.generation.unwrap_or(0),
+            created: object.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default(),
+            status,
+        })
+    }
+}
+
+/// The workflows of a project by name. Where two objects claim one workflow, the older one counts.
+pub async fn list(cluster: &Cluster, namespace: &str, project: &str) -> Result<BTreeMap<String, WorkflowObject>> {
+    let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
+    let all = cluster.in_time("list the chaos workflows", api.list(&ListParams::default())).await?;
+    let mut found: Vec<_> =
+        all.items.iter().filter_map(WorkflowObject::read).filter(|one| one.project == project).collect();
+    found.sort_by(|a, b| (&b.created, &b.object).cmp(&(&a.created, &a.object)));
+    Ok(found.into_iter().map(|one| (one.workflow.clone(), one)).collect())
+}
+
+/// One workflow of a project.
+pub async fn get(cluster: &Cluster, namespace: &str, project: &str, workflow: &str) -> Result<WorkflowObject> {
+    let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
+    let direct = cluster.in_time("read a chaos workflow", api.get_opt(&object_name(project, workflow))).await?;
+    let direct = direct.as_ref().and_then(WorkflowObject::read);
+    if let Some(found) = direct.filter(|one| one.project == project && one.workflow == workflow) {
+        return Ok(found);
+    }
+    let missing = || Error::NotFound { what: "the chaos workflow", name: workflow.to_owned() };
+    list(cluster, namespace, project).await?.remove(workflow).ok_or_else(missing)
+}
+
+/// What a write brings to an object.
+pub(crate) struct Content<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) manifest: &'a str,
+    /// The blob that the manifest equals; `None` for a placeholder.
+    pub(crate) blob: Option<&'a str>,
+}
+
+impl Content<'_> {
+    fn annotations(&self) -> Value {
+        json!({BLOB: self.blob, DIGEST: self.blob.map(|_| digest(self.manifest))})
+    }
+}
+
+/// Creates a workflow's object.
+pub(crate) async fn create(
+    cluster: &Cluster,
+    namespace: &str,
+    (project, workflow): (&str, &str),
+    content: &Content<'_>,
+) -> Result<WorkflowObject> {
+    let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
+    let names = [object_name(project, workflow), object_name_hashed(project, workflow)];
+    for (at, name) in names.iter().enumerate() {
+        let mut annotations = content.annotations();
+        if let Some(map) = annotations.as_object_mut() {
+            map.retain(|_, value| !value.is_null());
+        }
+        let object = json!({
+            "apiVersion": kinds::CHAOS_WORKFLOW.api_version(),
+            "kind": kinds::CHAOS_WORKFLOW.kind,
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": {PROJECT_LABEL: label_value(project)},
+                "annotations": annotations,
+            },
+            "spec": {
+                "project": project,
+                "workflow": workflow,
+                "path": content.path,
+                "runPolicy": RunPolicy::Manual,
+                "manifest": content.manifest,
+            },
+        });
+        let object: DynamicObject = typed(object)?;
+        match cluster.in_time("create a chaos workflow", api.create(&PostParams::default(), &object)).await {
+            Ok(made) => return WorkflowObject::read(&made).ok_or_else(|| unreadable(name)),
+            // Another workflow has the plain name; the digest tells them apart.
+            Err(pilothouse_cluster::Error::Conflict { exists: true, .. }) if at == 0 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::WrongState { name: workflow.to_owned(), why: "its object exists already".to_owned() })
+}
+
+/// Brings an object to a content, over exactly the version it was read at.
+pub(crate) async fn update(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &WorkflowObject,
+    content: &Content<'_>,
+) -> Result<WorkflowObject> {
+    let patch = json!({
+        "metadata": {"resourceVersion": object.version, "annotations": content.annotations()},
+        "spec": {"path": content.path, "manifest": content.manifest},
+    });
+    patch_object(cluster, namespace, &object.object, patch).await
+}
+
+/// Changes what may start a workflow.
+pub async fn set_run_policy(
+    cluster: &Cluster,
+    namespace: &str,
+    project: &str,
+    workflow: &str,
+    policy: RunPolicy,
+) -> Result<WorkflowObject> {
+    let object = get(cluster, namespace, project, workflow).await?;
+    if object.run_policy == policy {
+        return Ok(object);
+    }
+    patch_object(cluster, namespace, &object.object, json!({"spec": {"runPolicy": policy}})).await
+}
+
+async fn patch_object(cluster: &Cluster, namespace: &str, name: &str, patch: Value) -> Result<WorkflowObject> {
+    let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    let made = cluster.in_time("write a chaos workflow", api.patch(name, &parameters, &patch)).await?;
+    WorkflowObject::read(&made).ok_or_else(|| unreadable(name))
+}
+
+/// Writes the given fields of a status when any of them differs from what is there (null removes one). Says whether it
+/// wrote.
+pub(crate) async fn write_status(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &WorkflowObject,
+    fields: &Map<String, Value>,
+) -> Result<bool> {
+    let differs = |(key, value): (&String, &Value)| object.status.get(key).unwrap_or(&Value::Null) != value;
+    if !fields.iter().any(differs) {
+        return Ok(false);
+    }
+    let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
+    let patch = json!({"status": fields});
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    cluster.in_time("write a chaos workflow's status", api.patch_status(&object.object, &parameters, &patch)).await?;
+    Ok(true)
+}
+
+/// Remembers a workflow's last run.
+pub async fn note_last_run(
+    cluster: &Cluster,
+    namespace: &str,
+    project: &str,
+    workflow: &str,
+    run: &LastRun,
+) -> Result<bool> {
+    let object = get(cluster, namespace, project, workflow).await?;
+    let value = serde_json::to_value(run).unwrap_or(Value::Null);
+    let value = match value {
+        // The API server prunes nulls in a stored object, so they must not count as a difference.
+        Value::Object(map) => Value::Object(map.into_iter().filter(|(_, value)| !value.is_null()).collect()),
+        other => other,
+    };
+    let old = object.status.get("lastRun").and_then(|old| old.get("name"));
+    if old.is_some() && old != value.get("name") {
+        // A merge patch would keep the fields of the run before.
+        write_status(cluster, namespace, &object, &Map::from_iter([("lastRun".to_owned(), Value::Null)])).await?;
+    }
+    write_status(cluster, namespace, &object, &Map::from_iter([("lastRun".to_owned(), value)])).await
+}
+
+/// Removes a workflow's object.
+pub(crate) async fn delete(cluster: &Cluster, namespace: &str, object: &WorkflowObject) -> Result<()> {
+    let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
+    let only_this = kube::api::Preconditions { resource_version: Some(object.version.clone()), uid: None };
+    let parameters = kube::api::DeleteParams { preconditions: Some(only_this), ..Default::default() };
+    match cluster.in_time("delete a chaos workflow", api.delete(&object.object, &parameters)).await {
+        Ok(_) | Err(pilothouse_cluster::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn typed(object: Value) -> Result<DynamicObject> {
+    serde_json::from_value(object).map_err(|error| Error::WrongState {
+        name: "the object".to_owned(),
+        why: format!("it cannot be written as a Kubernetes object: {error}"),
+    })
+}
+
+fn unreadable(name: &str) -> Error {
+    Error::WrongState { name: name.to_owned(), why: "the API server answered with no ChaosWorkflow".to_owned() }
+}
