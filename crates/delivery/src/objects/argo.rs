@@ -1,0 +1,216 @@
+//! Argo CD's Applications and ApplicationSets (`argoproj.io/v1alpha1`).
+
+use kube::api::DynamicObject;
+
+use super::Meta;
+use super::reader::Reader;
+use crate::FieldProblem;
+
+/// An Argo CD Application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Application {
+    /// Metadata.
+    pub meta: Meta,
+    /// The AppProject.
+    pub project: String,
+    /// Where it deploys to.
+    pub namespace: String,
+    /// What it deploys: `spec.sources` when there are any, else `spec.source`, as Argo CD itself chooses.
+    pub sources: Vec<SourceRef>,
+    /// Whether `spec.sources` is used, which on this platform means the values override is on.
+    pub multi_source: bool,
+    /// Health in Argo CD's words.
+    pub health: Option<String>,
+    /// Why the health is as it is.
+    pub health_message: Option<String>,
+    /// Sync in Argo CD's words.
+    pub sync: Option<String>,
+    /// Commits last compared with, one for each source.
+    pub compared_revisions: Vec<String>,
+    /// Commits last deployed, one for each source; empty before the first deploy.
+    pub deployed_revisions: Vec<String>,
+    /// Conditions, mostly errors.
+    pub conditions: Vec<Condition>,
+    /// The last operation.
+    pub operation: Option<Operation>,
+    /// Images running.
+    pub images: Vec<String>,
+    /// Its addresses.
+    pub urls: Vec<String>,
+    /// Fields that could not be read.
+    pub problems: Vec<FieldProblem>,
+}
+
+/// A source of an Application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceRef {
+    /// The repository.
+    pub repo_url: String,
+    /// Branch, tag or commit.
+    pub target_revision: String,
+    /// Its name for `$values`.
+    pub reference: Option<String>,
+    /// Values files.
+    pub value_files: Vec<String>,
+    /// Helm parameters, name and value.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// A condition of an Application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Such as `ComparisonError`.
+    pub kind: String,
+    /// What Argo CD says.
+    pub message: String,
+}
+
+/// The last operation of an Application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Operation {
+    /// `Running`, `Succeeded`, `Failed`, `Error` or `Terminating`.
+    pub phase: String,
+    /// What Argo CD says.
+    pub message: Option<String>,
+    /// When it ended, RFC 3339.
+    pub finished: Option<String>,
+}
+
+impl Application {
+    /// Reads an Application.
+    pub fn read(object: &DynamicObject) -> Self {
+        let reader = Reader::new(&object.data);
+        let mut sources = reader.each("spec.sources", |one| Some(SourceRef::read(one)));
+        let multi_source = !sources.is_empty();
+        if !multi_source {
+            sources.extend(reader.within("spec.source").map(|one| SourceRef::read(&one)));
+        }
+        let revisions = |reader: &Reader<'_>, many: &str, one: &str| {
+            let list = reader.texts(many);
+            if list.is_empty() { reader.text(one).into_iter().filter(|text| !text.is_empty()).collect() } else { list }
+        };
+        let history = reader.each("status.history", |one| Some(revisions(one, "revisions", "revision")));
+        Self {
+            meta: Meta::read(object),
+            project: reader.text("spec.project").unwrap_or_default(),
+            namespace: reader.text("spec.destination.namespace").unwrap_or_default(),
+            sources,
+            multi_source,
+            health: reader.text("status.health.status").filter(|text| !text.is_empty()),
+            health_message: reader.text("status.health.message").filter(|text| !text.is_empty()),
+            sync: reader.text("status.sync.status").filter(|text| !text.is_empty()),
+            compared_revisions: revisions(&reader, "status.sync.revisions", "status.sync.revision"),
+            deployed_revisions: history.into_iter().next_back().unwrap_or_default(),
+            conditions: reader.each("status.conditions", |one| {
+                Some(Condition { kind: one.required("type"), message: one.text("message").unwrap_or_default() })
+            }),
+            operation: reader.within("status.operationState").map(|one| Operation {
+                phase: one.text("phase").unwrap_or_default(),
+                message: one.text("message").filter(|text| !text.is_empty()),
+                finished: one.text("finishedAt"),
+            }),
+            images: reader.texts("status.summary.images"),
+            urls: reader.texts("status.summary.externalURLs"),
+            problems: reader.problems(),
+        }
+    }
+
+    /// A Helm parameter, of whichever source has it.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let mut all = self.sources.iter().flat_map(|source| &source.parameters);
+        all.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The commit of the values repository that is deployed.
+    pub fn deployed_values_revision(&self) -> Option<&str> {
+        let place = self.sources.iter().position(|source| source.reference.is_some())?;
+        // Revisions of an earlier, single-source deploy say nothing of the values.
+        (self.deployed_revisions.len() == self.sources.len())
+            .then(|| self.deployed_revisions.get(place))?
+            .map(String::as_str)
+    }
+}
+
+impl SourceRef {
+    fn read(reader: &Reader<'_>) -> Self {
+        Self {
+            repo_url: reader.text("repoURL").unwrap_or_default(),
+            target_revision: reader.text("targetRevision").unwrap_or_default(),
+            reference: reader.text("ref").filter(|text| !text.is_empty()),
+            value_files: reader.texts("helm.valueFiles"),
+            parameters: reader
+                .each("helm.parameters", |one| Some((one.text("name")?, one.text("value").unwrap_or_default()))),
+        }
+    }
+}
+
+/// An Argo CD ApplicationSet, one for each flow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApplicationSet {
+    /// Metadata; the object is named as the flow.
+    pub meta: Meta,
+    /// One element for each application in each environment.
+    pub elements: Vec<Element>,
+    /// The patch that turns the values override on.
+    pub template_patch: String,
+    /// Fields that could not be read.
+    pub problems: Vec<FieldProblem>,
+}
+
+/// One element of the list generator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Element {
+    /// The environment.
+    pub stage: String,
+    /// The application.
+    pub codebase: String,
+    /// The tag; `NaN` before the first deploy.
+    pub image_tag: String,
+    /// The digest.
+    pub image_digest: Option<String>,
+    /// The stored values override.
+    pub custom_values: bool,
+}
+
+impl ApplicationSet {
+    /// Reads an ApplicationSet.
+    pub fn read(object: &DynamicObject) -> Self {
+        let reader = Reader::new(&object.data);
+        let lists = reader.each("spec.generators", |generator| {
+            Some(generator.each("list.elements", |one| {
+                Some(Element {
+                    stage: one.required("stage"),
+                    codebase: one.required("codebase"),
+                    image_tag: one.text("imageTag").unwrap_or_default(),
+                    image_digest: one.text("imageDigest").filter(|text| !text.is_empty()),
+                    custom_values: one.flag("customValues").unwrap_or(false),
+                })
+            }))
+        });
+        Self {
+            meta: Meta::read(object),
+            elements: lists.into_iter().flatten().collect(),
+            template_patch: reader.text("spec.templatePatch").unwrap_or_default(),
+            problems: reader.problems(),
+        }
+    }
+
+    /// The element of an application in an environment.
+    pub fn element(&self, environment: &str, application: &str) -> Option<&Element> {
+        self.elements.iter().find(|one| one.stage == environment && one.codebase == application)
+    }
+
+    /// The repositories the patch names outright, which are those of values. Upstream spells the key `RepoURL`.
+    pub fn values_urls(&self) -> Vec<&str> {
+        let url = |line: &'_ str| -> bool { !line.contains("{{") };
+        self.template_patch
+            .lines()
+            .filter_map(|line| {
+                let line = line.trim().trim_start_matches("- ").trim_start();
+                let (key, value) = line.split_once(':')?;
+                let value = value.trim().trim_matches(['"', '\'']);
+                (key.eq_ignore_ascii_case("repoURL") && url(value) && !value.is_empty()).then_some(value)
+            })
+            .collect()
+    }
+}
