@@ -257,7 +257,8 @@ fn check_path(path: &str) -> Result<()> {
     if bare.is_empty() {
         return Err(Error::BadUrl { why: "it names a host but no repository".to_owned() });
     }
-    if bare.starts_with('-') || path.contains(['\\', '\'', '"', '`', '$', ';', '&', '|', '<', '>', '!', '*', '?', '#', '(', ')'])
+    if bare.starts_with('-')
+        || path.contains(['\\', '\'', '"', '`', '$', ';', '&', '|', '<', '>', '!', '*', '?', '#', '(', ')'])
     {
         return Err(Error::BadUrl { why: "its path holds characters no Git server uses".to_owned() });
     }

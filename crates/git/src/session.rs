@@ -6,14 +6,14 @@ use git2::cert::Cert;
 use git2::{
     CertificateCheckStatus, Config, Cred, CredentialType, ErrorClass, ErrorCode, ProxyOptions, RemoteCallbacks,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use url::Url;
 
 use crate::access::{Access, Credential, Phase, Progress};
 use crate::deadline::Pulse;
 use crate::error::{Error, Result};
 use crate::host_key::{HostKey, algorithm, known_name};
-use crate::key;
+use crate::key::{self, Unlocked};
 use crate::known_hosts::Trust;
 use crate::private_ca::PrivateAuthority;
 use crate::rejection::{MAX_WORDS, clean};
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     access: Access,
     url: RemoteUrl,
     pulse: Arc<Pulse>,
-    private_key: Option<SecretString>,
+    private_key: Option<Unlocked>,
     authority: Option<Arc<PrivateAuthority>>,
     notes: Arc<Mutex<Notes>>,
 }
@@ -46,6 +46,10 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the key and reads the authorities, so that mistakes in them show before anything is sent.
     pub(crate) fn new(url: &RemoteUrl, access: &Access, pulse: &Arc<Pulse>) -> Result<Self> {
+        if let Some(path) = url.local_path().filter(|path| !path.is_dir()) {
+            let words = format!("there is no folder {}", path.display());
+            return Err(Error::NotFound { host: "this computer".to_owned(), words });
+        }
         let private_key = match &access.credential {
             Credential::SshKey { private_key, passphrase, .. } if url.scheme() == Scheme::Ssh => {
                 Some(key::opened(private_key, passphrase.as_ref())?)
@@ -207,7 +211,8 @@ impl Session {
             Credential::Token { .. } => Err(self.refuse(auth("This address does not take tokens: give an SSH key."))),
             Credential::SshKey { .. } => match &self.private_key {
                 Some(key) if allowed.contains(CredentialType::SSH_MEMORY) => {
-                    Cred::ssh_key_from_memory(&username, None, key.expose_secret(), None)
+                    let passphrase = key.passphrase.as_ref().map(|text| text.expose_secret());
+                    Cred::ssh_key_from_memory(&username, None, key.text.expose_secret(), passphrase)
                 }
                 _ => Err(self.refuse(auth("This server does not take SSH keys here: give a token."))),
             },
