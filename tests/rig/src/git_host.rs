@@ -94,6 +94,11 @@ impl GitHost {
         }
     }
 
+    /// The folder whose `<owner>/<name>.git` the server serves as `/<owner>/<name>.git`.
+    pub fn repositories(&self) -> PathBuf {
+        self.dir.join("repos")
+    }
+
     /// Makes a repository whose branch `main` holds a README.
     pub fn create_repo(&self, name: &str) -> Result<RepoHandle> {
         let repo = self.create_empty_repo(name)?;

@@ -16,6 +16,14 @@ pub(super) struct Incoming {
     body: Vec<u8>,
 }
 
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
 impl Incoming {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -68,12 +76,7 @@ impl Incoming {
     }
 
     /// Has git answer for the repositories in `root`, as if `path` had been asked.
-    pub(super) fn run(
-        &mut self,
-        root: &Path,
-        path: &str,
-        user: &str,
-    ) -> io::Result<(u16, Vec<(String, String)>, Vec<u8>)> {
+    pub(super) fn run(&mut self, root: &Path, path: &str, user: &str) -> io::Result<Outgoing> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut command = Command::new("git");
         command
@@ -109,7 +112,7 @@ impl Incoming {
         let output = child.wait_with_output()?;
         let _ = writer.join();
         let mut rest = output.stdout.as_slice();
-        let (mut status, mut headers) = (200, Vec::new());
+        let mut answer = Outgoing { status: 200, headers: Vec::new(), body: Vec::new() };
         loop {
             let line = line(&mut rest)?;
             if line.is_empty() {
@@ -117,13 +120,14 @@ impl Incoming {
             }
             match line.split_once(':') {
                 Some((key, value)) if key.eq_ignore_ascii_case("status") => {
-                    status = value.trim().split(' ').next().and_then(|code| code.parse().ok()).unwrap_or(500);
+                    answer.status = value.trim().split(' ').next().and_then(|code| code.parse().ok()).unwrap_or(500);
                 }
-                Some((key, value)) => headers.push((key.to_owned(), value.trim().to_owned())),
+                Some((key, value)) => answer.headers.push((key.to_owned(), value.trim().to_owned())),
                 None => return Err(odd("answer of git http-backend")),
             }
         }
-        Ok((status, headers, rest.to_vec()))
+        answer.body = rest.to_vec();
+        Ok(answer)
     }
 }
 

@@ -126,8 +126,8 @@ impl Visit {
         if !self.door.lets_in(authorization.as_deref()) {
             return reply(&mut tls, 401, &locked, b"");
         }
-        let (status, headers, body) = incoming.run(&self.root, &target, &self.user)?;
-        reply(&mut tls, status, &headers, &body)
+        let answer = incoming.run(&self.root, &target, &self.user)?;
+        reply(&mut tls, answer.status, &answer.headers, &answer.body)
     }
 }
 

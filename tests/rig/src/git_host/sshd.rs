@@ -16,8 +16,12 @@ const LOGIN: &str = r#"#!/bin/sh
 PATH='@PATH@'; export PATH
 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null; export GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL
 cd '@ROOT@' || exit 1
-case "$SSH_ORIGINAL_COMMAND" in
-git-upload-pack\ *|git-receive-pack\ *) eval "exec git ${SSH_ORIGINAL_COMMAND#git-}" ;;
+service=${SSH_ORIGINAL_COMMAND%% *}
+path=${SSH_ORIGINAL_COMMAND#* }; path=${path#\'}; path=${path%\'}
+# Providers serve /owner/name from a root of their own; a path inside the folder is taken as it is.
+case "$path" in '@ROOT@'/*) ;; *) path='@ROOT@'/${path#/} ;; esac
+case "$service" in
+git-upload-pack|git-receive-pack) exec git "${service#git-}" "$path" ;;
 *) echo 'only git is served here' >&2; exit 1 ;;
 esac
 "#;
