@@ -41,7 +41,7 @@ pub use key::{KeyInfo, KeyPair, generate_ed25519, inspect_private_key};
 pub use known_hosts::{KnownHosts, Trust};
 pub use merge::{Merge, merge_text};
 pub use probe::{Branch, RemoteRefs, probe, probe_push};
-pub use publish::{ExpectedChange, PublishOutcome, PublishRequest};
+pub use publish::{ExpectedChange, MergeCheck, PublishOutcome, PublishRequest};
 pub use remote_url::{RemoteUrl, Scheme};
 pub use repo_path::RepoPath;
 pub use rescue::Rescue;

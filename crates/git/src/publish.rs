@@ -82,10 +82,13 @@ pub enum PublishOutcome {
     },
 }
 
+/// Looks at a merged file before it is published; `false` makes it a conflict.
+pub type MergeCheck = Arc<dyn Fn(&RepoPath, &[u8]) -> bool + Send + Sync>;
+
 /// One commit ready to push, or a reason why there is none.
 enum Prepared {
     Commit { id: CommitId, merged: bool },
-    Done(PublishOutcome),
+    Done(Box<PublishOutcome>),
 }
 
 type Locks = Mutex<HashMap<(String, String), Arc<Mutex<()>>>>;
@@ -108,7 +111,7 @@ impl BareClone {
         access: &Access,
         branch: &str,
         request: &PublishRequest,
-        accept: Arc<dyn Fn(&RepoPath, &[u8]) -> bool + Send + Sync>,
+        accept: MergeCheck,
     ) -> Result<PublishOutcome> {
         check_branch(branch)?;
         let key = (self.url.as_str().to_owned(), branch.to_owned());
@@ -132,7 +135,7 @@ impl BareClone {
         access: &Access,
         branch: &str,
         request: &PublishRequest,
-        accept: &Arc<dyn Fn(&RepoPath, &[u8]) -> bool + Send + Sync>,
+        accept: &MergeCheck,
         replays: u32,
     ) -> Result<Option<PublishOutcome>> {
         let fetched = self.fetch(access, branch)?;
@@ -140,8 +143,8 @@ impl BareClone {
             return Err(Error::NoBranch { branch: branch.to_owned() });
         }
         let repo = self.repo()?;
-        let (id, merged) = match prepare(&repo, fetched.tip.as_ref(), request, accept.as_ref())? {
-            Prepared::Done(outcome) => return Ok(Some(outcome)),
+        let (id, merged) = match prepare(&repo, fetched.tip.as_ref(), request, accept)? {
+            Prepared::Done(outcome) => return Ok(Some(*outcome)),
             Prepared::Commit { id, merged } => (id, merged),
         };
         let published = |repo: &Repository| -> Result<Option<PublishOutcome>> {
@@ -209,7 +212,7 @@ fn prepare(
     repo: &Repository,
     tip: Option<&CommitId>,
     request: &PublishRequest,
-    accept: &(dyn Fn(&RepoPath, &[u8]) -> bool + Send + Sync),
+    accept: &MergeCheck,
 ) -> Result<Prepared> {
     let tree = tip.map(|tip| tree_of(repo, tip)).transpose()?;
     let mut contents = Vec::with_capacity(request.changes.len());
@@ -228,21 +231,21 @@ fn prepare(
             Laid::Conflict { base, theirs } => {
                 let Some(tip) = tip else { return Err(Error::NoBranch { branch: String::new() }) };
                 let theirs_since = last_change_in(repo, tip, &change.path)?;
-                return Ok(Prepared::Done(PublishOutcome::Conflict {
+                return Ok(Prepared::Done(Box::new(PublishOutcome::Conflict {
                     path: change.path.clone(),
                     base,
                     ours: change.new.clone(),
                     theirs,
                     their_blob: found.map(|found| found.oid.into()),
                     their_commit: theirs_since,
-                }));
+                })));
             }
         }
     }
     let changes: Vec<_> = contents.iter().map(|(path, content)| (*path, content.as_deref())).collect();
     match write(repo, tip, &changes, &request.identity, &request.message) {
         Ok(id) => Ok(Prepared::Commit { id, merged }),
-        Err(Error::NothingChanged) => Ok(Prepared::Done(PublishOutcome::Unchanged { tip: tip.cloned() })),
+        Err(Error::NothingChanged) => Ok(Prepared::Done(Box::new(PublishOutcome::Unchanged { tip: tip.cloned() }))),
         Err(error) => Err(error),
     }
 }
@@ -267,12 +270,7 @@ enum Laid {
 }
 
 /// One file: what the editor made of `base`, laid onto what the server has.
-fn lay(
-    repo: &Repository,
-    change: &ExpectedChange,
-    found: Option<Found>,
-    accept: &(dyn Fn(&RepoPath, &[u8]) -> bool + Send + Sync),
-) -> Result<Laid> {
+fn lay(repo: &Repository, change: &ExpectedChange, found: Option<Found>, accept: &MergeCheck) -> Result<Laid> {
     let theirs = found.map(|found| load(repo, found, &change.path, MAX_FILE)).transpose()?;
     let same = theirs.as_ref().map(|file| &file.blob) == change.base_blob.as_ref();
     let theirs = theirs.map(|file| file.bytes);

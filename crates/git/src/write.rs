@@ -62,13 +62,9 @@ pub(crate) fn write(
     for (path, content) in changes {
         root.add(path, path.as_str(), *content);
     }
-    let new = root.apply(repo, tree.as_ref())?;
-    let empty = || Ok::<_, git2::Error>(repo.treebuilder(None)?.write()?);
-    let new = match new {
-        Some(oid) => oid,
-        None => empty()?,
-    };
-    if tree.as_ref().map_or_else(|| empty().map_or(false, |oid| oid == new), |tree| tree.id() == new) {
+    let empty = repo.treebuilder(None)?.write()?;
+    let new = root.apply(repo, tree.as_ref())?.unwrap_or(empty);
+    if new == tree.as_ref().map_or(empty, Tree::id) {
         return Err(Error::NothingChanged);
     }
     let new = repo.find_tree(new)?;
