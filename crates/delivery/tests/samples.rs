@@ -1,5 +1,7 @@
 //! The readers, views and manifests against objects as upstream writes them.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its data is not as expected")]
+
 use std::sync::Arc;
 
 use kube::core::DynamicObject;

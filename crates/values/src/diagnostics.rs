@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn findings_have_their_place() {
-        let table: &[(&str, &[(usize, usize, &str)])] = &[
+        type Place = (usize, usize, &'static str);
+        let table: &[(&str, &[Place])] = &[
             ("", &[]),
             ("# nothing\n", &[]),
             ("replicaCount: 2\nimage:\n  pullPolicy: Always\n", &[]),

@@ -62,14 +62,12 @@ fn named(entry: &Entry) -> bool {
 /// Not empty, not a template, not a placeholder, not a switch, and not the name of something.
 fn looks_real(value: &str, entry: &Entry) -> bool {
     let lower = value.to_lowercase();
-    let placeholder = ["changeme", "change-me", "example", "placeholder", "todo", "none", "null", "true", "false"];
-    !value.is_empty()
-        && value != "~"
-        && !value.contains("{{")
-        && !value.starts_with(['$', '<'])
-        && !placeholder.iter().any(|word| lower.contains(word))
-        && !(entry.shape == Shape::Scalar(Style::Plain) && value.parse::<f64>().is_ok())
-        && value.chars().count() >= 4
+    let placeholder = ["changeme", "change-me", "example", "placeholder"].iter().any(|word| lower.contains(word));
+    let word = matches!(lower.as_str(), "todo" | "none" | "null" | "true" | "false");
+    let reference = value.contains("{{") || value.starts_with(['$', '<']);
+    let number = entry.shape == Shape::Scalar(Style::Plain) && value.parse::<f64>().is_ok();
+    let short = value.chars().count() < 4;
+    !(placeholder || word || reference || number || short)
 }
 
 #[cfg(test)]

@@ -1,0 +1,174 @@
+//! The writes look at the API server at the moment of writing, whatever the window shows.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where its data is not as expected")]
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+use kube::core::DynamicObject;
+use pilothouse_cluster::{Cluster, Kind};
+use pilothouse_delivery::deploy::{AppChoice, Choices};
+use pilothouse_delivery::repository::Form;
+use pilothouse_delivery::{Error, Objects, create_repository, start_clean, start_deploy};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+fn documents(file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(format!("{}/tests/data/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    serde_yaml::Deserializer::from_str(&text).map(|one| Value::deserialize(one).unwrap()).collect()
+}
+
+fn base() -> Vec<Value> {
+    let files = [
+        "app-pipeline-stages.yaml",
+        "gitservers.yaml",
+        "tekton-triggertemplate-deploy.yaml",
+        "tekton-triggertemplate-clean.yaml",
+    ];
+    let mut all: Vec<Value> = files.iter().flat_map(|file| documents(file)).collect();
+    for one in &mut all {
+        one["metadata"]["namespace"] = json!("krci");
+        if one["kind"] == "GitServer" {
+            one["status"] = json!({"connected": true});
+        }
+    }
+    all
+}
+
+/// A server that lists and gets what it was given and keeps what is sent to it. With `taken`, every create answers that
+/// the object exists.
+fn server(objects: Vec<Value>, taken: bool) -> (Cluster, Arc<Mutex<Vec<Value>>>) {
+    let written: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let log = written.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (objects, log) = (objects.clone(), log.clone());
+        async move {
+            let path = request.uri().path().to_owned();
+            let parts: Vec<&str> = path.split('/').skip(1).collect();
+            // /apis/<group>/<version>/namespaces/<namespace>/<plural>[/<name>]
+            let (plural, name) = (parts[5].to_owned(), parts.get(6).map(|name| (*name).to_owned()));
+            let of_kind =
+                |one: &&Value| one["kind"].as_str().is_some_and(|kind| format!("{}s", kind.to_lowercase()) == plural);
+            let (status, answer) = if request.method() == http::Method::POST {
+                let bytes = request.into_body().collect().await.unwrap().to_bytes();
+                let object: Value = serde_json::from_slice(&bytes).unwrap();
+                if taken {
+                    (
+                        409,
+                        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "AlreadyExists", "code": 409, "message": "exists"}),
+                    )
+                } else {
+                    log.lock().unwrap().push(object.clone());
+                    (201, object)
+                }
+            } else if let Some(name) = name {
+                match objects.iter().filter(of_kind).find(|one| one["metadata"]["name"] == *name) {
+                    Some(one) => (200, one.clone()),
+                    None => (
+                        404,
+                        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404, "message": "none"}),
+                    ),
+                }
+            } else {
+                let items: Vec<&Value> = objects.iter().filter(of_kind).collect();
+                (200, json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}))
+            };
+            let body = Body::from(serde_json::to_vec(&answer).unwrap());
+            Ok::<_, Infallible>(
+                Response::builder().status(status).header("content-type", "application/json").body(body).unwrap(),
+            )
+        }
+    });
+    (Cluster::from_client(Client::new(service, "krci"), "test", true), written)
+}
+
+fn form() -> Form {
+    Form { git_server: "my-github".into(), owner: "acme".into(), ..Form::default() }
+}
+
+fn snapshot(objects: &[Value]) -> Objects {
+    let all: Vec<Arc<DynamicObject>> =
+        objects.iter().map(|one| Arc::new(serde_json::from_value(one.clone()).unwrap())).collect();
+    Objects::read("krci", |kind: &Kind| {
+        Some(
+            all.iter().filter(|one| one.types.as_ref().is_some_and(|types| types.kind == kind.kind)).cloned().collect(),
+        )
+    })
+}
+
+fn choices() -> Choices {
+    Choices {
+        applications: vec![AppChoice {
+            application: "fastapi-demo".into(),
+            tag: "0.1.0-SNAPSHOT.2".into(),
+            values_override: true,
+        }],
+    }
+}
+
+#[tokio::test]
+async fn one_repository_is_created() {
+    let (cluster, written) = server(base(), false);
+    assert_eq!(create_repository(&cluster, "krci", &form()).await.unwrap(), "krci-gitops");
+    let written = written.lock().unwrap();
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0]["spec"]["gitUrlPath"], "/acme/krci-gitops");
+    assert_eq!(written[0]["spec"]["private"], true);
+}
+
+#[tokio::test]
+async fn a_second_repository_is_refused_and_nothing_is_written() {
+    let mut objects = base();
+    objects.extend(documents("codebase-gitops-reconciled.yaml"));
+    let (cluster, written) = server(objects, false);
+    let error = create_repository(&cluster, "krci", &form()).await.unwrap_err();
+    assert!(matches!(error, Error::RepositoryExists { .. }), "{error}");
+    assert!(written.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn losing_the_race_reads_the_same() {
+    let (cluster, _) = server(base(), true);
+    let error = create_repository(&cluster, "krci", &form()).await.unwrap_err();
+    assert_eq!(error.code(), "delivery.repository_exists", "{error}");
+}
+
+#[tokio::test]
+async fn a_form_with_problems_is_not_sent() {
+    let (cluster, written) = server(base(), false);
+    let error = create_repository(&cluster, "krci", &Form { owner: String::new(), ..form() }).await.unwrap_err();
+    assert!(matches!(error, Error::Form(_)), "{error}");
+    assert!(written.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_deploy_is_started_once() {
+    let (cluster, written) = server(base(), false);
+    let run = start_deploy(&cluster, "krci", &snapshot(&base()), "mypipe", "dev", &choices()).await.unwrap();
+    assert!(run.starts_with("deploy-mypipe-dev-") && run.len() == "deploy-mypipe-dev-".len() + 4, "{run}");
+    assert_eq!(written.lock().unwrap()[0]["metadata"]["name"], run);
+}
+
+#[tokio::test]
+async fn a_run_the_window_has_not_seen_stops_a_deploy_and_a_clean() {
+    let mut objects = base();
+    objects.extend(documents("tekton-pipelinerun-deploy.yaml"));
+    let (cluster, written) = server(objects, false);
+    let stale = snapshot(&base());
+    let error = start_deploy(&cluster, "krci", &stale, "mypipe", "dev", &choices()).await.unwrap_err();
+    assert!(matches!(&error, Error::Busy { run } if run == "deploy-mypipe-dev-ab12"), "{error}");
+    let error = start_clean(&cluster, "krci", "mypipe", "dev").await.unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    assert!(written.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_clean_run_is_started() {
+    let (cluster, written) = server(base(), false);
+    start_clean(&cluster, "krci", "mypipe", "dev").await.unwrap();
+    assert_eq!(written.lock().unwrap()[0]["metadata"]["labels"]["app.edp.epam.com/pipelinetype"], "clean");
+}
