@@ -1,8 +1,9 @@
 //! The app behind the commands.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock, Weak},
+    sync::{Arc, Mutex, RwLock, Weak},
 };
 
 use pilothouse_practice::PracticeCluster;
@@ -17,6 +18,7 @@ use crate::{
     remotes::ShownKeys,
     session::Live,
     storage::Storage,
+    texts::SeenTexts,
 };
 
 /// How to open the app.
@@ -61,6 +63,8 @@ pub struct App {
     pub(crate) shown_keys: Arc<ShownKeys>,
     pub(crate) session: RwLock<Option<Arc<Live>>>,
     pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
+    pub(crate) cloning: Mutex<BTreeSet<String>>,
+    pub(crate) texts: SeenTexts,
     pub(crate) me: Weak<App>,
 }
 
@@ -91,6 +95,8 @@ impl App {
             shown_keys: Arc::default(),
             session: RwLock::default(),
             practice: tokio::sync::Mutex::default(),
+            cloning: Mutex::default(),
+            texts: SeenTexts::default(),
             me: me.clone(),
         }))
     }

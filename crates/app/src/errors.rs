@@ -59,6 +59,32 @@ impl From<pilothouse_cluster::Error> for AppError {
     }
 }
 
+impl From<pilothouse_delivery::Error> for AppError {
+    fn from(error: pilothouse_delivery::Error) -> Self {
+        use pilothouse_delivery::Error as E;
+        let message = error.to_string();
+        match error {
+            E::Cluster(error) => error.into(),
+            E::Form(problems) => AppError::fields(
+                problems.into_iter().map(|p| FieldProblem { field: p.field, message: p.message }).collect(),
+            ),
+            E::RepositoryExists { .. } => AppError::new(ErrorCode::RepositoryExists, message),
+            E::Unknown { .. } => AppError::not_found(message),
+            E::Busy { .. } => AppError::blocked(message),
+            E::Choice(_) | E::Template { .. } => AppError::new(ErrorCode::Delivery, message),
+        }
+    }
+}
+
+impl From<pilothouse_values::Error> for AppError {
+    fn from(error: pilothouse_values::Error) -> Self {
+        match error {
+            pilothouse_values::Error::Path(error) => error.into(),
+            other => AppError::new(ErrorCode::Values, other.to_string()),
+        }
+    }
+}
+
 impl From<kube::Error> for AppError {
     fn from(error: kube::Error) -> Self {
         AppError::from(pilothouse_cluster::explain(&error))

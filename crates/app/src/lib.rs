@@ -13,6 +13,7 @@ mod credentials;
 mod environments;
 mod errors;
 mod events;
+mod gitops;
 pub mod journal;
 pub mod keychain;
 pub mod operations;
@@ -22,6 +23,7 @@ mod runs;
 mod session;
 mod settings;
 mod storage;
+mod texts;
 mod triggers;
 mod values;
 

@@ -181,6 +181,8 @@ pub struct RepositoryPreview {
     pub yaml: String,
     /// Problems of the form.
     pub problems: Vec<FieldProblem>,
+    /// What to know before saving a form that is otherwise right.
+    pub warnings: Vec<Warning>,
     /// The address over SSH that will result; empty while unknown.
     pub url_ssh: String,
     /// The address over HTTPS that will result; empty while unknown.

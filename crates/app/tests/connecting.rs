@@ -1,0 +1,74 @@
+//! Connecting, on the practice cluster and through kubeconfig files.
+
+use std::sync::Arc;
+
+use pilothouse_app::{
+    App, AppOptions, Silent,
+    contract::{ComponentKind, ConnectTarget, ErrorCode},
+    keychain::MemoryStore,
+};
+
+async fn open(dir: &std::path::Path, kubeconfig: Vec<std::path::PathBuf>) -> Arc<App> {
+    let options = AppOptions {
+        secrets: Arc::new(MemoryStore::default()),
+        kubeconfig: Some(kubeconfig),
+        ..AppOptions::new(dir.to_owned())
+    };
+    App::open(options, Arc::new(Silent)).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_practice_cluster_is_there_without_any_kubeconfig() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = open(dir.path(), vec![dir.path().join("missing")]).await;
+    let contexts = app.list_contexts().await.unwrap();
+    assert!(contexts.practice);
+    assert!(contexts.contexts.is_empty());
+    assert_eq!(app.current_session().await.unwrap(), None);
+
+    let session = app.connect(ConnectTarget::Practice, "op".into()).await.unwrap();
+    assert!(session.practice);
+    assert_eq!(session.platform.as_deref(), Some("krci"));
+    for component in &session.components {
+        assert!(component.present, "{component:?}");
+        assert!(component.missing_means.is_empty());
+    }
+    assert!(session.components.iter().any(|c| c.id == ComponentKind::Pilothouse));
+
+    app.disconnect().await.unwrap();
+    assert_eq!(app.current_session().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn several_files_are_read_and_a_broken_one_hides_only_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = dir.path().join("good");
+    let broken = dir.path().join("broken");
+    std::fs::write(
+        &good,
+        "apiVersion: v1\nkind: Config\ncurrent-context: shop-prod\nclusters:\n- name: shop\n  cluster:\n    server: \
+         https://127.0.0.1:1\ncontexts:\n- name: shop-prod\n  context:\n    cluster: shop\n    user: ada\nusers:\n- \
+         name: ada\n  user: {}\n",
+    )
+    .unwrap();
+    std::fs::write(&broken, ": not yaml: [").unwrap();
+    let app = open(&dir.path().join("data"), vec![broken, good]).await;
+    let contexts = app.list_contexts().await.unwrap();
+    assert!(contexts.files[0].error.is_some());
+    assert_eq!(contexts.files[1].error, None);
+    assert_eq!(contexts.contexts.len(), 1);
+    assert!(contexts.contexts[0].production);
+
+    let target = ConnectTarget::Context { name: "shop-prod".into() };
+    let refused = app.connect(target, "op".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::ClusterUnreachable);
+    let unknown = app.connect(ConnectTarget::Context { name: "none".into() }, "op".into()).await.unwrap_err();
+    assert_eq!(unknown.code, ErrorCode::ClusterKubeconfig);
+}
+
+#[tokio::test]
+async fn without_a_connection_pages_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = open(dir.path(), Vec::new()).await;
+    assert_eq!(app.select_platform("krci".into()).await.unwrap_err().code, ErrorCode::NotConnected);
+}
