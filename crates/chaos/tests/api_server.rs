@@ -1,0 +1,310 @@
+//! Sync, runs and stops against a real API server, with Git in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use kube::api::{Patch, PatchParams};
+use pilothouse_chaos::document::path_of;
+use pilothouse_chaos::git_side::{GitChange, LastChange, Publication, Snapshot};
+use pilothouse_chaos::instantiate::RunLabels;
+use pilothouse_chaos::names::digest;
+use pilothouse_chaos::plan::{Content, GitFile, SyncState};
+use pilothouse_chaos::resolve::{self, Resolution};
+use pilothouse_chaos::run::Phase;
+use pilothouse_chaos::sync::{SyncReport, sync_once};
+use pilothouse_chaos::workflow_object::{self, RunPolicy, WorkflowObject};
+use pilothouse_chaos::{Error, GitSide, launch, project, stop};
+use pilothouse_cluster::{Cluster, kinds};
+use pilothouse_rig::Rig;
+use serde_json::json;
+
+const PROJECT: &str = "shop";
+
+#[derive(Default)]
+struct MemoryGit {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    files: BTreeMap<String, String>,
+    blobs: BTreeMap<String, String>,
+    commits: usize,
+    refuses: bool,
+}
+
+impl MemoryGit {
+    fn put(&self, path: &str, text: Option<&str>) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.commits += 1;
+        match text {
+            Some(text) => {
+                inner.blobs.insert(digest(text), text.to_owned());
+                inner.files.insert(path.to_owned(), text.to_owned());
+            }
+            None => {
+                inner.files.remove(path);
+            }
+        }
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        self.inner.lock().unwrap().files.get(path).cloned()
+    }
+
+    fn commits(&self) -> usize {
+        self.inner.lock().unwrap().commits
+    }
+}
+
+#[async_trait]
+impl GitSide for MemoryGit {
+    async fn snapshot(&self, folder: &str, limit: usize) -> pilothouse_chaos::Result<Snapshot> {
+        let inner = self.inner.lock().unwrap();
+        let all: Vec<_> = inner.files.iter().filter(|(path, _)| path.starts_with(folder)).collect();
+        Ok(Snapshot {
+            commit: Some(inner.commits.to_string()),
+            files: all
+                .iter()
+                .take(limit)
+                .map(|(path, text)| GitFile {
+                    path: (*path).clone(),
+                    blob: digest(text),
+                    content: Content::Text((*text).clone()),
+                })
+                .collect(),
+            complete: all.len() <= limit,
+        })
+    }
+
+    async fn blob_text(&self, blob: &str) -> pilothouse_chaos::Result<Option<String>> {
+        Ok(self.inner.lock().unwrap().blobs.get(blob).cloned())
+    }
+
+    async fn last_change(&self, commit: &str, _: &str) -> pilothouse_chaos::Result<Option<LastChange>> {
+        Ok(Some(LastChange { commit: commit.to_owned(), author: "Ann".into() }))
+    }
+
+    async fn publish(&self, changes: &[GitChange], _: &str) -> pilothouse_chaos::Result<Publication> {
+        {
+            let inner = self.inner.lock().unwrap();
+            if inner.refuses {
+                return Err(Error::Git {
+                    code: "git.protected_branch".into(),
+                    message: "the branch is protected".into(),
+                });
+            }
+            if changes.iter().any(|change| inner.files.get(&change.path).map(|text| digest(text)) != change.base_blob) {
+                return Ok(Publication::Moved);
+            }
+        }
+        changes.iter().for_each(|change| self.put(&change.path, change.text.as_deref()));
+        Ok(Publication::Published { commit: self.commits().to_string() })
+    }
+}
+
+fn workflow(name: &str, lines: &str) -> String {
+    format!(
+        "# {name}\napiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata:\n  name: {name}\n{lines}spec:\n  entrypoint: main\n  templates:\n    - name: main\n      container:\n        image: busybox\n"
+    )
+}
+
+fn labels(workflow: &str) -> RunLabels {
+    RunLabels { project: PROJECT.into(), workflow: workflow.into(), ..RunLabels::default() }
+}
+
+async fn place() -> (Cluster, String) {
+    let rig = Rig::get();
+    let cluster = Cluster::from_client(rig.client().await, "rig", false);
+    pilothouse_cluster::crds::install(&cluster).await.unwrap();
+    (cluster, rig.namespace("chaos").await)
+}
+
+/// Syncs, and checks that a second pass finds nothing to do.
+async fn sync(cluster: &Cluster, namespace: &str, git: &MemoryGit) -> SyncReport {
+    let first = sync_once(cluster, namespace, PROJECT, git).await.unwrap();
+    let commits = git.commits();
+    let second = sync_once(cluster, namespace, PROJECT, git).await.unwrap();
+    assert_eq!((second.writes, &second.done[..]), (0, &[][..]), "the second pass wrote something");
+    assert_eq!(git.commits(), commits);
+    assert_eq!(first.states, second.states);
+    first
+}
+
+async fn edit(cluster: &Cluster, namespace: &str, workflow: &str, manifest: &str) {
+    let object = workflow_object::get(cluster, namespace, PROJECT, workflow).await.unwrap();
+    let patch = json!({"spec": {"manifest": manifest}});
+    let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
+    api.patch(&object.object, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+}
+
+async fn object(cluster: &Cluster, namespace: &str, workflow: &str) -> WorkflowObject {
+    workflow_object::get(cluster, namespace, PROJECT, workflow).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn git_and_the_cluster_agree_in_both_directions() {
+    let (cluster, namespace) = place().await;
+    let git = MemoryGit::default();
+    let path = |name: &str| path_of(PROJECT, name);
+    git.put(&path("kill"), Some(&workflow("kill", "")));
+    git.put("litmus/shop/odd.yml", Some(&workflow("odd", "")));
+    git.put(&path("broken"), Some("kind: [\n"));
+    git.put("litmus/other/foreign.yaml", Some("x"));
+    git.put("litmus/shop/README.md", Some("x"));
+
+    // New files: the good one is taken, the others are shown with the reason.
+    let report = sync(&cluster, &namespace, &git).await;
+    let states: Vec<_> = report.states.iter().map(|(name, state)| (name.as_str(), *state)).collect();
+    assert_eq!(states, [("broken", SyncState::Invalid), ("kill", SyncState::InSync), ("odd.yml", SyncState::Invalid)]);
+    let broken = object(&cluster, &namespace, "broken").await;
+    assert!(broken.line.is_some() && broken.manifest.is_empty(), "{broken:?}");
+    assert!(object(&cluster, &namespace, "odd.yml").await.message.contains("odd.yaml"));
+    let kill = object(&cluster, &namespace, "kill").await;
+    assert_eq!(kill.manifest, workflow("kill", ""), "comments and order survive");
+    assert_eq!((kill.author.as_deref(), kill.run_policy), (Some("Ann"), RunPolicy::Manual));
+
+    // Changed in Git; mended in Git; removed in Git.
+    workflow_object::set_run_policy(&cluster, &namespace, PROJECT, "kill", RunPolicy::OnCommit).await.unwrap();
+    git.put(&path("kill"), Some(&workflow("kill", "  # one\n")));
+    git.put(&path("broken"), Some(&workflow("broken", "")));
+    git.put("litmus/shop/odd.yml", None);
+    let report = sync(&cluster, &namespace, &git).await;
+    assert_eq!(report.states.len(), 2);
+    assert_eq!(report.due.iter().map(|due| due.0.as_str()).collect::<Vec<_>>(), ["kill"]);
+    assert_eq!(object(&cluster, &namespace, "broken").await.manifest, workflow("broken", ""));
+
+    // Changed in the cluster: into Git, as it is.
+    edit(&cluster, &namespace, "kill", &workflow("kill", "  # two\n")).await;
+    let report = sync(&cluster, &namespace, &git).await;
+    assert!(report.done.iter().any(|done| done.what == "adopted"));
+    assert_eq!(git.text(&path("kill")), Some(workflow("kill", "  # two\n")));
+
+    // Changed on both sides in different places: merged into both.
+    let both = workflow("kill", "  # two\n").replace("busybox", "alpine");
+    git.put(&path("kill"), Some(&both));
+    edit(&cluster, &namespace, "kill", &workflow("kill", "  # two\n").replace("# kill", "# Kill!")).await;
+    sync(&cluster, &namespace, &git).await;
+    let merged = both.replace("# kill", "# Kill!");
+    assert_eq!(git.text(&path("kill")).as_deref(), Some(merged.as_str()));
+    assert_eq!(object(&cluster, &namespace, "kill").await.manifest, merged);
+
+    // Changed on both sides in one place: nobody is overwritten, and a person decides.
+    git.put(&path("kill"), Some(&merged.replace("alpine", "git")));
+    edit(&cluster, &namespace, "kill", &merged.replace("alpine", "cluster")).await;
+    let report = sync(&cluster, &namespace, &git).await;
+    assert_eq!(report.states["kill"], SyncState::Conflict);
+    assert!(matches!(
+        launch::run(&cluster, &namespace, "kill-1", &labels("kill")).await,
+        Err(Error::WrongState { .. })
+    ));
+    resolve::resolve(&cluster, &namespace, (PROJECT, "kill"), &git, Resolution::TakeCluster).await.unwrap();
+    let report = sync(&cluster, &namespace, &git).await;
+    assert_eq!(report.states["kill"], SyncState::InSync);
+    assert_eq!(git.text(&path("kill")), Some(merged.replace("alpine", "cluster")));
+
+    // Deleted in Git: marked, kept, and gone only when a person says so.
+    git.put(&path("broken"), None);
+    let report = sync(&cluster, &namespace, &git).await;
+    assert_eq!(report.states["broken"], SyncState::DeletedInGit);
+    resolve::restore(&cluster, &namespace, (PROJECT, "broken"), &git).await.unwrap();
+    assert_eq!(sync(&cluster, &namespace, &git).await.states["broken"], SyncState::InSync);
+    git.put(&path("broken"), None);
+    sync(&cluster, &namespace, &git).await;
+    resolve::confirm_deletion(&cluster, &namespace, PROJECT, "broken").await.unwrap();
+    assert_eq!(sync(&cluster, &namespace, &git).await.states.len(), 1);
+
+    // Git takes no writes: the change stays in the cluster and says so.
+    git.inner.lock().unwrap().refuses = true;
+    edit(&cluster, &namespace, "kill", &workflow("kill", "")).await;
+    let report = sync(&cluster, &namespace, &git).await;
+    assert_eq!(report.states["kill"], SyncState::Ahead);
+    assert_eq!(object(&cluster, &namespace, "kill").await.manifest, workflow("kill", ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_is_enabled_noted_and_disabled() {
+    let (cluster, namespace) = place().await;
+    let git = MemoryGit::default();
+    let form = project::Enable {
+        id: PROJECT.into(),
+        url: "https://git.example/shop.git".into(),
+        branch: "main".into(),
+        auth: project::Auth::Ssh,
+        description: None,
+    };
+    project::enable(&cluster, &namespace, &form).await.unwrap();
+    let again = project::Enable { branch: "next".into(), ..form };
+    let enabled = project::enable(&cluster, &namespace, &again).await.unwrap();
+    assert_eq!((enabled.branch.as_str(), enabled.auth, enabled.enabled), ("next", project::Auth::Ssh, true));
+
+    git.put(&path_of(PROJECT, "kill"), Some(&workflow("kill", "")));
+    let report = sync(&cluster, &namespace, &git).await;
+    let note = async |outcome| project::note_sync(&cluster, &namespace, PROJECT, outcome, "2026-01-01T00:00:00Z").await;
+    assert!(note(Ok(&report)).await.unwrap());
+    assert!(!note(Ok(&report)).await.unwrap(), "the same outcome is written twice");
+    assert_eq!(project::get(&cluster, &namespace, PROJECT).await.unwrap().state.as_deref(), Some("InSync"));
+    let failed = Error::Git { code: "git.auth".into(), message: "refused".into() };
+    assert!(note(Err(&failed)).await.unwrap());
+
+    project::disable(&cluster, &namespace, PROJECT).await.unwrap();
+    assert!(!project::list(&cluster, &namespace).await.unwrap()[0].enabled);
+    assert_eq!(object(&cluster, &namespace, "kill").await.state, Some(SyncState::Paused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_starts_once_and_stops() {
+    let (cluster, namespace) = place().await;
+    let git = MemoryGit::default();
+    git.put(&path_of(PROJECT, "kill"), Some(&workflow("kill", "")));
+    sync(&cluster, &namespace, &git).await;
+
+    let preview = launch::preview(&cluster, &namespace, "kill-1", &labels("kill")).await.unwrap();
+    assert_eq!(preview.namespace, namespace);
+    let first = launch::run(&cluster, &namespace, "kill-1", &labels("kill")).await.unwrap();
+    let second = launch::run(&cluster, &namespace, "kill-1", &labels("kill")).await.unwrap();
+    assert_eq!((first.already, second.already), (false, true));
+
+    let run = launch::read_run(&cluster, &namespace, "kill-1").await.unwrap();
+    assert_eq!((run.phase, run.workflow.as_deref()), (Phase::Queued, Some("kill")));
+    assert!(run.why.as_deref().is_some_and(|why| why.contains("no Argo workflow controller")), "{:?}", run.why);
+    let listed = launch::list_runs(&cluster, &namespace, Some(PROJECT)).await.unwrap();
+    assert_eq!(listed.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(), ["kill-1"]);
+    assert!(launch::list_runs(&cluster, &namespace, Some("other")).await.unwrap().is_empty());
+
+    // An engine of the run, as litmus-checker would create it.
+    let workflows = cluster.api(&kinds::WORKFLOW, &namespace);
+    let uid = workflows.get("kill-1").await.unwrap().metadata.uid.unwrap();
+    let engines = cluster.api(&kinds::CHAOS_ENGINE, &namespace);
+    let engine = serde_json::from_value(json!({"apiVersion": "litmuschaos.io/v1alpha1", "kind": "ChaosEngine",
+        "metadata": {"name": "e", "labels": {"workflow_run_id": uid}}, "spec": {"engineState": "active"}}))
+    .unwrap();
+    engines.create(&Default::default(), &engine).await.unwrap();
+    assert!(stop::stop(&cluster, &namespace, "kill-1").await.unwrap());
+    assert_eq!(engines.get("e").await.unwrap().data["spec"]["engineState"], "stop");
+    assert_eq!(workflows.get("kill-1").await.unwrap().data["spec"]["shutdown"], "Stop");
+    assert!(matches!(stop::stop(&cluster, &namespace, "no-such").await, Err(Error::NotFound { .. })));
+
+    let last = workflow_object::LastRun { name: "kill-1".into(), verdict: Some("Pass".into()), ..Default::default() };
+    let note = async || workflow_object::note_last_run(&cluster, &namespace, PROJECT, "kill", &last).await.unwrap();
+    assert!(note().await);
+    assert!(!note().await);
+    assert_eq!(object(&cluster, &namespace, "kill").await.last_run.map(|run| run.name).as_deref(), Some("kill-1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_meet_are_kept_apart() {
+    let (cluster, namespace) = place().await;
+    let one = MemoryGit::default();
+    one.put(&path_of("a-b", "c"), Some(&workflow("c", "")));
+    let two = MemoryGit::default();
+    two.put(&path_of("a", "b-c"), Some(&workflow("b-c", "")));
+    for _ in 0..2 {
+        sync_once(&cluster, &namespace, "a-b", &one).await.unwrap();
+        sync_once(&cluster, &namespace, "a", &two).await.unwrap();
+    }
+    assert_eq!(workflow_object::get(&cluster, &namespace, "a-b", "c").await.unwrap().manifest, workflow("c", ""));
+    assert_eq!(workflow_object::get(&cluster, &namespace, "a", "b-c").await.unwrap().manifest, workflow("b-c", ""));
+    assert_eq!(sync_once(&cluster, &namespace, "a", &two).await.unwrap().writes, 0);
+}
