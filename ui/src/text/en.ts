@@ -1,7 +1,6 @@
 // Every word the window shows. A translation is another file with the same keys.
 import { activity } from './en/activity';
 import { chaos } from './en/chaos';
-import { credential } from './en/credential';
 import { environments } from './en/environments';
 import { kit } from './en/kit';
 import { repository } from './en/repository';
@@ -15,7 +14,6 @@ export const en = {
   ...shell,
   ...start,
   ...activity,
-  ...credential,
   ...repository,
   ...environments,
   ...values,

@@ -45,8 +45,6 @@ export const chaos = {
   'enable.branch': 'Branch',
   'enable.branchHint': 'Empty takes the repository’s default branch.',
   'enable.test': 'Test connection',
-  'enable.tested': 'The repository can be read. Its default branch is {branch}.',
-  'enable.testedEmpty': 'The repository can be read. It is empty: the first workflow creates its branch.',
   'enable.enabling': 'Enabling GitOps',
   'enable.submit': 'Enable',
   'enable.needId': 'Name the project first.',
