@@ -70,11 +70,20 @@ async fn install_one(cluster: &Cluster, name: &str, wanted: &DynamicObject) -> R
     let what = format!("installing {name}");
     let mut last = Error::Conflict { message: format!("{name} keeps changing"), exists: false };
     for attempt in 0..ATTEMPTS {
-        let attempt_result = match cluster.in_time(&what, api.get_opt(name)).await? {
-            None => {
-                let created = cluster.in_time(&what, api.create(&PostParams::default(), wanted)).await;
-                created.map(|_| Step::Created)
+        let create = || async { cluster.in_time(&what, api.create(&PostParams::default(), wanted)).await };
+        let present = match cluster.in_time(&what, api.get_opt(name)).await {
+            // Who may not even look is told about the right that matters.
+            Err(hidden @ Error::Forbidden { .. }) => {
+                return match create().await {
+                    Ok(_) => Ok(Step::Created),
+                    Err(Error::Conflict { .. }) => Err(hidden),
+                    Err(other) => Err(other),
+                };
             }
+            other => other?,
+        };
+        let attempt_result = match present {
+            None => create().await.map(|_| Step::Created),
             Some(present) if revision(&present) >= revision(wanted) => return Ok(Step::Unchanged),
             Some(mut present) => {
                 // The version that was read goes back with it: whoever changed it meanwhile is not overwritten.

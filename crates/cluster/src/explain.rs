@@ -98,16 +98,15 @@ fn explain_chain(error: &kube::Error) -> Error {
         }
         last = link.to_string();
         if let Some(io) = link.downcast_ref::<io::Error>() {
-            // An io::Error hides what it wraps: its source is its content's source.
-            if let Some(found) = io.get_ref().and_then(|inner| explain_tls(inner)) {
-                return found;
-            }
             if io.kind() == io::ErrorKind::TimedOut {
                 return Error::Timeout { what: "connecting".to_owned(), after: Duration::ZERO };
             }
-            if io.kind() != io::ErrorKind::Other || link.source().is_none() {
-                return Error::Unreachable { reason: io.to_string() };
+            if let Some(inner) = io.get_ref() {
+                // An io::Error hides what it wraps: its source is its content's source.
+                next = Some(inner);
+                continue;
             }
+            return Error::Unreachable { reason: io.to_string() };
         }
         next = link.source();
     }
@@ -125,7 +124,7 @@ fn explain_tls(error: &(dyn StdError + 'static)) -> Option<Error> {
     let tls = error.downcast_ref::<rustls::Error>()?;
     let reason = match tls {
         rustls::Error::InvalidCertificate(bad) => match bad {
-            Bad::UnknownIssuer => {
+            Bad::UnknownIssuer | Bad::BadSignature => {
                 "its certificate was issued by an authority that the kubeconfig does not name".to_owned()
             }
             Bad::Expired | Bad::ExpiredContext { .. } => "its certificate has expired".to_owned(),

@@ -94,6 +94,8 @@ impl ControlPlane {
             .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_client}"))
             // Short, so that tests can see a watch expire (410 Gone).
             .arg("--etcd-compaction-interval=5s")
+            // The server's own cache would serve what etcd no longer has; not for this kind.
+            .arg("--watch-cache-sizes=configmaps#0")
             .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
             .arg(format!("--secure-port={api}"))
             .args(["--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24"])

@@ -27,7 +27,8 @@ impl Authority {
     /// Makes an authority and writes `<name>.crt` into `dir`.
     pub fn create(dir: &Path, name: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, format!("pilothouse rig {name}"));
+        // Two authorities of one name would be taken for each other until a signature fails.
+        params.distinguished_name.push(DnType::CommonName, format!("pilothouse rig {name} {}", fastrand::u32(..)));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;

@@ -48,10 +48,13 @@ struct WireStatus {
 impl Credential {
     /// Reads a plugin's output, JSON or YAML as client-go does. The problem is told without any of the output.
     pub fn parse(output: &[u8], now: Timestamp) -> Result<Self, BadCredential> {
-        let wire: Wire = serde_json::from_slice(output)
-            .ok()
-            .or_else(|| serde_yaml::from_slice(output).ok())
-            .ok_or(BadCredential("it printed something other than an ExecCredential"))?;
+        const NOT_ONE: BadCredential = BadCredential("it printed something other than an ExecCredential");
+        let is_json = output.trim_ascii_start().starts_with(b"{");
+        let wire: Wire = if is_json {
+            serde_json::from_slice(output).map_err(|_| NOT_ONE)?
+        } else {
+            serde_yaml::from_slice(output).map_err(|_| NOT_ONE)?
+        };
         if wire.kind.as_deref().is_some_and(|kind| kind != "ExecCredential") {
             return Err(BadCredential("it printed an object that is not an ExecCredential"));
         }
