@@ -1,0 +1,264 @@
+//! Triggers against a real API server, with its own controllers rolling workloads out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use pilothouse_cluster::{Cluster, Kind, kinds};
+use pilothouse_rig::Rig;
+use pilothouse_triggers::spec::{Outcome, TriggerStatus};
+use pilothouse_triggers::{Engine, Launch, LaunchError, Launched, Launcher, RunState};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Runs in memory: a name is created once, as the API server would see to.
+#[derive(Default)]
+struct MemoryLauncher {
+    created: Mutex<Vec<String>>,
+    open: Mutex<bool>,
+}
+
+#[async_trait]
+impl Launcher for MemoryLauncher {
+    async fn launch(&self, launch: &Launch) -> Result<Launched, LaunchError> {
+        let mut created = self.created.lock().unwrap();
+        if created.contains(&launch.run) {
+            return Ok(Launched::Already);
+        }
+        created.push(launch.run.clone());
+        Ok(Launched::Created)
+    }
+
+    async fn state(&self, _: &Launch) -> Result<RunState, LaunchError> {
+        Ok(if *self.open.lock().unwrap() { RunState::Open } else { RunState::Ended("Pass".into()) })
+    }
+}
+
+struct Place {
+    cluster: Cluster,
+    namespace: String,
+    launcher: Arc<MemoryLauncher>,
+}
+
+type Running = (CancellationToken, JoinHandle<()>);
+
+impl Place {
+    async fn new() -> Self {
+        let rig = Rig::get();
+        let cluster = Cluster::from_client(rig.client().await, "rig", false);
+        pilothouse_cluster::crds::install(&cluster).await.unwrap();
+        Self { cluster, namespace: rig.namespace("triggers").await, launcher: Arc::default() }
+    }
+
+    async fn create(&self, kind: &Kind, mut object: Value) {
+        object["apiVersion"] = json!(kind.api_version());
+        object["kind"] = json!(kind.kind);
+        let object = serde_json::from_value(object).unwrap();
+        self.cluster.api(kind, &self.namespace).create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    async fn deployment(&self) {
+        let pod = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "app", "image": "app:1"}]});
+        self.create(
+            &kinds::DEPLOYMENT,
+            json!({"metadata": {"name": "cart"}, "spec": {"replicas": 1,
+                "selector": {"matchLabels": {"app": "cart"}},
+                "template": {"metadata": {"labels": {"app": "cart"}}, "spec": pod}}}),
+        )
+        .await;
+    }
+
+    async fn trigger(&self, guards: Value) {
+        self.create(
+            &kinds::EVENT_TRIGGER,
+            json!({"metadata": {"name": "on-image"}, "spec": {"project": "shop", "workflow": "kill-cart",
+                "target": {"kind": "Deployment", "namespace": self.namespace, "names": ["cart"]}, "guards": guards}}),
+        )
+        .await;
+    }
+
+    async fn patch(&self, patch: Value) {
+        let api = self.cluster.api(&kinds::DEPLOYMENT, &self.namespace);
+        api.patch("cart", &PatchParams::default(), &Patch::Strategic(&patch)).await.unwrap();
+    }
+
+    async fn image(&self, image: &str) {
+        self.patch(json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}}})).await;
+    }
+
+    async fn status(&self) -> TriggerStatus {
+        let object = self.cluster.api(&kinds::EVENT_TRIGGER, &self.namespace).get("on-image").await.unwrap();
+        object.data.get("status").map(|status| serde_json::from_value(status.clone()).unwrap()).unwrap_or_default()
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&TriggerStatus) -> bool) -> TriggerStatus {
+        for _ in 0..900 {
+            let status = self.status().await;
+            if holds(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("never saw {what}: {:#?}", self.status().await);
+    }
+
+    fn engine(&self) -> Running {
+        let cancel = CancellationToken::new();
+        let run = Engine::run(
+            self.cluster.clone(),
+            vec![self.namespace.clone()],
+            self.launcher.clone(),
+            Arc::new(Timestamp::now),
+            Arc::new(|_| {}),
+            cancel.clone(),
+        );
+        (cancel, tokio::spawn(run))
+    }
+
+    fn created(&self) -> Vec<String> {
+        self.launcher.created.lock().unwrap().clone()
+    }
+}
+
+fn count(status: &TriggerStatus, outcome: Outcome) -> usize {
+    status.decisions.iter().filter(|one| one.decision == outcome).count()
+}
+
+fn settled_on(status: &TriggerStatus, image: &str) -> bool {
+    status.observed.iter().any(|one| one.images == BTreeMap::from([("app".to_owned(), image.to_owned())]))
+}
+
+async fn stop((cancel, task): Running) {
+    cancel.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_image_fires_once_and_nothing_else_does() {
+    let place = Place::new().await;
+    place.deployment().await;
+    place.trigger(json!({})).await;
+    let engine = place.engine();
+    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+
+    // Neither scaling nor annotating is a change; both are over before the one that counts.
+    place.patch(json!({"spec": {"replicas": 2}})).await;
+    place.patch(json!({"metadata": {"annotations": {"x": "y"}}})).await;
+    place.image("app:2").await;
+    let status = place.until("one run", |status| count(status, Outcome::Fired) == 1).await;
+    assert_eq!(status.decisions.len(), 1, "{:#?}", status.decisions);
+    let fired = &status.decisions[0];
+    assert_eq!((fired.old_images["app"].as_str(), fired.new_images["app"].as_str()), ("app:1", "app:2"));
+    assert_eq!(place.created(), [fired.run.clone().unwrap()]);
+    place.until("its verdict", |status| status.decisions[0].verdict.as_deref() == Some("Pass")).await;
+    stop(engine).await;
+
+    // The engine comes back: the re-list is no change, and neither is another annotation. A second trigger on the same
+    // workload tells when the engine has looked at it.
+    let engine = place.engine();
+    place.patch(json!({"metadata": {"annotations": {"x": "z"}}})).await;
+    place
+        .create(
+            &kinds::EVENT_TRIGGER,
+            json!({"metadata": {"name": "witness"}, "spec": {"project": "shop", "workflow": "w",
+                "target": {"kind": "Deployment", "namespace": place.namespace, "names": ["cart"]}}}),
+        )
+        .await;
+    let witness = place.cluster.api(&kinds::EVENT_TRIGGER, &place.namespace);
+    while witness.get("witness").await.unwrap().data.pointer("/status/observed/0").is_none() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    witness.delete("witness", &Default::default()).await.unwrap();
+    assert_eq!(place.created().len(), 1);
+
+    // Images that were there before come back: that is a change, and another run.
+    place.image("app:1").await;
+    let status = place.until("the second run", |status| count(status, Outcome::Fired) == 2).await;
+    let runs: BTreeSet<_> = status.decisions.iter().filter_map(|one| one.run.clone()).collect();
+    assert_eq!(runs, place.created().into_iter().filter(|run| runs.contains(run)).collect());
+    assert_eq!(runs.len(), 2);
+    stop(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_engines_start_one_run() {
+    let place = Place::new().await;
+    place.deployment().await;
+    place.trigger(json!({})).await;
+    let engines = (place.engine(), place.engine());
+    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    for (image, runs) in [("app:2", 1), ("app:3", 2), ("app:2", 3)] {
+        place.image(image).await;
+        let ended = |status: &TriggerStatus| {
+            settled_on(status, image)
+                && count(status, Outcome::Fired) == runs
+                && status.decisions.iter().all(|one| one.verdict.is_some())
+        };
+        place.until("a settled run", ended).await;
+        assert_eq!(place.created().len(), runs);
+    }
+    stop(engines.0).await;
+    stop(engines.1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_nobody_saw_is_offered_and_not_run() {
+    let place = Place::new().await;
+    place.deployment().await;
+    place.trigger(json!({})).await;
+    let engine = place.engine();
+    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    stop(engine).await;
+    place.image("app:2").await;
+    let engine = place.engine();
+    let status = place.until("the missed change", |status| count(status, Outcome::Missed) == 1).await;
+    assert!(settled_on(&status, "app:2"));
+    assert!(place.created().is_empty());
+    stop(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_progress_holds_the_next_one_back() {
+    let place = Place::new().await;
+    *place.launcher.open.lock().unwrap() = true;
+    place.deployment().await;
+    place.trigger(json!({"waitForRollout": false})).await;
+    let engine = place.engine();
+    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    place.image("app:2").await;
+    place.until("one run", |status| count(status, Outcome::Fired) == 1).await;
+    place.image("app:3").await;
+    let held = |status: &TriggerStatus| {
+        status.decisions.iter().any(|one| one.decision == Outcome::Waited && one.reason.contains("not ended"))
+    };
+    place.until("the next change to wait", held).await;
+    assert_eq!(place.created().len(), 1);
+    // A restart in between loses nothing: the change was known.
+    stop(engine).await;
+    *place.launcher.open.lock().unwrap() = false;
+    let engine = place.engine();
+    place.until("the second run", |status| count(status, Outcome::Fired) == 2).await;
+    assert_eq!(place.created().len(), 2);
+    stop(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_trigger_says_so() {
+    let place = Place::new().await;
+    place
+        .create(
+            &kinds::EVENT_TRIGGER,
+            json!({"metadata": {"name": "on-image"}, "spec": {"project": "shop", "workflow": "w",
+                "target": {"kind": "Deployment", "namespace": place.namespace}}}),
+        )
+        .await;
+    let engine = place.engine();
+    let status = place.until("a condition", |status| !status.conditions.is_empty()).await;
+    assert_eq!(status.conditions[0]["status"], "False");
+    assert!(status.conditions[0]["message"].as_str().unwrap().contains("names or labels"));
+    stop(engine).await;
+}
