@@ -1,6 +1,7 @@
 // The real window, driven through WebKitWebDriver. Screenshots come from X: with the DMABUF renderer
 // off, the driver's own never return.
 import { execFileSync, spawn } from 'node:child_process';
+import { openSync } from 'node:fs';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { remote } from 'webdriverio';
@@ -20,12 +21,13 @@ const answers = (port) =>
     socket.on('error', () => resolve(false));
   });
 
-async function startDriver(env) {
+async function startDriver(env, log) {
   const port = await freePort();
   // Without this variable Tauri does not let itself be driven, and the session hangs.
   const process_ = spawn('WebKitWebDriver', [`--port=${port}`], {
     env: { ...env, TAURI_WEBVIEW_AUTOMATION: 'true' },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    // The app inherits these: what it logs is searched for secrets afterwards.
+    stdio: ['ignore', log, log],
   });
   for (let i = 0; i < 500; i++) {
     if (await answers(port)) return { port, stop: () => process_.kill() };
@@ -36,7 +38,7 @@ async function startDriver(env) {
 }
 
 export async function openWindow({ binary, shots, env = process.env }) {
-  const driver = await startDriver(env);
+  const driver = await startDriver(env, openSync(`${shots}/app.log`, 'w'));
   const browser = await remote({
     hostname: '127.0.0.1',
     port: driver.port,
