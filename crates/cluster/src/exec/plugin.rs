@@ -275,7 +275,8 @@ fn allowed(name: &str) -> bool {
         || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::collections::HashMap;

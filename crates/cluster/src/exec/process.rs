@@ -125,7 +125,8 @@ impl Drop for Group {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 
@@ -154,12 +155,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_hangs_is_killed_with_its_children() {
+    async fn a_program_that_hangs_is_stopped() {
+        assert_eq!(sh("sleep 600", SHORT).await.unwrap_err(), Stopped::TooLong);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_given_up_is_killed_with_its_children() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("id");
         let script = format!("sleep 600 & echo $! > {}; sleep 600", file.display());
-        let limits = Limits { patience: Duration::from_secs(2), ..SHORT };
-        assert_eq!(sh(&script, limits).await.unwrap_err(), Stopped::TooLong);
+        let written = async {
+            while !std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n')) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            ended = sh(&script, AMPLE) => panic!("{ended:?}"),
+            () = written => {}
+        }
         gone(&file).await;
     }
 

@@ -55,7 +55,7 @@ async fn of_two_exactly_one_leads_and_the_other_takes_over() {
     .await;
     assert_eq!(candidates[other].holder().as_deref(), Some(name(other)));
     let lease = admin().await.api(&kinds::LEASE, &namespace).get("engine").await.unwrap();
-    assert_eq!(lease.data["spec"]["leaseTransitions"], 1);
+    assert!(lease.data["spec"]["leaseTransitions"].as_u64().unwrap() >= 1);
 
     // Back again, the first does not push itself forward.
     cuts[first].store(false, Ordering::SeqCst);
