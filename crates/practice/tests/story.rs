@@ -281,7 +281,7 @@ async fn from_a_repository_to_a_verdict() {
     let synced = until(&applications, "storefront-dev-cart", |a| a["status"]["sync"]["status"] == "Synced").await;
     assert!(synced["status"].get("conditions").is_none());
     assert_eq!(synced["status"]["sync"]["revisions"].as_array().unwrap().len(), 2);
-    assert_eq!(synced["status"]["history"].as_array().unwrap().len(), 2);
+    assert_eq!(synced["status"]["history"].as_array().unwrap().len(), 2, "{synced:#}");
     assert_eq!(strike(&client, "second").await.0, "Pass");
 
     // A commit is drift until the next sync, which a client may also ask for itself.
@@ -296,7 +296,8 @@ async fn from_a_repository_to_a_verdict() {
         a["status"]["sync"]["status"] == "Synced" && a["status"]["health"]["status"] == "Healthy"
     })
     .await;
-    assert_eq!(deployments.get("cart").await.unwrap().data["status"]["readyReplicas"], 2);
+    // Health does not wait for superfluous pods to go.
+    until(&deployments, "cart", |d| d["status"]["readyReplicas"] == 2).await;
 }
 
 #[tokio::test]
@@ -383,4 +384,125 @@ async fn a_run_stops_when_it_is_told_to() {
     let run = until(&workflows, "stopped", |w| w["status"]["finishedAt"].is_string()).await;
     assert_eq!(run["status"]["phase"], "Failed");
     assert_eq!(run["status"]["message"], "Stopped with strategy 'Stop'");
+}
+
+fn stateful(image: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": { "name": "db" },
+        "spec": {
+            "serviceName": "db",
+            "replicas": 2,
+            "selector": { "matchLabels": { "app": "db" } },
+            "template": {
+                "metadata": { "labels": { "app": "db" } },
+                "spec": { "containers": [{ "name": "db", "image": image }] },
+            },
+        },
+    })
+}
+
+#[tokio::test]
+async fn workloads_roll_as_real_ones_do() {
+    let place = place().await;
+    let client = place.cluster.client();
+    let sets = api(&client, "StatefulSet", "default");
+    create(&sets, stateful("db:1")).await;
+    let first = until(&sets, "db", |s| s["status"]["readyReplicas"] == 2).await;
+    let patch = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "db", "image": "db:2" }] } } } });
+    sets.patch("db", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    let second = until(&sets, "db", |s| {
+        s["status"]["observedGeneration"] == s["metadata"]["generation"]
+            && s["status"]["updatedReplicas"] == 2
+            && s["status"]["readyReplicas"] == 2
+            && s["status"]["currentRevision"] == s["status"]["updateRevision"]
+    })
+    .await;
+    assert_ne!(first["status"]["updateRevision"], second["status"]["updateRevision"]);
+    let pods = api(&client, "Pod", "default");
+    for name in ["db-0", "db-1"] {
+        let pod = pods.get(name).await.unwrap();
+        assert_eq!(pod.data["spec"]["containers"][0]["image"], "db:2");
+        assert_eq!(pod.data["status"]["phase"], "Running");
+    }
+    // A lost pod comes back under its own name.
+    let old = pods.get("db-1").await.unwrap().metadata.uid;
+    pods.delete("db-1", &DeleteParams::default().grace_period(0)).await.unwrap();
+    until(&pods, "db-1", |p| p["metadata"]["uid"].as_str() != old.as_deref() && p["status"]["phase"] == "Running")
+        .await;
+
+    let deployments = api(&client, "Deployment", "default");
+    let mut web = stateful("web:1");
+    web["kind"] = json!("Deployment");
+    web["metadata"]["name"] = json!("web");
+    web["spec"].as_object_mut().unwrap().shift_remove("serviceName");
+    create(&deployments, web).await;
+    let complete = |d: &Value| {
+        d["status"]["observedGeneration"] == d["metadata"]["generation"]
+            && d["status"]["updatedReplicas"] == 2
+            && d["status"]["replicas"] == 2
+            && d["status"]["availableReplicas"] == 2
+            && d["status"].get("unavailableReplicas").is_none()
+    };
+    for (image, revision) in [("web:1", "1"), ("web:2", "2"), ("web:1", "3")] {
+        let patch = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "db", "image": image }] } } } });
+        deployments.patch("web", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        let rolled = until(&deployments, "web", complete).await;
+        assert_eq!(rolled["metadata"]["annotations"]["deployment.kubernetes.io/revision"], revision);
+    }
+    let replicas = api(&client, "ReplicaSet", "default").list(&ListParams::default()).await.unwrap();
+    let mut sizes: Vec<i64> = replicas.iter().map(|r| r.data["spec"]["replicas"].as_i64().unwrap()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [0, 2]);
+
+    deployments.delete("web", &DeleteParams::background()).await.unwrap();
+    let left = ListParams::default().labels("pod-template-hash");
+    for _ in 0..500 {
+        if pods.list(&left).await.unwrap().items.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the pods of a deleted Deployment stay");
+}
+
+#[tokio::test]
+async fn a_clean_takes_the_workloads_and_a_cancel_ends_a_deploy() {
+    let place = place().await;
+    let client = place.cluster.client();
+    let codebases = api(&client, "Codebase", "krci");
+    create(&codebases, gitops("create", "/acme/krci-gitops")).await;
+    let applications = api(&client, "Application", "krci");
+    until(&applications, "storefront-dev-checkout", |_| true).await;
+    until(&applications, "storefront-dev-cart", |_| true).await;
+    let payload = json!({
+        "cart": { "imageTag": "1.4.0-SNAPSHOT.2", "imageDigest": "", "customValues": false },
+        "checkout": { "imageTag": "2.1.0-SNAPSHOT.2", "imageDigest": "", "customValues": false },
+    });
+    let runs = api(&client, "PipelineRun", "krci");
+    let ended = |r: &Value| r["status"]["completionTime"].is_string();
+    let mut cancelled = deploy("cancelled", &payload);
+    cancelled["spec"]["status"] = json!("CancelledRunFinally");
+    create(&runs, cancelled).await;
+    let run = until(&runs, "cancelled", ended).await;
+    assert_eq!(run["status"]["conditions"][0]["reason"], "Cancelled");
+
+    create(&runs, deploy("real", &payload)).await;
+    until(&runs, "real", ended).await;
+    let deployments = api(&client, "Deployment", "krci-storefront-dev");
+    let before = applications.get("storefront-dev-cart").await.unwrap().metadata.uid;
+    assert!(deployments.get_opt("cart").await.unwrap().is_some());
+    let mut clean = deploy("clean", &json!({}));
+    clean["metadata"]["labels"]["app.edp.epam.com/pipelinetype"] = json!("clean");
+    create(&runs, clean).await;
+    let run = until(&runs, "clean", ended).await;
+    assert_eq!(run["status"]["conditions"][0]["reason"], "Succeeded", "{run:#}");
+    // The set makes them anew, not deployed and with the old tag.
+    let again = until(&applications, "storefront-dev-cart", |a| {
+        a["metadata"]["uid"].as_str() != before.as_deref() && a["status"]["health"]["status"] == "Missing"
+    })
+    .await;
+    assert_eq!(again["spec"]["source"]["targetRevision"], "build/1.4.0-SNAPSHOT.2");
+    assert_eq!(again["status"]["sync"]["status"], "OutOfSync");
+    assert!(deployments.get_opt("cart").await.unwrap().is_none());
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::application_sets::merge;
-use super::object_fields::{Fields, short_hash};
+use super::object_fields::{Fields, canonical, short_hash};
 use crate::git_remote::GitAccess;
 use crate::{Error, Result};
 
@@ -191,22 +191,6 @@ fn image(image: &Value) -> String {
         digest => format!("@{digest}"),
     };
     format!("{}:{tag}{digest}", image.text("/repository"))
-}
-
-/// The same text for equal values, whatever order their keys were written in.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let mut pairs: Vec<_> = fields.iter().map(|(k, v)| format!("{k:?}:{}", canonical(v))).collect();
-            pairs.sort();
-            format!("{{{}}}", pairs.join(","))
-        }
-        Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(canonical).collect();
-            format!("[{}]", items.join(","))
-        }
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

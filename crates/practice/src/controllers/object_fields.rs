@@ -122,6 +122,22 @@ pub(crate) fn short_hash(text: &str) -> String {
     out
 }
 
+/// The same text for equal values, whatever order their keys were written in.
+pub(crate) fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut pairs: Vec<_> = fields.iter().map(|(k, v)| format!("{k:?}:{}", canonical(v))).collect();
+            pairs.sort();
+            format!("{{{}}}", pairs.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Random letters for generated names.
 pub(crate) fn random_suffix(length: usize) -> String {
     short_hash(&fastrand::u64(..).to_string())[..length.min(10)].to_string()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::application_sets::merge;
 use super::kinds::{POD, REPLICA_SET, STATEFUL_SET};
-use super::object_fields::{Fields, Named, owner_reference, random_suffix, short_hash};
+use super::object_fields::{Fields, Named, canonical, owner_reference, random_suffix, short_hash};
 use super::workload_pods::is_ready;
 use super::{Kind, Part, Scene, also_watch, controller, play};
 use crate::Result;
@@ -96,7 +96,7 @@ async fn stateful_set(set: Arc<DynamicObject>, scene: Arc<Scene>) -> Result<Acti
     }
     let label = "controller-revision-hash";
     let wanted = usize::try_from(set.at("/spec/replicas").as_i64().unwrap_or(1)).unwrap_or(0);
-    let update = format!("{}-{}", set.name(), short_hash(&set.at("/spec/template").to_string()));
+    let update = format!("{}-{}", set.name(), short_hash(&canonical(set.at("/spec/template"))));
     let mut pods = pods_of(&scene, &set).await?;
     let ordinal = |pod: &DynamicObject| -> usize {
         let (_, number) = pod.name().rsplit_once('-').unwrap_or_default();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::application_sets::merge;
 use super::kinds::{DEPLOYMENT, REPLICA_SET};
-use super::object_fields::{Fields, Named, owner_reference, short_hash};
+use super::object_fields::{Fields, Named, canonical, owner_reference, short_hash};
 use super::{Part, Scene, also_watch, controller, play, pod_keeping};
 use crate::Result;
 
@@ -107,7 +107,7 @@ fn revision(set: &DynamicObject) -> i64 {
 }
 
 fn template_hash(template: &Value) -> String {
-    short_hash(&template.to_string())
+    short_hash(&canonical(template))
 }
 
 fn replica_set(deployment: &DynamicObject, hash: &str, number: i64) -> Value {
