@@ -49,10 +49,12 @@ pub fn apply(shape: Shape<'_>, live: &Value, config: &Value, by: &Applier) -> Re
 }
 
 fn conflict_words(other: &Entry) -> String {
-    let at = if other.applied { String::new() } else { format!(" at {}", other.time) };
-    let through =
-        if other.subresource.is_empty() { String::new() } else { format!(" with subresource {:?}", other.subresource) };
-    format!("conflict with {:?}{through} using {}{at}", other.manager, other.api_version)
+    let manager = &other.manager;
+    if other.applied {
+        return format!("conflict with {manager:?}");
+    }
+    let through = if other.subresource.is_empty() { "" } else { " with subresource \"status\"" };
+    format!("conflict with {manager:?}{through} using {} at {}", other.api_version, other.time)
 }
 
 /// An item of a keyed list stays while anyone owns a field inside it.

@@ -285,6 +285,8 @@ fn collection(
             let list = store.with(|s| removal::delete_selected(s, kind, namespace, &selection, &options))?;
             Ok(Answer::Json(StatusCode::OK, request.view.list(list)))
         }
+        // Custom kinds are not found there at all, as on a real server.
+        _ if everywhere && kind.builtin.is_none() => Err(Refusal::no_such_resource()),
         _ => Err(Refusal::method_not_allowed()),
     }
 }

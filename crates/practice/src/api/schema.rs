@@ -50,21 +50,31 @@ pub fn prune(node: &Value, value: &mut Value, is_resource_root: bool) {
     }
 }
 
-/// Fills in the schema's defaults; a null where null is not allowed gives way to the default.
+/// Drops the nulls of fields that may not be null.
+pub fn drop_nulls(node: &Value, value: &mut Value) {
+    match value {
+        Value::Object(map) => map.retain(|key, child| {
+            let additional = &node["additionalProperties"];
+            let schema = node["properties"].get(key).or_else(|| additional.is_object().then_some(additional));
+            let Some(schema) = schema else { return true };
+            drop_nulls(schema, child);
+            !child.is_null() || flag(schema, "nullable")
+        }),
+        Value::Array(items) if node["items"].is_object() => {
+            items.iter_mut().for_each(|item| drop_nulls(&node["items"], item));
+        }
+        _ => {}
+    }
+}
+
+/// Fills in the schema's defaults.
 pub fn fill_defaults(node: &Value, value: &mut Value) {
     match value {
         Value::Object(map) => {
             if let Some(properties) = node["properties"].as_object() {
                 for (key, schema) in properties {
                     if let Some(default) = schema.get("default") {
-                        let lacking = match map.get(key) {
-                            None => true,
-                            Some(Value::Null) => !flag(schema, "nullable"),
-                            Some(_) => false,
-                        };
-                        if lacking {
-                            map.insert(key.clone(), default.clone());
-                        }
+                        map.entry(key.clone()).or_insert_with(|| default.clone());
                     }
                     if let Some(child) = map.get_mut(key) {
                         fill_defaults(schema, child);
@@ -373,7 +383,8 @@ mod tests {
 
     #[test]
     fn fills_defaults_and_replaces_forbidden_nulls() {
-        let mut value = json!({"size": null, "maybe": null, "list": [{}]});
+        let mut value = json!({"size": null, "maybe": null, "mode": null, "list": [{}]});
+        drop_nulls(&schema(), &mut value);
         fill_defaults(&schema(), &mut value);
         assert_eq!(value, json!({"size": 3, "maybe": null, "list": [{"k": "d"}]}));
     }

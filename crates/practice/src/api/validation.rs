@@ -78,19 +78,18 @@ pub fn metadata(kind: &KindDef, meta: &Value) -> Vec<Cause> {
     if bytes > ANNOTATION_BYTES {
         causes.push(Cause::too_long("metadata.annotations", ANNOTATION_BYTES));
     }
-    for finalizer in meta["finalizers"].as_array().into_iter().flatten() {
+    for (at, finalizer) in meta["finalizers"].as_array().into_iter().flatten().enumerate() {
         let name = finalizer.as_str().unwrap_or_default();
         let known = ["orphan", "foregroundDeletion", "kubernetes"].contains(&name);
-        if !is_label_key(name) || !(known || name.contains('/') || kind.builtin.is_none()) {
-            causes.push(Cause::invalid(
-                "metadata.finalizers",
-                finalizer,
-                "name is neither a standard finalizer name nor is it fully qualified",
-            ));
+        if !is_label_key(name) {
+            causes.push(Cause::invalid("metadata.finalizers", finalizer, QUALIFIED));
+        } else if kind.builtin.is_some() && !known && !name.contains('/') {
+            let words = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(format!("metadata.finalizers[{at}]"), finalizer, words));
         }
     }
     let mut controllers = 0;
-    for (at, owner) in meta["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+    for owner in meta["ownerReferences"].as_array().into_iter().flatten() {
         for (field, words) in [
             ("apiVersion", "version must not be empty"),
             ("kind", "kind must not be empty"),
@@ -98,7 +97,7 @@ pub fn metadata(kind: &KindDef, meta: &Value) -> Vec<Cause> {
             ("uid", "uid must not be empty"),
         ] {
             if owner[field].as_str().unwrap_or_default().is_empty() {
-                causes.push(Cause::invalid(format!("metadata.ownerReferences[{at}].{field}"), &owner[field], words));
+                causes.push(Cause::invalid(format!("metadata.ownerReferences.{field}"), &owner[field], words));
             }
         }
         controllers += usize::from(owner["controller"] == json!(true));

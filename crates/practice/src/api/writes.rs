@@ -95,6 +95,15 @@ fn check_place(kind: &KindDef, namespace: &str, body: &mut Value) -> Result<(), 
     Ok(())
 }
 
+fn check_name(key: &Key, body: &Value) -> Result<(), Refusal> {
+    let given = text(&body["metadata"], "name");
+    if given == key.name {
+        return Ok(());
+    }
+    let name = &key.name;
+    Err(Refusal::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")))
+}
+
 /// Types, prunes and defaults a body.
 fn decode(kind: &KindDef, mut body: Value) -> Result<Value, Refusal> {
     if let Some(builtin) = kind.builtin {
@@ -106,6 +115,7 @@ fn decode(kind: &KindDef, mut body: Value) -> Result<Value, Refusal> {
     body["metadata"] = meta;
     if let Some(schema) = &kind.schema {
         schema::prune(schema, &mut body, true);
+        schema::drop_nulls(schema, &mut body);
         schema::fill_defaults(schema, &mut body);
     }
     Ok(body)
@@ -206,13 +216,7 @@ pub fn update(
     options: &WriteOptions,
 ) -> Result<Arc<Value>, Refusal> {
     check_place(kind, &key.namespace, &mut body)?;
-    let given = text(&body["metadata"], "name").to_owned();
-    if given != key.name {
-        return Err(Refusal::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({})",
-            key.name
-        )));
-    }
+    check_name(key, &body)?;
     let old = state.get(key).ok_or_else(|| Refusal::not_found(kind.resource(&key.name)))?;
     let unconditional = kind.builtin.is_some_and(|b| !["Lease", "CustomResourceDefinition"].contains(&b.kind));
     if text(&body["metadata"], "resourceVersion").is_empty() && !unconditional {
@@ -250,6 +254,12 @@ pub fn patch(
         PatchKind::Merge | PatchKind::Apply => patch::merge(&mut new, change),
     }
     check_place(kind, &key.namespace, &mut new)?;
+    check_name(key, &new)?;
+    let uid = text(&new["metadata"], "uid");
+    if !uid.is_empty() && uid != text(&old["metadata"], "uid") {
+        let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+        return Err(Refusal::invalid(kind.named_kind(&key.name), &[cause]));
+    }
     Ok((replace(state, kind, key, &old, new, options, None)?, false))
 }
 
@@ -272,16 +282,10 @@ fn apply_config(
     if config["metadata"]["managedFields"].as_array().is_some_and(|m| !m.is_empty()) {
         return Err(Refusal::bad_request("metadata.managedFields must be nil"));
     }
-    match text(&config["metadata"], "name") {
-        "" => config["metadata"]["name"] = json!(key.name),
-        given if given != key.name => {
-            return Err(Refusal::bad_request(format!(
-                "the name of the object ({given}) does not match the name on the URL ({})",
-                key.name
-            )));
-        }
-        _ => {}
+    if text(&config["metadata"], "name").is_empty() {
+        config["metadata"]["name"] = json!(key.name);
     }
+    check_name(key, &config)?;
     let by = Applier { entry: options.entry(kind, true), force: options.force };
     let Some(old) = state.get(key) else {
         if options.status {
@@ -346,13 +350,14 @@ fn replace(
     } else if kind.status {
         set_or_remove(&mut new, "status", old["status"].clone());
     }
-    // Definitions keep their own status whoever writes them.
-    for field in ["uid", "creationTimestamp", "resourceVersion", "namespace"] {
+    let filled =
+        ["uid", "creationTimestamp", "resourceVersion", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds"];
+    for field in filled {
         if new["metadata"].get(field).is_none() && !old_meta[field].is_null() {
             new["metadata"][field] = old_meta[field].clone();
         }
     }
-    for field in ["generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+    for field in ["generation", "selfLink"] {
         set_or_remove(&mut new["metadata"], field, old_meta[field].clone());
     }
     definitions::carry_over(kind, old, &mut new);
