@@ -5,6 +5,8 @@ import { onChanged } from './changes';
 export interface QueryOptions {
   /** Ask again when the app says that one of these changed. */
   topics?: Topic[];
+  /** While a new key is asked, go on showing the answer to the old one (a preview of a form). */
+  keep?: boolean;
 }
 
 /** What a page shows of one question to the app. */
@@ -55,7 +57,7 @@ export function query<K, T>(key: () => K | undefined, ask: (key: K) => Promise<T
     untrack(() => {
       if (text !== last) {
         // Another object: what is shown would be a lie about it.
-        data = undefined;
+        if (!options.keep) data = undefined;
         error = undefined;
         last = text;
       }

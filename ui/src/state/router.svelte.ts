@@ -11,6 +11,8 @@ export interface Route {
   open?: boolean;
   /** Takes the whole width: editors and wide tables. */
   wide?: boolean;
+  /** As high as the window, and scrolls inside. */
+  fill?: boolean;
 }
 
 /** The page's component: each takes the parameters of its own pattern, which the pattern alone decides. */
