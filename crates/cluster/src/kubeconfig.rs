@@ -11,6 +11,9 @@ use crate::search_path::SearchPath;
 /// The biggest file read: a kubeconfig of a thousand clusters is smaller.
 const FILE_LIMIT: u64 = 8 << 20;
 
+/// The biggest broken file in which the fault is looked for.
+const LOCATE_LIMIT: u64 = 64 << 10;
+
 /// What the kubeconfig files hold.
 #[derive(Clone, Default)]
 pub struct Found {
@@ -115,8 +118,10 @@ fn read(path: &Path) -> std::result::Result<Kubeconfig, FileProblem> {
     Kubeconfig::read_from(path).map_err(|error| match error {
         kube::config::KubeconfigError::ReadConfig(error, _) => FileProblem(format!("cannot be read: {error}")),
         _ => {
-            let bytes = std::fs::read(path).unwrap_or_default();
-            let at = serde_yaml::from_slice::<Kubeconfig>(&bytes).err().and_then(|error| error.location());
+            // Parsed once more by a parser that says where, unless that could take long.
+            let bytes =
+                Some(meta.len()).filter(|length| *length <= LOCATE_LIMIT).and_then(|_| std::fs::read(path).ok());
+            let at = bytes.and_then(|bytes| serde_yaml::from_slice::<Kubeconfig>(&bytes).err()?.location());
             match at {
                 Some(at) => FileProblem(format!("is not a kubeconfig: see line {}, column {}", at.line(), at.column())),
                 None => problem("is not a kubeconfig"),

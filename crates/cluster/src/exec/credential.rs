@@ -21,6 +21,9 @@ impl std::fmt::Debug for Credential {
     }
 }
 
+/// The most YAML read: hostile YAML costs far more time than its size suggests, and a credential is small.
+const YAML_LIMIT: usize = 64 << 10;
+
 /// How long before its end a credential is no longer used: clocks differ, and requests take time.
 const MARGIN: SignedDuration = SignedDuration::from_secs(15);
 
@@ -52,8 +55,10 @@ impl Credential {
         let is_json = output.trim_ascii_start().starts_with(b"{");
         let wire: Wire = if is_json {
             serde_json::from_slice(output).map_err(|_| NOT_ONE)?
-        } else {
+        } else if output.len() <= YAML_LIMIT {
             serde_yaml::from_slice(output).map_err(|_| NOT_ONE)?
+        } else {
+            return Err(NOT_ONE);
         };
         if wire.kind.as_deref().is_some_and(|kind| kind != "ExecCredential") {
             return Err(BadCredential("it printed an object that is not an ExecCredential"));
@@ -122,7 +127,8 @@ mod tests {
             r#"{"kind":"ExecCredential","status":{"token":"s3cr3t","expirationTimestamp":"soon s3cr3t"}}"#.to_owned(),
             r#"{"kind":"ExecCredential","status":{"token":"s3cr3t","expirationTimestamp":"2029-12-31T23:59:59Z"}}"#
                 .to_owned(),
-            "[".repeat(100_000),
+            "[".repeat(20_000),
+            "[".repeat(1 << 20),
         ] {
             let problem = Credential::parse(text.as_bytes(), now()).unwrap_err();
             assert!(!problem.to_string().contains("s3cr3t"), "{problem}");
