@@ -1,6 +1,8 @@
 //! The whole loop over the practice cluster: a repository, values, two deploys, a fault that
 //! fails and then passes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! The actors against a real API server, with its own controllers and a node: what the operators
 //! leave must be accepted there, and a rollout must be the real one.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
