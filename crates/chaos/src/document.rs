@@ -305,6 +305,9 @@ fn read_value(text: &str) -> std::result::Result<Value, Problem> {
     if text.len() > MAX_BYTES {
         return Err(Problem::error("document.too_large", None, "the file is larger than 1 MiB"));
     }
+    if let Some(line) = deep_line(text) {
+        return Err(Problem::error("document.too_deep", Some(line), "this line opens too many brackets"));
+    }
     let mut found: Option<serde_yaml::Value> = None;
     for document in serde_yaml::Deserializer::from_str(text) {
         let value = serde_yaml::Value::deserialize(document).map_err(|error| {
@@ -334,6 +337,23 @@ fn read_value(text: &str) -> std::result::Result<Value, Problem> {
     };
     value.apply_merge().map_err(|error| unreadable(&error))?;
     serde_json::to_value(&value).map_err(|error| unreadable(&error))
+}
+
+/// The first line that opens more than a hundred brackets without closing them. The YAML scanner keeps every one of
+/// them as a possible key and looks through all for each token, so that a mebibyte of brackets takes it a minute.
+fn deep_line(text: &str) -> Option<usize> {
+    let deep = |line: &str| {
+        let mut depth = 0_u32;
+        line.bytes().any(|byte| {
+            match byte {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth > 100
+        })
+    };
+    text.split(['\n', '\r']).position(deep).map(|index| index + 1)
 }
 
 fn second_document_line(text: &str) -> Option<usize> {

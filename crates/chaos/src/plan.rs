@@ -217,7 +217,7 @@ impl One<'_> {
     fn plan(&self) -> Option<Planned> {
         let held = self.manifest.filter(|manifest| !manifest.is_empty());
         match (self.file, held) {
-            (Some(file), None) => Some(self.from_git(file)),
+            (Some(file), None) => Some(self.taken_from_git(file)),
             (Some(file), Some(held)) => Some(self.both(file, held)),
             (None, Some(held)) => Some(self.only_cluster(held)),
             (None, None) => self.manifest.map(|_| self.done(Action::Drop, SyncState::InSync, String::new())),
@@ -256,7 +256,7 @@ impl One<'_> {
         }
     }
 
-    fn from_git(&self, file: &GitFile) -> Planned {
+    fn taken_from_git(&self, file: &GitFile) -> Planned {
         let checked = self.text(file).and_then(|text| self.check(text).map(|()| text.to_owned()));
         match checked {
             Ok(text) => {
@@ -289,7 +289,7 @@ impl One<'_> {
             return self.conflict("Git and the cluster hold different versions, and they were never in sync");
         };
         match (base.blob != file.blob, base.digest != held_digest) {
-            (true, false) => self.from_git(file),
+            (true, false) => self.taken_from_git(file),
             (false, true) => match self.check(held) {
                 Ok(()) => self.in_sync(Action::Adopt { text: held.to_owned(), over: Some(file.blob.clone()) }),
                 Err(problem) => self.invalid(problem, "in the cluster: "),

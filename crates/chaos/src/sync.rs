@@ -61,7 +61,7 @@ pub async fn sync_once(cluster: &Cluster, namespace: &str, project: &str, git: &
         let snapshot = git.snapshot(&folder_of(project), MAX_FILES).await?;
         let objects = workflow_object::list(cluster, namespace, project).await?;
         let sides = sides(project, &snapshot, &objects, git).await?;
-        let mut planned = plan(&sides);
+        let (sides, mut planned) = plan_aside(sides).await?;
         if refused_by_git.is_none() {
             let changes: Vec<_> = planned.iter().filter_map(git_change).collect();
             if !changes.is_empty() {
@@ -99,6 +99,16 @@ pub async fn sync_once(cluster: &Cluster, namespace: &str, project: &str, git: &
         return Ok(report);
     }
     Err(Error::Contended { attempts: PASSES })
+}
+
+/// Plans where it holds nobody up: hundreds of large files take a while to parse.
+async fn plan_aside(sides: Sides) -> Result<(Sides, Vec<Planned>)> {
+    let work = tokio::task::spawn_blocking(move || {
+        let planned = plan(&sides);
+        (sides, planned)
+    });
+    work.await
+        .map_err(|error| Error::WrongState { name: "the sync".to_owned(), why: format!("its plan broke off: {error}") })
 }
 
 /// Puts the three sides together. The base stands in the objects themselves; its text is looked for where it may be.

@@ -1,5 +1,8 @@
 //! Sync, runs and stops against a real API server, with Git in memory.
 
+// Clippy takes only the functions marked as tests for tests, not what they share.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

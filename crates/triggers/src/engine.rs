@@ -165,12 +165,11 @@ impl Engine {
             self.look(&trigger, &found);
             let open = trigger.status.decisions.iter().any(is_open);
             any_open |= open;
-            if self.needs_work(&trigger, &found, workloads) || (open && ask_runs) {
-                if let Err(error) = self.settle(&trigger, &found, workloads, ask_runs).await {
-                    self.rest = self.rest.min(LAUNCH_AGAIN);
-                    self.tell_trouble(&trigger, error.to_string());
-                    continue;
-                }
+            let work = self.needs_work(&trigger, &found, workloads) || (open && ask_runs);
+            if work && let Err(error) = self.settle(&trigger, &found, workloads, ask_runs).await {
+                self.rest = self.rest.min(LAUNCH_AGAIN);
+                self.tell_trouble(&trigger, error.to_string());
+                continue;
             }
             // From here on this engine looks: a later change was not missed.
             self.seen.extend(found.into_iter().map(|workload| (trigger.uid.clone(), workload.uid)));

@@ -1,5 +1,8 @@
 //! Triggers against a real API server, with its own controllers rolling workloads out.
 
+// Clippy takes only the functions marked as tests for tests, not what they share.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
