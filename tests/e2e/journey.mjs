@@ -112,19 +112,19 @@ async function editValues(d) {
   await d.click('nav-environments');
   await d.click(`open-${FLOW}-${ENV}`);
   await d.click(`values-${APP}`);
-  await d.click('values-create-defaults');
+  await d.click('values-create');
   await d.waitFor('values-editor', { text: 'replicaCount' });
   await typeAtEnd(d, 'values-editor', 'replicaCount: 2');
 }
 
 async function reviewValues(d) {
   await d.click('values-review');
-  await d.waitFor('values-commit-diff', { text: 'replicaCount: 2' });
+  await d.waitFor('values-diff', { text: 'replicaCount: 2' });
 }
 
 async function commitValues(d, stage) {
-  await d.click('values-commit-submit');
-  await d.waitFor('values-commit', { gone: true, timeout: LONG });
+  await d.click('values-commit');
+  await d.waitFor('values-committed', { timeout: LONG });
   assert.match(show(stage, `${FLOW}/${ENV}/${APP}-values.yaml`), /^replicaCount: 2$/m);
   assert.match(git(stage, 'log', '-1', '--format=%an <%ae>', 'main'), /Robin Doe <robin@example.com>/);
 }
@@ -169,8 +169,8 @@ async function newWorkflow(d) {
 
 async function commitWorkflow(d, stage) {
   await d.click('wizard-save');
-  await d.waitFor('workflow-commit-diff', { text: 'kind: Workflow' });
-  await d.click('workflow-commit-submit');
+  await d.waitFor('workflow-diff', { text: 'kind: Workflow' });
+  await d.click('workflow-commit');
   await d.waitFor('workflow-run', { timeout: LONG });
   assert.match(show(stage, `litmus/${PROJECT}/${APP}-pod-delete.yaml`), /kind: Workflow/);
 }
