@@ -2,6 +2,7 @@
 //!
 //! Each case asks an API through plain requests, says what it saw, and what both must show. It runs twice:
 //! `practice::<case>` and `real::<case>`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a case that cannot go on fails")]
 
 #[path = "conformance/creation.rs"]
 mod creation;
@@ -92,6 +93,8 @@ cases! {
         malformed_config_keys,
         lease_times,
         lease_rules,
+        events_about_objects,
+        other_built_in_kinds,
     }
     updates {
         put_replaces,
@@ -165,6 +168,8 @@ cases! {
         too_old,
         times_out,
         finalized_objects,
+        bookmarks,
+        ends_with_its_kind,
         client_watcher,
     }
     definitions {

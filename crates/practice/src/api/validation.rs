@@ -26,12 +26,9 @@ const ANNOTATION_BYTES: u64 = 256 * 1024;
 fn name_fault(kind: &KindDef, name: &str) -> Option<String> {
     let path_safe = || {
         if name == "." || name == ".." {
-            Some(format!("may not be '{name}'"))
-        } else if let Some(bad) = name.chars().find(|c| ['/', '%'].contains(c)) {
-            Some(format!("may not contain '{bad}'"))
-        } else {
-            None
+            return Some(format!("may not be '{name}'"));
         }
+        name.chars().find(|c| ['/', '%'].contains(c)).map(|bad| format!("may not contain '{bad}'"))
     };
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Namespace") => (!is_dns_label(name)).then(|| LABEL.to_owned()),

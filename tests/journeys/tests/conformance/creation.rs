@@ -318,3 +318,90 @@ pub async fn lease_rules(w: World) -> Verdict {
     let fields = ["spec.leaseDurationSeconds", "spec.leaseTransitions"];
     verdict(w.post(LEASES, body).await.brief(), json!([422, "Invalid", fields]))
 }
+
+pub async fn events_about_objects(w: World) -> Verdict {
+    let path = "/api/v1/namespaces/{ns}/events";
+    for (name, kind) in [("a", "Widget"), ("b", "Gadget")] {
+        let body = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"generateName": "e-"}, "reason": "Tried",
+            "message": "words", "type": "Normal", "count": 1, "firstTimestamp": "2026-01-02T03:04:05Z",
+            "source": {"component": "suite"},
+            "involvedObject": {"apiVersion": "v1", "kind": kind, "name": name, "namespace": "{ns}"}});
+        w.post(path, body).await.object();
+    }
+    let found = w.get(&format!("{path}?fieldSelector=involvedObject.name%3Da,reason%3DTried")).await.object();
+    let items = found["items"].as_array().unwrap();
+    verdict(
+        json!([items.len(), items[0]["involvedObject"]["kind"], items[0]["firstTimestamp"]]),
+        json!([1, "Widget", "2026-01-02T03:04:05Z"]),
+    )
+}
+
+pub async fn other_built_in_kinds(w: World) -> Verdict {
+    w.until("the namespace has its account", async || {
+        w.get("/api/v1/namespaces/{ns}/serviceaccounts/default").await.code == 200
+    })
+    .await;
+    let template = deployment("a")["spec"]["template"].clone();
+    let selector = json!({"matchLabels": {"app": "a"}});
+    let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]});
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "a"});
+    let one = json!({"metadata": {"labels": {"app": "a"}}, "spec": {"restartPolicy": "Never",
+        "containers": [{"name": "main", "image": "registry.example/main"}]}});
+    let mut seen = json!({});
+    for (group, kind, plural, fields) in [
+        ("v1", "ServiceAccount", "serviceaccounts", json!({})),
+        ("v1", "Service", "services", json!({"spec": {"selector": {"app": "a"}, "ports": [{"port": 80}]}})),
+        ("v1", "Pod", "pods", json!({"spec": template["spec"]})),
+        (
+            "apps/v1",
+            "StatefulSet",
+            "statefulsets",
+            json!({"spec": {"selector": selector, "serviceName": "a", "template": template}}),
+        ),
+        ("apps/v1", "DaemonSet", "daemonsets", json!({"spec": {"selector": selector, "template": template}})),
+        ("apps/v1", "ReplicaSet", "replicasets", json!({"spec": {"selector": selector, "template": template}})),
+        ("batch/v1", "Job", "jobs", json!({"spec": {"template": one}})),
+        ("rbac.authorization.k8s.io/v1", "Role", "roles", json!({"rules": [rule]})),
+        (
+            "rbac.authorization.k8s.io/v1",
+            "RoleBinding",
+            "rolebindings",
+            json!({"roleRef": role, "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "{ns}"}]}),
+        ),
+    ] {
+        let root = if group == "v1" { "api" } else { "apis" };
+        let mut body = fields;
+        body["apiVersion"] = json!(group);
+        body["kind"] = json!(kind);
+        body["metadata"] = json!({"name": "a", "labels": {"app": "a"}});
+        let made = w.post(&format!("/{root}/{group}/namespaces/{{ns}}/{plural}?dryRun=All"), body).await;
+        let spec = &made.body["spec"];
+        seen[kind] = match kind {
+            "Service" => json!([made.code, spec["type"], spec["ports"], spec["sessionAffinity"]]),
+            "Pod" => json!([made.code, made.body["status"]["phase"], spec["restartPolicy"]]),
+            "StatefulSet" => json!([made.code, spec["replicas"], spec["podManagementPolicy"], spec["updateStrategy"]]),
+            "DaemonSet" => json!([made.code, spec["updateStrategy"]["type"], spec["revisionHistoryLimit"]]),
+            "ReplicaSet" => json!([made.code, spec["replicas"], made.body["metadata"]["generation"]]),
+            "Job" => json!([
+                made.code,
+                spec["completions"],
+                spec["parallelism"],
+                spec["backoffLimit"],
+                spec["template"]["spec"]["containers"][0]["imagePullPolicy"],
+                spec["selector"]["matchLabels"]["controller-uid"].is_string()
+                    || spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"].is_string()
+            ]),
+            _ => json!([made.code]),
+        };
+    }
+    verdict(
+        seen,
+        json!({
+            "ServiceAccount": [201], "Role": [201], "RoleBinding": [201],
+            "Service": [201, "ClusterIP", [{"port": 80, "targetPort": 80, "protocol": "TCP"}], "None"],
+            "Pod": [201, "Pending", "Always"],
+            "StatefulSet": [201, 1, "OrderedReady", {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}],
+            "DaemonSet": [201, "RollingUpdate", 10], "ReplicaSet": [201, 1, 1], "Job": [201, 1, 1, 6, "Always", true],
+        }),
+    )
+}

@@ -161,7 +161,7 @@ pub async fn field_selectors(w: World) -> Verdict {
     w.post(WIDGETS, widget("y", json!({"size": 1}))).await.object();
     let seen = json!([
         w.names(&format!("{CONFIG_MAPS}?fieldSelector=metadata.name%3Da")).await,
-        w.names(&format!("/api/v1/configmaps?fieldSelector=metadata.namespace%3D{{ns}},metadata.name%3Db")).await,
+        w.names("/api/v1/configmaps?fieldSelector=metadata.namespace%3D{ns},metadata.name%3Db").await,
         w.names(&format!("{WIDGETS}?fieldSelector=metadata.name%21%3Dx")).await,
     ]);
     verdict(seen, json!([["a"], ["b"], ["y"]]))

@@ -138,6 +138,34 @@ pub async fn finalized_objects(w: World) -> Verdict {
     verdict(seen, json!([["MODIFIED", "a", true], ["DELETED", "a", true]]))
 }
 
+pub async fn bookmarks(w: World) -> Verdict {
+    let made = w.post(WIDGETS, widget("a", json!({"size": 1}))).await;
+    let path = format!("{WIDGETS}?watch=true&allowWatchBookmarks=true&timeoutSeconds=5");
+    let all = w.watch(&path).await.collect::<Vec<_>>().await;
+    let number = |text: &Value| text.as_str().unwrap().parse::<u64>().unwrap();
+    let last = all.last().unwrap();
+    let meta = &last["object"]["metadata"];
+    let reaches = number(&meta["resourceVersion"]) >= made.version().parse::<u64>().unwrap();
+    verdict(
+        json!([all[0]["type"], last["type"], last["object"]["kind"], meta["name"].is_string(), reaches]),
+        json!(["ADDED", "BOOKMARK", "Widget", false, true]),
+    )
+}
+
+pub async fn ends_with_its_kind(w: World) -> Verdict {
+    let group = format!("{}.example.com", w.word);
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    w.define(definition(&group, "Thing", schema, false)).await;
+    let things = format!("/apis/{group}/v1/namespaces/{{ns}}/things");
+    let body = json!({"apiVersion": format!("{group}/v1"), "kind": "Thing", "metadata": {"name": "a"}});
+    w.post(&things, body).await.object();
+    let mut stream = w.watch(&format!("{things}?watch=true")).await;
+    let first = events(&mut stream, 1, |_| Value::Null).await;
+    w.delete(&format!("{DEFINITIONS}/things.{group}")).await;
+    let rest = events(&mut stream, 9, |_| Value::Null).await;
+    verdict(json!([first, rest]), json!([[["ADDED", "a", null]], [["DELETED", "a", null]]]))
+}
+
 pub async fn client_watcher(w: World) -> Verdict {
     let kind = GroupVersionKind::gvk("conformance.pilothouse.dev", "v1", "Widget");
     let api: Api<DynamicObject> =
