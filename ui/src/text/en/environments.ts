@@ -6,7 +6,6 @@ export const environments = {
   'env.noKrci': 'KubeRocketCI is not installed here',
   'env.noKrciText': 'Flows and environments are its objects. Chaos workflows and triggers work without it.',
   'env.flowGone': 'There is no flow {name}',
-  'env.open': 'Open {name}',
   'env.namespace': 'Namespace',
   'env.cluster': 'Cluster',
   'env.trigger': 'Deploys',

@@ -24,7 +24,6 @@ export const start = {
   'start.problemFile': 'This kubeconfig file could not be read',
   'start.col.name': 'Context',
   'start.col.cluster': 'Cluster',
-  'start.col.user': 'User',
   'start.col.notes': 'Notes',
   'start.col.do': 'Action',
   'start.again': 'Read the kubeconfig again',

@@ -1,9 +1,8 @@
 export const values = {
   'values.title': 'Values of {app}',
-  'values.file': 'Values file',
   'values.defaults': 'Chart’s defaults',
   'values.effective': 'Effective result',
-  'values.exists': 'In Git',
+  'values.effectiveLines': 'Effective values by key',
   'values.new': 'New file',
   'values.unsaved': 'Edited',
   'values.lastChange': 'Last changed by {author}, {when}: {summary}',
@@ -38,7 +37,6 @@ export const values = {
   'values.noRepository': 'Connect the repository first',
   'values.noRepositoryText': 'Values files live in the GitOps repository of this platform.',
   'values.toRepository': 'Open Repository',
-  'values.problemBlocks': 'Error',
 
   'publish.title': 'Review {path}',
   'publish.message': 'Commit message',

@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import type { ApplicationView } from '../src/bindings';
+import { firstChoices, withAll } from '../src/pages/environments/choices';
+import { emptyDraft, missing, toInput, transportOf, wipe } from '../src/pages/remote/credential';
+
+const tags = [
+  { name: '1.4', digest: null, created: null, latest: true, stable: false },
+  { name: '1.3', digest: null, created: null, latest: false, stable: true },
+];
+const app = (over: Partial<ApplicationView>) =>
+  ({ name: 'cart', version: '1.3', override: { live: false, stored: null }, valuesFile: 'present', tags, ...over }) as ApplicationView;
+
+describe('what the deploy form starts with', () => {
+  it('keeps the deployed tag', () => expect(firstChoices([app({})])[0]).toMatchObject({ tag: '1.3', override: false }));
+  it('takes the newest when the deployed one is gone', () => expect(firstChoices([app({ version: '0.9' })])[0]?.tag).toBe('1.4'));
+  it('takes none where none is built', () => expect(firstChoices([app({ tags: [] })])[0]?.tag).toBe(''));
+  it('keeps the stored switch over the live one', () =>
+    expect(firstChoices([app({ override: { live: true, stored: false } })])[0]?.override).toBe(false));
+  it('switches on at the first deployment when the file is there', () => {
+    expect(firstChoices([app({ version: null })])[0]?.override).toBe(true);
+    expect(firstChoices([app({ version: null, valuesFile: 'absent' })])[0]?.override).toBe(false);
+  });
+  it('leaves an application without such a tag as it is', () => {
+    const apps = [app({}), app({ name: 'old', tags: [] })];
+    const chosen = withAll(firstChoices(apps), apps, 'latest');
+    expect(chosen.map((choice) => choice.tag)).toEqual(['1.4', '']);
+  });
+});
+
+describe('a credential', () => {
+  it('is not sent before it is whole', () => {
+    const draft = emptyDraft('token');
+    expect(missing(draft)).toBeDefined();
+    expect(toInput(draft)).toBeNull();
+    draft.token = 's3cret';
+    expect(missing(draft)).toBeUndefined();
+    expect(toInput(draft)).toEqual({ kind: 'token', username: null, token: 's3cret' });
+  });
+
+  it('is over SSH for every kind of key', () => {
+    const draft = { ...emptyDraft('ssh'), source: 'agent' as const };
+    expect(transportOf(draft)).toBe('ssh');
+    expect(toInput(draft)).toEqual({ kind: 'agent' });
+  });
+
+  it('holds no secret after it was handed over', () => {
+    const draft = { ...emptyDraft('ssh'), token: 'a', text: 'b', passphrase: 'c' };
+    wipe(draft);
+    expect(JSON.stringify([draft.token, draft.text, draft.passphrase])).toBe('["","",""]');
+  });
+});

@@ -1,0 +1,68 @@
+import { flushSync } from 'svelte';
+import { describe, expect, it, vi } from 'vitest';
+
+vi.mock('../src/bindings', () => ({
+  commands: {},
+  events: { changed: { listen: () => Promise.resolve(() => undefined) } },
+}));
+
+import { changed } from '../src/state/changes';
+import { drive } from './drive.svelte';
+
+/** Lets promises that are settled run their continuations. */
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+describe('a query', () => {
+  it('drops an answer that was overtaken', async () => {
+    const answers: Record<string, (text: string) => void> = {};
+    const held = drive((key) => new Promise<string>((resolve) => (answers[key] = resolve)));
+    held.setKey('second');
+    flushSync();
+    answers['second']!('new');
+    await settle();
+    answers['first']!('old');
+    await settle();
+    expect(held.query.data).toBe('new');
+    held.stop();
+  });
+
+  it('does not show one object as another', async () => {
+    const held = drive((key) => (key === 'first' ? Promise.resolve('one') : new Promise<string>(() => undefined)));
+    await settle();
+    expect(held.query.data).toBe('one');
+    held.setKey('second');
+    flushSync();
+    expect(held.query.data).toBeUndefined();
+    expect(held.query.loading).toBe(true);
+    held.stop();
+  });
+
+  it('keeps the last good answer when a newer one fails', async () => {
+    let fail = false;
+    const held = drive(() => (fail ? Promise.reject(new Error('gone')) : Promise.resolve('good')));
+    await settle();
+    fail = true;
+    changed('runs');
+    await settle();
+    expect(held.query.data).toBe('good');
+    expect(held.query.error?.message).toBe('gone');
+    expect(held.query.stale).toBe(true);
+    held.stop();
+  });
+
+  it('asks again for its own topics only, and not after it ended', async () => {
+    let asked = 0;
+    const held = drive(() => Promise.resolve(String(++asked)));
+    await settle();
+    changed('chaos');
+    await settle();
+    expect(asked).toBe(1);
+    changed('runs');
+    await settle();
+    expect(asked).toBe(2);
+    held.stop();
+    changed('runs');
+    await settle();
+    expect(asked).toBe(2);
+  });
+});
