@@ -8,6 +8,7 @@
 
 mod access;
 mod bare_clone;
+mod blob;
 mod deadline;
 mod error;
 mod fetch;
