@@ -57,6 +57,7 @@ pub fn ipc<R: tauri::Runtime>() -> tauri_specta::Builder<R> {
             commands::chaos::save_workflow,
             commands::chaos::import_workflow_file,
             commands::chaos::set_run_policy,
+            commands::chaos::resolve_workflow,
             commands::chaos::delete_workflow,
             commands::runs::preview_run,
             commands::runs::run_workflow,

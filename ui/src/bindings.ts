@@ -93,7 +93,9 @@ export const commands = {
 	importWorkflowFile: (project: string, path: string) => typedError<ImportedWorkflow, AppError>(__TAURI_INVOKE("import_workflow_file", { project, path })),
 	/**  Says when a workflow runs. */
 	setRunPolicy: (project: string, name: string, policy: RunPolicy) => typedError<null, AppError>(__TAURI_INVOKE("set_run_policy", { project, name, policy })),
-	/**  Deletes a workflow's file from Git, then syncs the project. */
+	/**  Settles what a sync cannot settle by itself: a conflict, or a file deleted in Git. */
+	resolveWorkflow: (project: string, name: string, resolution: WorkflowResolution, operation: string) => typedError<null, AppError>(__TAURI_INVOKE("resolve_workflow", { project, name, resolution, operation })),
+	/**  Deletes a workflow's file from Git and the workflow from the cluster. */
 	deleteWorkflow: (project: string, name: string, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("delete_workflow", { project, name, operation })),
 	/**  The exact object a run would create, and what it is aimed at. */
 	previewRun: (project: string, name: string) => typedError<RunPreview, AppError>(__TAURI_INVOKE("preview_run", { project, name })),
@@ -563,7 +565,9 @@ export type DecisionKind =
 /**  It waits for the rollout or a guard. */
 "waited" | 
 /**  No run for this change. */
-"skipped";
+"skipped" | 
+/**  It happened while nobody was looking; it can be run by hand. */
+"missed";
 
 /**  What a trigger decided on a change. */
 export type DecisionView = {
@@ -857,6 +861,28 @@ export type ErrorCode =
 "git.badKey" | 
 /**  The private key's passphrase is missing or wrong. */
 "git.passphrase" | 
+/**  The SSH host's key is marked as revoked. */
+"git.hostKeyRevoked" | 
+/**  The file of known hosts cannot be read or written. */
+"git.knownHosts" | 
+/**  The server asked for a credential that belongs to another server. */
+"git.credentialHost" | 
+/**  The server redirects to another server. */
+"git.redirected" | 
+/**  The private authority's certificate cannot be read. */
+"git.badAuthority" | 
+/**  The address holds a password or token. */
+"git.secretInUrl" | 
+/**  The text is not a branch name. */
+"git.badBranch" | 
+/**  The text is not a commit's or content's id. */
+"git.badId" | 
+/**  The author or the message cannot be written into a commit. */
+"git.badIdentity" | 
+/**  The commit is not in the clone. */
+"git.noCommit" | 
+/**  The clone's folder cannot be used. */
+"git.clone" | 
 /**  The repository has no commit yet. */
 "git.empty" | 
 /**  The branch does not exist. */
@@ -889,6 +915,10 @@ export type ErrorCode =
 "cluster.kubeconfig" | 
 /**  The API server did not answer in time. */
 "cluster.timeout" | 
+/**  A name is not one that Kubernetes takes. */
+"cluster.badName" | 
+/**  The API server is overloaded or not well. */
+"cluster.busy" | 
 /**  The cluster failed in another way. */
 "cluster.internal" | 
 /**  The repository or deployment part refused; the message says why. */
@@ -953,8 +983,8 @@ export type FaultView = {
 	probeSuccessPercentage: number | null,
 	/**  Its weight in the score. */
 	weight: number,
-	/**  The step at which it failed. */
-	failStep: string | null,
+	/**  Why it ended in an error. */
+	why: string | null,
 	/**  Its probes. */
 	probes: ProbeView[],
 };
@@ -1378,6 +1408,8 @@ export type RepositoryPreview = {
 	yaml: string,
 	/**  Problems of the form. */
 	problems: FieldProblem[],
+	/**  What to know before saving a form that is otherwise right. */
+	warnings: Warning[],
 	/**  The address over SSH that will result; empty while unknown. */
 	urlSsh: string,
 	/**  The address over HTTPS that will result; empty while unknown. */
@@ -1481,8 +1513,6 @@ export type RunStarted = {
 export type RunStep = {
 	/**  Its name. */
 	name: string,
-	/**  Its kind, for example `Pod`. */
-	kind: string,
 	/**  Its phase. */
 	phase: string,
 	/**  What it says. */
@@ -1517,6 +1547,8 @@ export type RunView = {
 	why: string | null,
 	/**  How the score came about, in words. */
 	scoreWords: string | null,
+	/**  What to know before believing the verdict. */
+	warnings: string[],
 };
 
 /**  A commit of a workflow file. */
@@ -1570,7 +1602,7 @@ export type Severity =
 export type SyncActionEntry = {
 	/**  The workflow. */
 	workflow: string,
-	/**  What: `create`, `update`, `delete`, `adopt`, `conflict`, `invalid` or `keep`. */
+	/**  What: `created`, `updated`, `adopted`, `merged`, `recorded`, `marked` or `removed`. */
 	action: string,
 	/**  In words. */
 	words: string,
@@ -1582,6 +1614,8 @@ export type SyncReport = {
 	commit: string | null,
 	/**  What was done, one entry for each workflow touched. */
 	actions: SyncActionEntry[],
+	/**  What went wrong without stopping the sync. */
+	problems: string[],
 };
 
 /**  Argo CD's sync, in its words. */
@@ -1835,6 +1869,21 @@ export type WorkflowCounts = {
 	/**  Not usable. */
 	invalid: number,
 };
+
+/**  How something is settled that a sync cannot settle by itself. */
+export type WorkflowResolution = 
+/**  A conflict: the cluster takes what Git has. */
+{ kind: "takeGit" } | 
+/**  A conflict: Git takes what the cluster has. */
+{ kind: "takeCluster" } | 
+/**  A conflict: both take this text. */
+{ kind: "take"; 
+/**  The text. */
+text: string } | 
+/**  Deleted in Git: delete it from the cluster too. */
+{ kind: "confirmDeletion" } | 
+/**  Deleted in Git: put the file back. */
+{ kind: "restore" };
 
 /**  How a workflow in Git stands to the one in the cluster. */
 export type WorkflowState = 

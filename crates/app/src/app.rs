@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, RwLock, Weak},
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
 };
 
 use pilothouse_practice::PracticeCluster;
@@ -16,9 +16,9 @@ use crate::{
     keychain::{Keychain, SecretStore, SystemStore},
     operations::Operations,
     remotes::ShownKeys,
+    seen_charts::SeenCharts,
     session::Live,
     storage::Storage,
-    texts::SeenTexts,
 };
 
 /// How to open the app.
@@ -64,7 +64,7 @@ pub struct App {
     pub(crate) session: RwLock<Option<Arc<Live>>>,
     pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
     pub(crate) cloning: Mutex<BTreeSet<String>>,
-    pub(crate) texts: SeenTexts,
+    pub(crate) charts: SeenCharts,
     pub(crate) me: Weak<App>,
 }
 
@@ -96,19 +96,27 @@ impl App {
             session: RwLock::default(),
             practice: tokio::sync::Mutex::default(),
             cloning: Mutex::default(),
-            texts: SeenTexts::default(),
+            charts: SeenCharts::default(),
             me: me.clone(),
         }))
+    }
+
+    /// The app itself, for work that outlives a call.
+    pub(crate) fn arc(&self) -> Result<Arc<App>> {
+        self.me.upgrade().ok_or_else(|| AppError::internal("the app is closing"))
     }
 
     /// The timeline.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
+}
 
-    pub(crate) fn not_ready(&self) -> AppError {
-        let _ = (&self.options, &self.events);
-        AppError::blocked("not ready")
+impl Drop for App {
+    fn drop(&mut self) {
+        if let Some(live) = self.session.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            live.stop.cancel();
+        }
     }
 }
 

@@ -1,12 +1,252 @@
-//! What goes on while connected, without anybody clicking.
+//! What goes on while connected, without anybody clicking: runs are followed, projects synced, triggers served, and
+//! what a killed app left open is looked into.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use crate::{App, session::Live};
+use kube::api::ListParams;
+use pilothouse_chaos::{
+    names::label_value,
+    project::Project,
+    run::{Run, Verdict},
+    workflow_object::{LastRun, WorkflowObject, note_last_run},
+};
+use pilothouse_cluster::{Error as ClusterError, kinds};
+use pilothouse_git::{RemoteUrl, RepoPath, Scheme};
+
+use crate::{
+    App, Result,
+    commits::{FILE_LIMIT, content_digest},
+    contract::{Notice, NoticeLevel, Topic},
+    journal::{Intent, Interrupted},
+    session::Live,
+};
+
+/// How often projects are synced and the GitOps repository is fetched.
+const ROUND: Duration = Duration::from_secs(30);
+/// How long changes of runs are gathered.
+const GATHER: Duration = Duration::from_millis(300);
 
 impl App {
     /// Starts what belongs to a connection; it ends when the connection does.
     pub(crate) fn start_background(&self, live: Arc<Live>) {
-        let _ = (&self.me, live);
+        let spawn = |live: Arc<Live>, work: BoxFuture| {
+            tokio::spawn(async move {
+                let stop = live.stop.clone();
+                drop(live);
+                tokio::select! {
+                    () = work => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        };
+        spawn(live.clone(), Box::pin(Self::look_into_interrupted(self.me.clone(), live.clone())));
+        spawn(live.clone(), Box::pin(Self::follow_runs(self.me.clone(), live.clone())));
+        spawn(live.clone(), Box::pin(Self::keep_in_step(self.me.clone(), live.clone())));
+        // The engine ends by itself, so that it can give up its Lease.
+        tokio::spawn(Self::serve_triggers(self.me.clone(), live));
+    }
+
+    /// Sends a notice to the window.
+    pub(crate) fn tell_notice(&self, notice: Notice) {
+        let (events, me) = (self.events.clone(), self.me.clone());
+        tokio::spawn(async move {
+            let hidden = match me.upgrade() {
+                Some(app) => app.preferences().await.is_ok_and(|p| p.notify_when_hidden),
+                None => return,
+            };
+            events.notice(notice, hidden);
+        });
+    }
+
+    /// Tells when runs end, and keeps each workflow's last run.
+    async fn follow_runs(me: Weak<App>, live: Arc<Live>) {
+        let index = live.index();
+        let mut changes = index.changes();
+        let mut ended: Option<HashMap<(String, String), bool>> = None;
+        loop {
+            changes.mark_unchanged();
+            let Some(app) = me.upgrade() else { return };
+            let runs = app.known_runs(&live, None);
+            let now: HashMap<(String, String), bool> =
+                runs.iter().map(|r| ((r.namespace.clone(), r.name.clone()), r.phase.ended())).collect();
+            // What had ended before the app looked is no news.
+            if let Some(before) = &ended {
+                for run in &runs {
+                    let key = (run.namespace.clone(), run.name.clone());
+                    if run.phase.ended() && before.get(&key) != Some(&true) {
+                        app.tell_ended(run);
+                    }
+                }
+            }
+            ended = Some(now);
+            app.keep_last_runs(&live, &runs).await;
+            drop(app);
+            if changes.changed().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(GATHER).await;
+        }
+    }
+
+    fn tell_ended(&self, run: &Run) {
+        let name = run.workflow.as_deref().unwrap_or(&run.name);
+        let (level, words) = match run.verdict {
+            Some(Verdict::Pass) => (NoticeLevel::Good, "passed"),
+            Some(Verdict::Fail) => (NoticeLevel::Bad, "failed"),
+            Some(Verdict::Stopped) => (NoticeLevel::Warn, "was stopped"),
+            Some(Verdict::Error | Verdict::Awaited) => (NoticeLevel::Warn, "ended without a verdict"),
+            None => (NoticeLevel::Info, "ended"),
+        };
+        let score = run.score.map(|s| format!(" Resilience score {s} %.")).unwrap_or_default();
+        self.tell_notice(Notice {
+            level,
+            title: format!("{name} {words}"),
+            body: format!("The run {} {words}.{score}", run.name),
+            path: Some(format!("/chaos/runs/{}/{}", run.namespace, run.name)),
+        });
+        self.changes.tell(Topic::Runs);
+        self.changes.tell(Topic::Environments);
+    }
+
+    /// Writes each workflow's last run into its status, where it differs.
+    async fn keep_last_runs(&self, live: &Live, runs: &[Run]) {
+        let mut newest: BTreeMap<(&str, &str), &Run> = BTreeMap::new();
+        for run in runs {
+            if let (Some(project), Some(workflow)) = (&run.project, &run.workflow) {
+                newest.entry((project, workflow)).or_insert(run);
+            }
+        }
+        for object in live.list(&kinds::CHAOS_WORKFLOW) {
+            let Some(workflow) = WorkflowObject::read(&object) else { continue };
+            let (project, name) = (label_value(&workflow.project), label_value(&workflow.workflow));
+            let Some(run) = newest.get(&(project.as_str(), name.as_str())) else { continue };
+            let last = LastRun {
+                name: run.name.clone(),
+                phase: Some(format!("{:?}", run.phase)),
+                verdict: run.verdict.map(|v| format!("{v:?}")),
+                score: run.score,
+                finished_at: run.finished_at.clone(),
+            };
+            if workflow.last_run.as_ref() == Some(&last) {
+                continue;
+            }
+            let namespace = object.metadata.namespace.clone().unwrap_or_default();
+            let noted = note_last_run(&live.cluster, &namespace, &workflow.project, &workflow.workflow, &last).await;
+            if let Err(error) = noted {
+                tracing::debug!(%error, workflow = %workflow.workflow, "the last run could not be noted");
+            }
+        }
+    }
+
+    /// Syncs the enabled projects and fetches the GitOps repository, again and again.
+    async fn keep_in_step(me: Weak<App>, live: Arc<Live>) {
+        loop {
+            {
+                let Some(app) = me.upgrade() else { return };
+                app.one_round(&live).await;
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    async fn one_round(&self, live: &Arc<Live>) {
+        if let Ok(Some(repository)) = self.maybe_gitops().await
+            && let Ok(Some(before)) = self.on_disk(&repository.url).await
+        {
+            // A failure is kept in the remote's note, where the card shows it.
+            if let Ok(after) = self.fetch(&repository.url, &repository.usual_branch, None).await
+                && after.tip != before.tip
+            {
+                self.changes.tell(Topic::Repository);
+                self.changes.tell(Topic::Environments);
+            }
+        }
+        let projects: Vec<Project> =
+            live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).filter(|p| p.enabled).collect();
+        for project in projects {
+            let Ok(url) = self.remote(&project.url) else { continue };
+            // A colleague's project, for which this machine has no credential, is the colleague's to sync.
+            if !matches!(self.kept_credential(&url).await, Ok(Some(_))) {
+                continue;
+            }
+            if let Err(error) = self.sync(live, &project, None).await {
+                tracing::debug!(%error, project = %project.id, "a sync in the background failed");
+            }
+        }
+    }
+
+    /// Looks what became of writes that a killed app had begun in this context.
+    async fn look_into_interrupted(me: Weak<App>, live: Arc<Live>) {
+        let Some(app) = me.upgrade() else { return };
+        let Ok(entries) = app.journal.interrupted().await else { return };
+        for entry in entries.into_iter().filter(|e| e.context.as_deref() == Some(live.name())) {
+            match app.was_done(&live, &entry).await {
+                Ok(Some(found)) => {
+                    if let Err(error) = app.journal.settle(entry.id, found).await {
+                        tracing::warn!(%error, "an interrupted entry could not be settled");
+                    }
+                }
+                Ok(None) => {}
+                // The place cannot be asked now; the next start asks again.
+                Err(error) => tracing::debug!(%error, words = %entry.words, "an interrupted entry stays open"),
+            }
+        }
+    }
+
+    /// Whether an interrupted write was done; `None` when that cannot be told.
+    async fn was_done(&self, live: &Live, entry: &Interrupted) -> Result<Option<bool>> {
+        match &entry.intent {
+            Intent::Other => Ok(None),
+            Intent::Object { kind, namespace, name, .. } => {
+                let Some(known) = kinds::ALL.iter().find(|k| k.kind == kind) else { return Ok(None) };
+                let api = live.cluster.api(known, namespace);
+                match live.cluster.in_time("an interrupted write", api.get_opt(name)).await {
+                    Ok(found) => Ok(Some(found.is_some())),
+                    Err(ClusterError::NotFound { .. }) => Ok(Some(false)),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Intent::Deploy { namespace, flow, environment, since } => {
+                let Ok(since) = since.parse::<jiff::Timestamp>() else { return Ok(None) };
+                let labels =
+                    format!("app.edp.epam.com/cdpipeline={flow},app.edp.epam.com/cdstage={flow}-{environment}");
+                let api = live.cluster.api(&kinds::PIPELINE_RUN, namespace);
+                let parameters = ListParams::default().labels(&labels);
+                let runs = live.cluster.in_time("an interrupted deploy", api.list(&parameters)).await?;
+                // The cluster writes whole seconds.
+                let after = since - jiff::SignedDuration::from_secs(1);
+                let found = runs
+                    .items
+                    .iter()
+                    .any(|run| run.metadata.creation_timestamp.as_ref().is_some_and(|time| time.0 >= after));
+                Ok(Some(found))
+            }
+            Intent::Publish { url, branch, path, content } => {
+                let parsed = match RemoteUrl::parse(url) {
+                    Ok(url) => url,
+                    Err(_) => RemoteUrl::local(std::path::Path::new(url))?,
+                };
+                if parsed.scheme() != Scheme::Local && self.kept_credential(&parsed).await?.is_none() {
+                    return Ok(None);
+                }
+                let access = self.access(&parsed, self.credential(&parsed).await?, None)?;
+                let clone = self.bare_clone(&parsed).await?;
+                let (branch, path) = (branch.clone(), RepoPath::parse(path)?);
+                let found = self
+                    .git(move || {
+                        let Some(tip) = clone.fetch(&access, &branch)?.tip else { return Ok(None) };
+                        clone.read(&tip, &path, FILE_LIMIT)
+                    })
+                    .await?;
+                Ok(Some(found.map(|file| content_digest(&file.bytes)) == *content))
+            }
+        }
     }
 }
+
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -1,93 +1,341 @@
-//! Chaos projects and workflows.
+//! Chaos projects.
+
+use std::sync::Arc;
+
+use pilothouse_chaos::{
+    Error as ChaosError,
+    instantiate::RunLabels,
+    launch,
+    names::{project_fault, run_name},
+    plan::SyncState,
+    project::{self, Auth, Enable, Project},
+    sync::{SyncReport as Synced, sync_once},
+    workflow_object::WorkflowObject,
+};
+use pilothouse_cluster::{ComponentId, Name, kinds};
+use pilothouse_git::{Credential, RemoteUrl, Scheme};
 
 use crate::{
     App, Result,
+    chaos_git::ProjectGit,
     contract::{
-        ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ChaosWorkflowEntry, CommitOutcome, Diagnostic,
-        ImportedWorkflow, OpenedWorkflow, RemoteCheck, Review, RunPolicy, SaveWorkflow, SyncReport, TemplateChoice,
-        WorkflowTemplate,
+        ActivityKind, AppError, ChaosOverview, ChaosProjectEntry, ChaosProjectForm, FieldProblem, Permission,
+        ProjectAuth, ProjectState, RemoteCheck, SyncActionEntry, SyncReport, Topic, WorkflowCounts,
     },
+    journal::{self, Begin, End, Intent},
+    operations::Operation,
+    session::Live,
+    values::small,
 };
 
+/// Where a project's repository is, as the user gave it.
+struct Place {
+    shown: String,
+    url: RemoteUrl,
+    auth: Auth,
+}
+
+fn project_object(namespace: &str, id: &str) -> String {
+    format!("ChaosProject/{namespace}/{id}")
+}
+
 impl App {
+    /// The connection, when the app's own kinds are installed.
+    pub(crate) fn chaos_live(&self) -> Result<Arc<Live>> {
+        let live = self.live()?;
+        self.need(&live, ComponentId::Pilothouse)?;
+        Ok(live)
+    }
+
+    /// The workflows of a project as the cluster holds them.
+    pub(crate) fn workflow_objects(&self, live: &Live, namespace: &str, project: &str) -> Vec<WorkflowObject> {
+        let objects = live.list(&kinds::CHAOS_WORKFLOW);
+        let here = objects.iter().filter(|o| o.metadata.namespace.as_deref() == Some(namespace));
+        let mut found: Vec<WorkflowObject> =
+            here.filter_map(|o| WorkflowObject::read(o)).filter(|w| w.project == project).collect();
+        found.sort_by(|a, b| a.workflow.cmp(&b.workflow));
+        found
+    }
+
+    /// A project by its id. The cluster is asked itself: what was just enabled must be found.
+    pub(crate) async fn project(&self, live: &Live, id: &str) -> Result<Project> {
+        let known = live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).find(|p| p.id == id);
+        if let Some(known) = known {
+            return Ok(project::get(&live.cluster, &known.namespace, id).await?);
+        }
+        for namespace in self.project_namespaces(live).await {
+            match project::get(&live.cluster, &namespace, id).await {
+                Ok(found) => return Ok(found),
+                Err(ChaosError::NotFound { .. } | ChaosError::Cluster(_)) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(AppError::not_found(format!("there is no chaos project {id:?}")))
+    }
+
+    /// Namespaces a project can live in, the likely ones first.
+    async fn project_namespaces(&self, live: &Live) -> Vec<String> {
+        let mut found = Vec::new();
+        let api = live.cluster.api_all(&kinds::NAMESPACE);
+        if let Ok(list) = live.cluster.in_time("the namespaces", api.list(&Default::default())).await {
+            found.extend(list.items.into_iter().filter_map(|n| n.metadata.name));
+        }
+        found.extend(live.chosen_platform());
+        found.push(live.cluster.default_namespace().to_owned());
+        found.sort();
+        found.dedup();
+        found.retain(|n| !n.starts_with("kube-"));
+        let rank = |n: &String| match n.as_str() {
+            "litmus" => 0,
+            n if Some(n) == live.chosen_platform().as_deref() => 1,
+            _ => 2,
+        };
+        found.sort_by_key(rank);
+        found
+    }
+
+    async fn project_entry(&self, live: &Live, project: Project) -> ChaosProjectEntry {
+        let workflows = self.workflow_objects(live, &project.namespace, &project.id);
+        let count = |wanted: SyncState| small(workflows.iter().filter(|w| w.state == Some(wanted)).count());
+        let state = match project.state.as_deref() {
+            _ if !project.enabled => ProjectState::Disabled,
+            None => ProjectState::Pending,
+            Some("InSync") => ProjectState::InSync,
+            Some("Failed") => ProjectState::Failed,
+            Some(_) => ProjectState::Attention,
+        };
+        let credential = match self.remote(&project.url) {
+            Ok(url) => self.kept_credential(&url).await,
+            Err(error) => Err(error),
+        };
+        ChaosProjectEntry {
+            counts: WorkflowCounts {
+                total: small(workflows.len()),
+                in_sync: count(SyncState::InSync),
+                conflict: count(SyncState::Conflict),
+                invalid: count(SyncState::Invalid),
+            },
+            state,
+            has_credential: matches!(credential, Ok(Some(_))),
+            auth: match project.auth {
+                Auth::Token => ProjectAuth::Token,
+                Auth::Ssh => ProjectAuth::Ssh,
+            },
+            id: project.id,
+            namespace: project.namespace,
+            enabled: project.enabled,
+            url: project.url,
+            branch: project.branch,
+            commit: project.commit,
+            last_sync: project.last_sync,
+            message: project.message,
+        }
+    }
+
     /// The chaos projects.
     pub async fn chaos_overview(&self) -> Result<ChaosOverview> {
-        Err(self.not_ready())
+        let live = self.live()?;
+        let crds_installed = live.has(ComponentId::Pilothouse);
+        if !crds_installed {
+            let why = Some("Pilothouse's kinds are not installed in this cluster.".to_owned());
+            let can_manage = Permission { allowed: false, why };
+            return Ok(ChaosOverview { crds_installed, projects: Vec::new(), can_manage, namespaces: Vec::new() });
+        }
+        let mut projects: Vec<Project> =
+            live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).collect();
+        projects.sort_by(|a, b| (&a.id, &a.namespace).cmp(&(&b.id, &b.namespace)));
+        let mut entries = Vec::new();
+        for project in projects {
+            entries.push(self.project_entry(&live, project).await);
+        }
+        let namespaces = self.project_namespaces(&live).await;
+        let can_manage = self.may(&live, "create", &kinds::CHAOS_PROJECT, namespaces.first().map(String::as_str)).await;
+        Ok(ChaosOverview { crds_installed, projects: entries, can_manage, namespaces })
+    }
+
+    /// Where a form's repository is.
+    async fn place(&self, form: &ChaosProjectForm) -> Result<Place> {
+        let (shown, url) = if form.use_gitops_repository {
+            let repository = self.gitops().await?;
+            (repository.shown().to_owned(), repository.url)
+        } else {
+            let url = self.remote(form.url.trim()).map_err(|e| {
+                let problem = FieldProblem { field: "url".into(), message: e.message.clone() };
+                AppError::fields(vec![problem])
+            })?;
+            (form.url.trim().to_owned(), url)
+        };
+        let scheme = RemoteUrl::parse(&shown)?.scheme();
+        let auth = if scheme == Scheme::Ssh { Auth::Ssh } else { Auth::Token };
+        Ok(Place { shown, url, auth })
+    }
+
+    async fn form_credential(&self, form: &ChaosProjectForm, place: &Place) -> Result<Option<Credential>> {
+        match &form.credential {
+            Some(input) if !form.use_gitops_repository && place.url.scheme() != Scheme::Local => {
+                Ok(Some(self.credential_of(input.clone(), &place.url).await?))
+            }
+            _ => self.kept_credential(&place.url).await,
+        }
     }
 
     /// Tries a project's repository.
-    pub async fn test_project(&self, _form: ChaosProjectForm) -> Result<RemoteCheck> {
-        Err(self.not_ready())
+    pub async fn test_project(&self, form: ChaosProjectForm) -> Result<RemoteCheck> {
+        let place = self.place(&form).await?;
+        let credential = self.form_credential(&form, &place).await?.unwrap_or_default();
+        self.check_remote(&place.shown, place.url, credential).await
     }
 
     /// Enables GitOps for a project and syncs it once.
-    pub async fn enable_project(&self, _form: ChaosProjectForm, _operation: String) -> Result<ChaosProjectEntry> {
-        Err(self.not_ready())
+    pub async fn enable_project(&self, form: ChaosProjectForm, operation: String) -> Result<ChaosProjectEntry> {
+        let live = self.chaos_live()?;
+        let mut problems = Vec::new();
+        if let Some(why) = project_fault(&form.id) {
+            problems.push(FieldProblem { field: "id".into(), message: why.to_owned() });
+        }
+        if let Err(error) = Name::parse("namespace", &form.namespace) {
+            problems.push(FieldProblem { field: "namespace".into(), message: error.to_string() });
+        }
+        if !problems.is_empty() {
+            return Err(AppError::fields(problems));
+        }
+        let place = self.place(&form).await?;
+        self.operations
+            .run(operation, "Testing the repository", |operation| async move {
+                let credential = self.form_credential(&form, &place).await?;
+                let given = credential.clone().unwrap_or_default();
+                let check = self.check_remote(&place.shown, place.url.clone(), given).await?;
+                let branch = match form.branch.trim() {
+                    "" => check.default_branch.unwrap_or_else(|| "main".into()),
+                    branch => branch.to_owned(),
+                };
+                if !check.empty && !check.branches.contains(&branch) {
+                    let message = format!("The repository has no branch {branch}.");
+                    return Err(AppError::fields(vec![FieldProblem { field: "branch".into(), message }]));
+                }
+                if let Some(credential) = &credential {
+                    self.keep_credential(&place.url, credential).await?;
+                }
+                operation.step("Enabling GitOps", 1, Some(3));
+                let begin = Begin {
+                    kind: ActivityKind::Chaos,
+                    words: format!("Enable GitOps for the chaos project {} from {} ({branch})", form.id, place.shown),
+                    context: Some(live.name().to_owned()),
+                    object: Some(project_object(&form.namespace, &form.id)),
+                    intent: Intent::Object {
+                        api: kinds::CHAOS_PROJECT.api_version(),
+                        kind: kinds::CHAOS_PROJECT.kind.into(),
+                        namespace: form.namespace.clone(),
+                        name: form.id.clone(),
+                    },
+                };
+                let id = self.journal.begin(begin).await?;
+                let enable = Enable {
+                    id: form.id.clone(),
+                    url: place.shown.clone(),
+                    branch,
+                    auth: place.auth,
+                    description: None,
+                };
+                let outcome = project::enable(&live.cluster, &form.namespace, &enable).await.map_err(AppError::from);
+                let page = format!("/chaos/{}", form.id);
+                let enabled =
+                    self.journal.close_with(id, outcome, |_| End { url: Some(page), ..End::default() }).await?;
+                operation.step("Syncing workflows", 2, Some(3));
+                // The project stands; what keeps its first sync from working is said in its state.
+                if let Err(error) = self.sync(&live, &enabled, Some(&operation)).await {
+                    tracing::warn!(%error, project = %enabled.id, "the first sync failed");
+                }
+                let now = project::get(&live.cluster, &enabled.namespace, &enabled.id).await?;
+                Ok(self.project_entry(&live, now).await)
+            })
+            .await
     }
 
     /// Disables GitOps for a project; Git and workflows stay.
-    pub async fn disable_project(&self, _id: String) -> Result<()> {
-        Err(self.not_ready())
+    pub async fn disable_project(&self, id: String) -> Result<()> {
+        let live = self.chaos_live()?;
+        let project = self.project(&live, &id).await?;
+        let begin = Begin {
+            kind: ActivityKind::Chaos,
+            words: format!("Disable GitOps for the chaos project {id}"),
+            context: Some(live.name().to_owned()),
+            object: Some(project_object(&project.namespace, &id)),
+            intent: Intent::Other,
+        };
+        let entry = self.journal.begin(begin).await?;
+        let outcome = project::disable(&live.cluster, &project.namespace, &id).await.map_err(AppError::from);
+        self.journal.close_with(entry, outcome, |()| End::default()).await?;
+        self.changes.tell(Topic::Chaos);
+        Ok(())
+    }
+
+    /// A project's repository as the sync needs it.
+    pub(crate) fn project_git(&self, project: &Project, operation: Option<&Operation>) -> Result<ProjectGit> {
+        Ok(ProjectGit {
+            app: self.arc()?,
+            url: self.remote(&project.url)?,
+            branch: project.branch.clone(),
+            operation: operation.cloned(),
+        })
+    }
+
+    /// Syncs a project once, notes the outcome in it, and starts the runs that its policies ask for.
+    pub(crate) async fn sync(&self, live: &Live, project: &Project, operation: Option<&Operation>) -> Result<Synced> {
+        let git = self.project_git(project, operation)?;
+        let outcome = sync_once(&live.cluster, &project.namespace, &project.id, &git).await;
+        let noted =
+            project::note_sync(&live.cluster, &project.namespace, &project.id, outcome.as_ref(), &journal::now()).await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, project = %project.id, "the outcome of a sync could not be noted");
+        }
+        let report = outcome?;
+        if report.writes > 0 {
+            self.changes.tell(Topic::Chaos);
+        }
+        for (workflow, blob) in &report.due {
+            // Named by the content, so that several apps that see one commit start one run.
+            let name = run_name(workflow, blob.get(..8).unwrap_or(blob));
+            let labels = RunLabels { project: project.id.clone(), workflow: workflow.clone(), ..RunLabels::default() };
+            match launch::run(&live.cluster, &project.namespace, &name, &labels).await {
+                Ok(started) if !started.already => {
+                    let words = format!("Run {workflow}, because its file changed and it runs on commit");
+                    self.note_run(live, &started.namespace, &started.name, words).await?;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, %workflow, "a run on commit could not be started"),
+            }
+        }
+        Ok(report)
     }
 
     /// Syncs a project now.
-    pub async fn sync_project(&self, _id: String, _operation: String) -> Result<SyncReport> {
-        Err(self.not_ready())
-    }
-
-    /// A project's workflows.
-    pub async fn chaos_workflows(&self, _project: String) -> Result<Vec<ChaosWorkflowEntry>> {
-        Err(self.not_ready())
-    }
-
-    /// Opens a workflow's file.
-    pub async fn open_workflow(&self, _project: String, _name: String) -> Result<OpenedWorkflow> {
-        Err(self.not_ready())
-    }
-
-    /// Ready-made workflows to start from.
-    pub async fn workflow_templates(&self) -> Result<Vec<WorkflowTemplate>> {
-        Err(self.not_ready())
-    }
-
-    /// The text of a workflow made from a template.
-    pub async fn render_template(&self, _choice: TemplateChoice) -> Result<String> {
-        Err(self.not_ready())
-    }
-
-    /// Problems of a text, without saving it.
-    pub async fn check_workflow(&self, _project: String, _text: String) -> Result<Vec<Diagnostic>> {
-        Err(self.not_ready())
-    }
-
-    /// The change a commit would make.
-    pub async fn review_workflow(
-        &self,
-        _project: String,
-        _name: String,
-        _text: String,
-        _base_blob: Option<String>,
-    ) -> Result<Review> {
-        Err(self.not_ready())
-    }
-
-    /// Commits and pushes a workflow's file, then syncs the project.
-    pub async fn save_workflow(&self, _request: SaveWorkflow, _operation: String) -> Result<CommitOutcome> {
-        Err(self.not_ready())
-    }
-
-    /// Reads a workflow from a file on disk.
-    pub async fn import_workflow_file(&self, _project: String, _path: String) -> Result<ImportedWorkflow> {
-        Err(self.not_ready())
-    }
-
-    /// Says when a workflow runs.
-    pub async fn set_run_policy(&self, _project: String, _name: String, _policy: RunPolicy) -> Result<()> {
-        Err(self.not_ready())
-    }
-
-    /// Deletes a workflow's file from Git, then syncs the project.
-    pub async fn delete_workflow(&self, _project: String, _name: String, _operation: String) -> Result<CommitOutcome> {
-        Err(self.not_ready())
+    pub async fn sync_project(&self, id: String, operation: String) -> Result<SyncReport> {
+        let live = self.chaos_live()?;
+        let project = self.project(&live, &id).await?;
+        if !project.enabled {
+            return Err(
+                AppError::blocked(format!("GitOps is off for the chaos project {id}")).with_hint("enable it first")
+            );
+        }
+        self.operations
+            .run(operation, "Syncing workflows", |operation| async move {
+                let report = self.sync(&live, &project, Some(&operation)).await?;
+                let actions = report.done.iter().map(|done| SyncActionEntry {
+                    workflow: done.workflow.clone(),
+                    action: done.what.to_owned(),
+                    words: if done.message.is_empty() {
+                        format!("{} {}", done.workflow, done.what)
+                    } else {
+                        format!("{} {}: {}", done.workflow, done.what, done.message)
+                    },
+                });
+                Ok(SyncReport {
+                    commit: report.commit.clone(),
+                    actions: actions.collect(),
+                    problems: report.problems.clone(),
+                })
+            })
+            .await
     }
 }

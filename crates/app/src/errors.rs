@@ -85,6 +85,28 @@ impl From<pilothouse_values::Error> for AppError {
     }
 }
 
+impl From<pilothouse_chaos::Error> for AppError {
+    fn from(error: pilothouse_chaos::Error) -> Self {
+        use pilothouse_chaos::Error as E;
+        let message = error.to_string();
+        match error {
+            E::Cluster(error) => error.into(),
+            E::Git { code, message } => {
+                let known = ErrorCode::ALL.iter().copied().find(|c| c.as_str() == code);
+                AppError::new(known.unwrap_or(ErrorCode::GitInternal), message)
+            }
+            E::NotFound { .. } => AppError::not_found(message),
+            E::Parameter { name, .. } => AppError::fields(vec![FieldProblem { field: name, message }]),
+            E::BadName { what, .. } => {
+                let field = if what == "project" { "id" } else { "name" };
+                AppError::fields(vec![FieldProblem { field: field.into(), message }])
+            }
+            E::WrongState { .. } | E::Contended { .. } => AppError::blocked(message),
+            E::Refused(_) => AppError::new(ErrorCode::Chaos, message),
+        }
+    }
+}
+
 impl From<kube::Error> for AppError {
     fn from(error: kube::Error) -> Self {
         AppError::from(pilothouse_cluster::explain(&error))

@@ -39,6 +39,17 @@ pub enum Intent {
         /// The name.
         name: String,
     },
+    /// A deploy, whose PipelineRun is named by chance.
+    Deploy {
+        /// The platform's namespace.
+        namespace: String,
+        /// The flow.
+        flow: String,
+        /// The environment.
+        environment: String,
+        /// When, as RFC 3339.
+        since: String,
+    },
     /// Something that cannot be asked about afterwards.
     Other,
 }

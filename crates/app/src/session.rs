@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     App, Result,
     changes::Changes,
-    contract::{AppError, ErrorCode, Session, Topic},
+    contract::{AppError, EngineView, ErrorCode, Session, Topic},
+    trigger_engine::EngineState,
 };
 
 /// How long a page waits for the first lists after connecting.
@@ -29,6 +30,7 @@ pub(crate) struct Live {
     pub(crate) practice: Option<Arc<PracticeCluster>>,
     pub(crate) stop: CancellationToken,
     state: Mutex<State>,
+    engine: Mutex<EngineState>,
 }
 
 #[derive(Clone)]
@@ -69,7 +71,14 @@ impl Live {
             .or_else(|| platforms.first().cloned());
         let index = watch(&cluster, &discovered, platform.as_deref(), changes).await;
         let state = State { discovered, platforms, platform, can_install, index };
-        Ok(Live { cluster, version, practice, stop: CancellationToken::new(), state: Mutex::new(state) })
+        Ok(Live {
+            cluster,
+            version,
+            practice,
+            stop: CancellationToken::new(),
+            state: Mutex::new(state),
+            engine: Mutex::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,6 +118,16 @@ impl Live {
     /// The known objects of a kind.
     pub(crate) fn list(&self, kind: &Kind) -> Vec<Arc<DynamicObject>> {
         self.index().list(kind)
+    }
+
+    /// What is known about the trigger engine; not held across an await.
+    pub(crate) fn engine(&self) -> MutexGuard<'_, EngineState> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The trigger engine as the window sees it.
+    pub(crate) fn engine_view(&self) -> EngineView {
+        self.engine().view()
     }
 
     /// The connection as the window sees it.

@@ -1,38 +1,250 @@
 //! Values files.
 
+use std::sync::Arc;
+
+use pilothouse_cluster::Name;
+use pilothouse_delivery::flows;
+use pilothouse_git::RepoPath;
+use pilothouse_values::{
+    Parameter, Severity as Seriousness, Source, create_from_defaults, diagnose, diff, effective, keys_without_effect,
+    read, values_path,
+};
+use serde_json::Value;
+
 use crate::{
     App, Result,
-    contract::{CommitOutcome, CommitValues, Diagnostic, EffectiveValues, FlowEntry, OpenedValues, Review, ValuesFile},
+    commits::Change,
+    contract::{
+        ActivityKind, AppError, CommitOutcome, CommitValues, Diagnostic, DiffHunk, DiffKind, DiffLine, EffectiveLine,
+        EffectiveValues, EnvironmentEntry, ErrorCode, FlowEntry, OpenedValues, Review, Severity, TextDiff, ValueSource,
+        ValuesFile,
+    },
+    gitops::commit_entry,
 };
+
+pub(crate) fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn diagnostic(found: pilothouse_values::Diagnostic) -> Diagnostic {
+    Diagnostic {
+        line: small(found.line),
+        column: small(found.column),
+        severity: match found.severity {
+            Seriousness::Error => Severity::Error,
+            Seriousness::Warning => Severity::Warning,
+            Seriousness::Hint => Severity::Info,
+        },
+        code: found.code.to_owned(),
+        message: found.message,
+    }
+}
+
+/// A change as the window sees it.
+pub(crate) fn text_diff(old: &str, new: &str) -> TextDiff {
+    let found = diff(old, new);
+    let line = |line: pilothouse_values::DiffLine| DiffLine {
+        kind: match line.kind {
+            pilothouse_values::LineKind::Same => DiffKind::Same,
+            pilothouse_values::LineKind::Added => DiffKind::Added,
+            pilothouse_values::LineKind::Removed => DiffKind::Removed,
+        },
+        old_no: line.old_no.map(small),
+        new_no: line.new_no.map(small),
+        text: line.text,
+    };
+    let hunks = found.hunks.into_iter().map(|h| DiffHunk { lines: h.lines.into_iter().map(line).collect() });
+    TextDiff { hunks: hunks.collect(), added: small(found.added), removed: small(found.removed) }
+}
+
+/// A file's text; files are UTF-8.
+pub(crate) fn text_of(path: &RepoPath, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|_| {
+        AppError::new(ErrorCode::Values, format!("{path} is not UTF-8 text"))
+            .with_hint("save it as UTF-8 with another editor and push it")
+    })
+}
+
+impl ValuesFile {
+    /// Where it lies in the repository.
+    pub(crate) fn path(&self) -> Result<RepoPath> {
+        let flow = Name::parse("flow", &self.flow)?;
+        let environment = Name::parse("environment", &self.env)?;
+        let application = Name::parse("application", &self.app)?;
+        Ok(values_path(&flow, &environment, &application)?)
+    }
+
+    fn page(&self) -> String {
+        format!("/environments/{}/{}/{}/values", self.flow, self.env, self.app)
+    }
+}
 
 impl App {
     /// The flows of the platform with their environments.
     pub async fn list_flows(&self) -> Result<Vec<FlowEntry>> {
-        Err(self.not_ready())
+        let (live, _) = self.platform()?;
+        let found = flows(&self.objects(&live));
+        Ok(found
+            .into_iter()
+            .map(|flow| FlowEntry {
+                environments: flow
+                    .environments
+                    .into_iter()
+                    .map(|e| EnvironmentEntry {
+                        name: e.name,
+                        order: u32::try_from(e.order).unwrap_or(0),
+                        namespace: e.namespace,
+                        cluster: e.cluster,
+                        trigger_type: e.trigger_type,
+                        applications: flow.applications.clone(),
+                        status: e.status,
+                    })
+                    .collect(),
+                name: flow.name,
+                status: flow.status,
+                description: flow.description,
+            })
+            .collect())
+    }
+
+    /// What the deployment passes as parameters, which beat the file.
+    fn parameters(&self, file: &ValuesFile) -> Vec<Parameter> {
+        let Some(live) = self.maybe_live() else { return Vec::new() };
+        let objects = self.objects(&live);
+        let Some(application) = objects.application(&file.flow, &file.env, &file.app) else { return Vec::new() };
+        let passed = ["image.tag", "image.repository", "image.digest"];
+        let value = |name: &str| application.parameter(name).map(str::to_owned);
+        passed.iter().filter_map(|n| Some(Parameter { name: (*n).to_owned(), value: value(n)? })).collect()
+    }
+
+    /// Problems of a text, with the defaults where they have been read.
+    fn diagnostics(&self, file: &ValuesFile, text: &str, defaults: Option<&str>) -> Vec<Diagnostic> {
+        let defaults: Option<Value> = defaults.and_then(|d| read(d).ok());
+        let mut found = diagnose(text);
+        found.extend(keys_without_effect(text, defaults.as_ref(), &self.parameters(file)));
+        found.into_iter().map(diagnostic).collect()
+    }
+
+    fn seen_defaults(&self, file: &ValuesFile) -> Option<String> {
+        self.charts.get(&self.chart_place(file)).map(|(_, defaults)| defaults.text)
     }
 
     /// Opens a values file, or proposes one made from the chart's defaults.
-    pub async fn open_values(&self, _file: ValuesFile) -> Result<OpenedValues> {
-        Err(self.not_ready())
+    pub async fn open_values(&self, file: ValuesFile) -> Result<OpenedValues> {
+        let path = file.path()?;
+        let (repository, fetched) = self.fetch_gitops(None).await?;
+        let (clone, tip, at) = (fetched.clone.clone(), fetched.tip.clone(), path.clone());
+        let (content, last_change) = self
+            .git(move || {
+                let Some(tip) = tip else { return Ok((None, None)) };
+                let content = clone.read(&tip, &at, pilothouse_values::LIMIT)?;
+                let last = if content.is_some() { clone.last_change(&tip, &at)? } else { None };
+                Ok((content, last))
+            })
+            .await?;
+        let (defaults, defaults_problem) = match self.chart_defaults(&repository, &file).await {
+            Ok(defaults) => (Some(defaults), None),
+            Err(error) => (None, Some(error.message)),
+        };
+        let base_blob = content.as_ref().map(|c| c.blob.to_string());
+        let exists = content.is_some();
+        let text = match content {
+            Some(content) => text_of(&path, content.bytes)?,
+            None => {
+                let header = format!(
+                    "Values of {} in {}/{}.\nEvery line below is the chart's default: take away the # of what you change.",
+                    file.app, file.flow, file.env
+                );
+                let header = if defaults.is_some() {
+                    header
+                } else {
+                    format!("Values of {} in {}/{}.", file.app, file.flow, file.env)
+                };
+                create_from_defaults(defaults.as_ref().map_or("", |d| d.text.as_str()), &header)
+            }
+        };
+        let diagnostics = self.diagnostics(&file, &text, defaults.as_ref().map(|d| d.text.as_str()));
+        Ok(OpenedValues {
+            path: path.to_string(),
+            branch: fetched.branch,
+            exists,
+            text,
+            base_blob,
+            base_commit: fetched.tip.map(|t| t.to_string()),
+            defaults,
+            defaults_problem,
+            last_change: last_change.map(commit_entry),
+            diagnostics,
+        })
     }
 
     /// Problems of a text, without saving it.
-    pub async fn check_values(&self, _file: ValuesFile, _text: String) -> Result<Vec<Diagnostic>> {
-        Err(self.not_ready())
+    pub async fn check_values(&self, file: ValuesFile, text: String) -> Result<Vec<Diagnostic>> {
+        Ok(self.diagnostics(&file, &text, self.seen_defaults(&file).as_deref()))
     }
 
     /// What Helm would see with this text.
-    pub async fn effective_values(&self, _file: ValuesFile, _text: String) -> Result<EffectiveValues> {
-        Err(self.not_ready())
+    pub async fn effective_values(&self, file: ValuesFile, text: String) -> Result<EffectiveValues> {
+        let defaults = match self.seen_defaults(&file) {
+            Some(text) => read(&text)?,
+            None => Value::Object(serde_json::Map::new()),
+        };
+        let lines = effective(&defaults, &read(&text)?, &self.parameters(&file));
+        let line = |line: pilothouse_values::EffectiveLine| EffectiveLine {
+            value: line.text(),
+            source: match line.source {
+                Source::Default => ValueSource::Defaults,
+                Source::File => ValueSource::File,
+                Source::Parameter => ValueSource::Parameter,
+            },
+            path: line.path,
+        };
+        Ok(EffectiveValues { lines: lines.into_iter().map(line).collect() })
     }
 
     /// The change a commit would make.
-    pub async fn review_values(&self, _file: ValuesFile, _text: String, _base_blob: Option<String>) -> Result<Review> {
-        Err(self.not_ready())
+    pub async fn review_values(&self, file: ValuesFile, text: String, base_blob: Option<String>) -> Result<Review> {
+        let path = file.path()?;
+        let repository = self.gitops().await?;
+        let diagnostics = self.diagnostics(&file, &text, self.seen_defaults(&file).as_deref());
+        let verb = if base_blob.is_some() { "Change" } else { "Add" };
+        let message = format!("{verb} values of {} in {}/{}", file.app, file.flow, file.env);
+        // A server that cannot be reached now does not keep anybody from looking at their own change.
+        let fetched = match self.fetch(&repository.url, &repository.usual_branch, None).await {
+            Ok(fetched) => Some(fetched),
+            Err(_) => self.on_disk(&repository.url).await?,
+        };
+        self.review(fetched, &path, &text, base_blob, diagnostics, message).await
     }
 
     /// Commits and pushes a values file.
-    pub async fn commit_values(&self, _request: CommitValues, _operation: String) -> Result<CommitOutcome> {
-        Err(self.not_ready())
+    pub async fn commit_values(&self, request: CommitValues, operation: String) -> Result<CommitOutcome> {
+        let file = ValuesFile { flow: request.flow, env: request.env, app: request.app };
+        let path = file.path()?;
+        if let Some(error) = diagnose(&request.text).into_iter().find(|d| d.severity == Seriousness::Error) {
+            return Err(AppError::new(ErrorCode::Values, format!("line {}: {}", error.line, error.message)));
+        }
+        let repository = self.gitops().await?;
+        let change = Change {
+            kind: ActivityKind::Values,
+            words: format!("Commit the values of {} in {}/{}", file.app, file.flow, file.env),
+            page: file.page(),
+            path,
+            base_blob: request.base_blob,
+            text: Some(request.text),
+            message: request.message,
+            // Two changes that fit line by line can still make a file that Helm does not read.
+            accept: Arc::new(|_, bytes| {
+                std::str::from_utf8(bytes)
+                    .is_ok_and(|text| diagnose(text).iter().all(|d| d.severity != Seriousness::Error))
+            }),
+        };
+        self.operations
+            .run(operation, "Committing the values", |operation| async move {
+                operation.step("Fetching what others pushed", 0, None);
+                let fetched = self.fetch(&repository.url, &repository.usual_branch, Some(&operation)).await?;
+                self.publish(&repository.url, fetched, change, &operation).await
+            })
+            .await
     }
 }

@@ -7,7 +7,7 @@ use pilothouse_app::{
     contract::{
         ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ChaosWorkflowEntry, CommitOutcome, Diagnostic,
         ImportedWorkflow, OpenedWorkflow, RemoteCheck, Review, RunPolicy, SaveWorkflow, SyncReport, TemplateChoice,
-        WorkflowTemplate,
+        WorkflowResolution, WorkflowTemplate,
     },
 };
 use tauri::State;
@@ -124,7 +124,20 @@ pub async fn set_run_policy(app: State<'_, Arc<App>>, project: String, name: Str
     app.set_run_policy(project, name, policy).await
 }
 
-/// Deletes a workflow's file from Git, then syncs the project.
+/// Settles what a sync cannot settle by itself: a conflict, or a file deleted in Git.
+#[tauri::command]
+#[specta::specta]
+pub async fn resolve_workflow(
+    app: State<'_, Arc<App>>,
+    project: String,
+    name: String,
+    resolution: WorkflowResolution,
+    operation: String,
+) -> Result<()> {
+    app.resolve_workflow(project, name, resolution, operation).await
+}
+
+/// Deletes a workflow's file from Git and the workflow from the cluster.
 #[tauri::command]
 #[specta::specta]
 pub async fn delete_workflow(

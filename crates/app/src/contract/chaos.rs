@@ -115,6 +115,8 @@ pub struct SyncReport {
     pub commit: Option<String>,
     /// What was done, one entry for each workflow touched.
     pub actions: Vec<SyncActionEntry>,
+    /// What went wrong without stopping the sync.
+    pub problems: Vec<String>,
 }
 
 /// One thing a sync did.
@@ -123,7 +125,7 @@ pub struct SyncReport {
 pub struct SyncActionEntry {
     /// The workflow.
     pub workflow: String,
-    /// What: `create`, `update`, `delete`, `adopt`, `conflict`, `invalid` or `keep`.
+    /// What: `created`, `updated`, `adopted`, `merged`, `recorded`, `marked` or `removed`.
     pub action: String,
     /// In words.
     pub words: String,
@@ -205,6 +207,25 @@ pub struct LastRun {
     pub score: Option<f64>,
     /// When it finished.
     pub finished_at: Option<String>,
+}
+
+/// How something is settled that a sync cannot settle by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum WorkflowResolution {
+    /// A conflict: the cluster takes what Git has.
+    TakeGit,
+    /// A conflict: Git takes what the cluster has.
+    TakeCluster,
+    /// A conflict: both take this text.
+    Take {
+        /// The text.
+        text: String,
+    },
+    /// Deleted in Git: delete it from the cluster too.
+    ConfirmDeletion,
+    /// Deleted in Git: put the file back.
+    Restore,
 }
 
 /// A workflow file, opened.

@@ -107,6 +107,8 @@ pub struct RunView {
     pub why: Option<String>,
     /// How the score came about, in words.
     pub score_words: Option<String>,
+    /// What to know before believing the verdict.
+    pub warnings: Vec<String>,
 }
 
 /// A step of a run.
@@ -115,8 +117,6 @@ pub struct RunView {
 pub struct RunStep {
     /// Its name.
     pub name: String,
-    /// Its kind, for example `Pod`.
-    pub kind: String,
     /// Its phase.
     pub phase: String,
     /// What it says.
@@ -143,8 +143,8 @@ pub struct FaultView {
     pub probe_success_percentage: Option<f64>,
     /// Its weight in the score.
     pub weight: u32,
-    /// The step at which it failed.
-    pub fail_step: Option<String>,
+    /// Why it ended in an error.
+    pub why: Option<String>,
     /// Its probes.
     pub probes: Vec<ProbeView>,
 }

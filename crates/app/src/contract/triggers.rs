@@ -131,6 +131,8 @@ pub enum DecisionKind {
     Waited,
     /// No run for this change.
     Skipped,
+    /// It happened while nobody was looking; it can be run by hand.
+    Missed,
 }
 
 /// The form of a trigger.

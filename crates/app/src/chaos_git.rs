@@ -1,0 +1,176 @@
+//! The Git side of chaos sync: a project's folder in its repository, over a bare clone.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pilothouse_chaos::{
+    Error as ChaosError, GitSide, Result as ChaosResult,
+    git_side::{GitChange, LastChange, Publication, Snapshot},
+    plan::{Content, GitFile},
+};
+use pilothouse_git::{
+    BareClone, BlobId, CommitId, EntryKind, ExpectedChange, FetchOutcome, PublishOutcome, PublishRequest, RemoteUrl,
+    RepoPath,
+};
+
+use crate::{
+    App, Result,
+    commits::FILE_LIMIT,
+    contract::{ActivityKind, AppError, ErrorCode},
+    gitops::Fetched,
+    journal::{Begin, End, Intent},
+    operations::Operation,
+};
+
+/// The most entries that a project's folder is listed with.
+const MAX_ENTRIES: usize = 20_000;
+
+/// A project's repository and branch.
+pub(crate) struct ProjectGit {
+    pub(crate) app: Arc<App>,
+    pub(crate) url: RemoteUrl,
+    /// Empty for the remote's own default.
+    pub(crate) branch: String,
+    pub(crate) operation: Option<Operation>,
+}
+
+fn chaos_error(error: AppError) -> ChaosError {
+    ChaosError::Git { code: error.code.as_str().to_owned(), message: error.message }
+}
+
+/// The files of a folder with their texts. Blocks.
+fn files(
+    clone: &BareClone,
+    tip: &CommitId,
+    folder: &str,
+    limit: usize,
+) -> pilothouse_git::Result<(Vec<GitFile>, bool)> {
+    let prefix = RepoPath::parse(folder)?;
+    let mut entries = clone.list(tip, Some(&prefix), MAX_ENTRIES)?;
+    entries.retain(|entry| pilothouse_chaos::document::is_candidate(&entry.path));
+    let complete = entries.len() <= limit;
+    entries.truncate(limit);
+    let mut found = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let content = match entry.kind {
+            EntryKind::File | EntryKind::Executable => {
+                match BlobId::parse(&entry.blob).and_then(|blob| clone.read_blob(&blob, FILE_LIMIT)) {
+                    Ok(Some(bytes)) => String::from_utf8(bytes)
+                        .map_or_else(|_| Content::Unreadable("it is not UTF-8 text".into()), Content::Text),
+                    Ok(None) => Content::Unreadable("it is not a file".into()),
+                    Err(error) => Content::Unreadable(error.to_string()),
+                }
+            }
+            EntryKind::Symlink => Content::Unreadable("it is a symbolic link, which is not followed".into()),
+            _ => Content::Unreadable("it is not a file".into()),
+        };
+        found.push(GitFile { path: entry.path, blob: entry.blob, content });
+    }
+    Ok((found, complete))
+}
+
+impl ProjectGit {
+    /// The branch's tip on the server, brought into the clone.
+    pub(crate) async fn fetched(&self) -> Result<Fetched> {
+        if self.branch.is_empty() {
+            return self.app.fetch(&self.url, "main", self.operation.as_ref()).await;
+        }
+        let credential = self.app.credential(&self.url).await?;
+        let access = self.app.access(&self.url, credential, self.operation.as_ref())?;
+        let clone = self.app.bare_clone(&self.url).await?;
+        let (here, branch) = (clone.clone(), self.branch.clone());
+        let outcome: FetchOutcome = self.app.git(move || here.fetch(&access, &branch)).await?;
+        if outcome.tip.is_none() && !outcome.empty {
+            return Err(AppError::new(ErrorCode::GitNoBranch, format!("{} has no branch {}", self.url, self.branch))
+                .with_hint("create the branch at the provider, or give the project another one"));
+        }
+        Ok(Fetched { clone, branch: self.branch.clone(), tip: outcome.tip })
+    }
+
+    async fn write(&self, changes: &[GitChange], message: &str) -> Result<Publication> {
+        let mut expected = Vec::with_capacity(changes.len());
+        for change in changes {
+            expected.push(ExpectedChange {
+                path: RepoPath::parse(&change.path)?,
+                base_blob: change.base_blob.as_deref().map(BlobId::parse).transpose()?,
+                base_text: None,
+                new: change.text.clone().map(String::into_bytes),
+            });
+        }
+        let fetched = self.fetched().await?;
+        let request =
+            PublishRequest { changes: expected, identity: self.app.author().await?, message: message.to_owned() };
+        let credential = self.app.credential(&self.url).await?;
+        let access = self.app.access(&self.url, credential, self.operation.as_ref())?;
+        let summary = message.lines().next().unwrap_or_default();
+        let begin = Begin {
+            kind: ActivityKind::Chaos,
+            words: format!("Commit to {}: {summary}", self.url),
+            context: self.app.context_name(),
+            object: None,
+            intent: Intent::Other,
+        };
+        let id = self.app.journal.begin(begin).await?;
+        // A file that both sides changed is for the planner to merge, which knows what workflows are.
+        let outcome = self
+            .app
+            .git(move || fetched.clone.publish_checked(&access, &fetched.branch, &request, Arc::new(|_, _| false)))
+            .await;
+        match outcome {
+            Ok(PublishOutcome::Published { commit, .. }) => {
+                let commit = commit.id.to_string();
+                self.app.journal.done(id, End { commit: Some(commit.clone()), ..End::default() }).await?;
+                Ok(Publication::Published { commit })
+            }
+            Ok(PublishOutcome::Unchanged { tip }) => {
+                let commit = tip.map(|t| t.to_string()).unwrap_or_default();
+                self.app.journal.done(id, End { commit: Some(commit.clone()), ..End::default() }).await?;
+                Ok(Publication::Published { commit })
+            }
+            Ok(PublishOutcome::Conflict { .. }) => {
+                let moved = AppError::blocked("the file changed meanwhile; the sync looks again");
+                self.app.journal.failed(id, &moved).await?;
+                Ok(Publication::Moved)
+            }
+            Err(error) => self.app.journal.close_with(id, Err(error), |_: &Publication| End::default()).await,
+        }
+    }
+}
+
+#[async_trait]
+impl GitSide for ProjectGit {
+    async fn snapshot(&self, folder: &str, limit: usize) -> ChaosResult<Snapshot> {
+        let fetched = self.fetched().await.map_err(chaos_error)?;
+        let Some(tip) = fetched.tip else {
+            return Ok(Snapshot { commit: None, files: Vec::new(), complete: true });
+        };
+        let (clone, at, folder) = (fetched.clone, tip.clone(), folder.to_owned());
+        let read = self.app.git(move || files(&clone, &at, &folder, limit)).await;
+        let (files, complete) = read.map_err(chaos_error)?;
+        Ok(Snapshot { commit: Some(tip.to_string()), files, complete })
+    }
+
+    async fn blob_text(&self, blob: &str) -> ChaosResult<Option<String>> {
+        let read = async {
+            let clone = self.app.bare_clone(&self.url).await?;
+            let blob = BlobId::parse(blob)?;
+            self.app.git(move || clone.read_blob(&blob, FILE_LIMIT)).await
+        };
+        let bytes = read.await.map_err(chaos_error)?;
+        Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+    }
+
+    async fn last_change(&self, commit: &str, path: &str) -> ChaosResult<Option<LastChange>> {
+        let read = async {
+            let clone = self.app.bare_clone(&self.url).await?;
+            let (commit, path) = (CommitId::parse(commit)?, RepoPath::parse(path)?);
+            self.app.git(move || clone.last_change(&commit, &path)).await
+        };
+        let found = read.await.map_err(chaos_error)?;
+        Ok(found.map(|info| LastChange { commit: info.id.to_string(), author: info.author_name }))
+    }
+
+    async fn publish(&self, changes: &[GitChange], message: &str) -> ChaosResult<Publication> {
+        self.write(changes, message).await.map_err(chaos_error)
+    }
+}

@@ -1,0 +1,185 @@
+//! Reviewing a change of one file, and publishing it.
+
+use std::sync::Arc;
+
+use pilothouse_git::{BlobId, ExpectedChange, Identity, PublishOutcome, PublishRequest, RemoteUrl, RepoPath};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    App, Result,
+    contract::{ActivityKind, AppError, CommitOutcome, Diagnostic, ErrorCode, Review, Topic},
+    gitops::{Fetched, commit_entry},
+    journal::{Begin, End, Intent},
+    operations::Operation,
+    values::{text_diff, text_of},
+};
+
+/// The largest file that is read or written here, in bytes.
+pub(crate) const FILE_LIMIT: usize = 1024 * 1024;
+
+/// Looks at a merged file: false makes it a conflict.
+pub(crate) type Accept = Arc<dyn Fn(&RepoPath, &[u8]) -> bool + Send + Sync>;
+
+/// A change of one file.
+pub(crate) struct Change {
+    pub(crate) kind: ActivityKind,
+    /// For the timeline.
+    pub(crate) words: String,
+    /// The page about it.
+    pub(crate) page: String,
+    pub(crate) path: RepoPath,
+    /// What the editor saw; none when there was no file.
+    pub(crate) base_blob: Option<String>,
+    /// The new text; none removes the file.
+    pub(crate) text: Option<String>,
+    pub(crate) message: String,
+    pub(crate) accept: Accept,
+}
+
+/// The digest by which an interrupted commit is recognised later.
+pub(crate) fn content_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl App {
+    /// The author of commits.
+    ///
+    /// # Errors
+    /// `app.noIdentity`.
+    pub(crate) async fn author(&self) -> Result<Identity> {
+        let identity = self.identity().await?.ok_or_else(|| {
+            AppError::new(ErrorCode::NoIdentity, "commits need your name and e-mail address")
+                .with_hint("enter them once; they are kept in the app's settings")
+        })?;
+        Ok(Identity { name: identity.name, email: identity.email })
+    }
+
+    /// What a commit of `text` would change against what the editor saw.
+    pub(crate) async fn review(
+        &self,
+        fetched: Option<Fetched>,
+        path: &RepoPath,
+        text: &str,
+        base_blob: Option<String>,
+        diagnostics: Vec<Diagnostic>,
+        message: String,
+    ) -> Result<Review> {
+        let seen = base_blob.as_deref().map(BlobId::parse).transpose()?;
+        let (mut now, mut old) = (None, None);
+        if let Some(fetched) = fetched {
+            let at = path.clone();
+            (now, old) = self
+                .git(move || {
+                    let now = match &fetched.tip {
+                        Some(tip) => fetched.clone.read(tip, &at, FILE_LIMIT)?.map(|c| c.blob),
+                        None => None,
+                    };
+                    let old = match &seen {
+                        Some(blob) => fetched.clone.read_blob(blob, FILE_LIMIT)?,
+                        None => None,
+                    };
+                    Ok((now, old))
+                })
+                .await?;
+        }
+        let old = old.map(|bytes| text_of(path, bytes)).transpose()?.unwrap_or_default();
+        let author = self.identity().await?.map(|i| format!("{} <{}>", i.name, i.email));
+        let moved = now.map(|blob| blob.to_string()) != base_blob;
+        Ok(Review { diff: text_diff(&old, text), diagnostics, message, author, moved })
+    }
+
+    /// Commits and pushes a change, and notes it in the timeline.
+    pub(crate) async fn publish(
+        &self,
+        url: &RemoteUrl,
+        fetched: Fetched,
+        change: Change,
+        operation: &Operation,
+    ) -> Result<CommitOutcome> {
+        let identity = self.author().await?;
+        if change.message.trim().is_empty() {
+            return Err(AppError::fields(vec![crate::contract::FieldProblem {
+                field: "message".into(),
+                message: "Say in a few words what the change is.".into(),
+            }]));
+        }
+        let base_blob = change.base_blob.as_deref().map(BlobId::parse).transpose()?;
+        let new = change.text.map(String::into_bytes);
+        let begin = Begin {
+            kind: change.kind,
+            words: change.words.clone(),
+            context: self.context_name(),
+            object: None,
+            intent: Intent::Publish {
+                url: url.as_str().to_owned(),
+                branch: fetched.branch.clone(),
+                path: change.path.to_string(),
+                content: new.as_deref().map(content_digest),
+            },
+        };
+        let request = PublishRequest {
+            changes: vec![ExpectedChange { path: change.path.clone(), base_blob, base_text: None, new }],
+            identity,
+            message: change.message,
+        };
+        let access = self.access(url, self.credential(url).await?, Some(operation))?;
+        let (clone, name, accept) = (fetched.clone.clone(), fetched.branch.clone(), change.accept);
+        let id = self.journal.begin(begin).await?;
+        operation.step("Committing and pushing", 1, None);
+        // Once objects are on their way a push is not stopped any more, so it is followed to its end even when the
+        // operation was cancelled meanwhile: the timeline must say what came of it.
+        let app = self.arc()?;
+        let (words, page) = (change.words, change.page);
+        let follow = tokio::spawn(async move {
+            let outcome = app.git(move || clone.publish_checked(&access, &name, &request, accept)).await;
+            app.published(id, words, page, fetched, change.path, outcome).await
+        });
+        follow.await.map_err(|e| AppError::internal(format!("the commit ended early: {e}")))?
+    }
+
+    async fn published(
+        &self,
+        id: i64,
+        words: String,
+        page: String,
+        fetched: Fetched,
+        path: RepoPath,
+        outcome: Result<PublishOutcome>,
+    ) -> Result<CommitOutcome> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return self.journal.close_with(id, Err(error), |_: &CommitOutcome| End::default()).await,
+        };
+        let lossy = |bytes: Option<Vec<u8>>| bytes.map(|b| String::from_utf8_lossy(&b).into_owned());
+        let (answer, end) = match outcome {
+            PublishOutcome::Published { commit, replays, merged } => {
+                let (clone, tip, at) = (fetched.clone, commit.id.clone(), path.clone());
+                let content = self.git(move || clone.read(&tip, &at, FILE_LIMIT)).await?;
+                let blob = content.map(|c| c.blob.to_string());
+                let end = End { commit: Some(commit.id.to_string()), url: Some(page), ..End::default() };
+                (CommitOutcome::Published { commit: commit_entry(commit), replays, merged, blob }, end)
+            }
+            PublishOutcome::Unchanged { tip } => {
+                let words = Some(format!("{words}: it was there already"));
+                (CommitOutcome::Unchanged, End { words, commit: tip.map(|t| t.to_string()), ..End::default() })
+            }
+            PublishOutcome::Conflict { path, base, ours, theirs, their_blob, their_commit } => {
+                let who = &their_commit.author_name;
+                let error = AppError::blocked(format!("{who} changed the same lines meanwhile; nothing was pushed"));
+                self.journal.failed(id, &error).await?;
+                return Ok(CommitOutcome::Conflict {
+                    path: path.to_string(),
+                    base: lossy(base),
+                    ours: lossy(ours),
+                    theirs: lossy(theirs),
+                    their_blob: their_blob.map(|b| b.to_string()),
+                    their_commit: Some(commit_entry(their_commit)),
+                });
+            }
+        };
+        self.journal.done(id, end).await?;
+        self.changes.tell(Topic::Repository);
+        self.changes.tell(Topic::Environments);
+        Ok(answer)
+    }
+}

@@ -1,0 +1,450 @@
+//! Chaos workflows: their files in Git, and what is ready-made.
+
+use std::{path::Path, sync::Arc};
+
+use pilothouse_chaos::{
+    Error as ChaosError, Problem, Severity as Seriousness, WorkflowDocument,
+    document::path_of,
+    plan::SyncState,
+    project::Project,
+    resolve,
+    run::Verdict as Found,
+    templates::{Request, TemplateTarget, render, templates},
+    workflow_object::{self, RunPolicy as Policy, WorkflowObject},
+};
+use pilothouse_cluster::kinds;
+use pilothouse_git::RepoPath;
+
+use crate::{
+    App, Result,
+    chaos_git::ProjectGit,
+    commits::{Change, FILE_LIMIT},
+    contract::{
+        ActivityKind, AppError, ChaosTarget, ChaosWorkflowEntry, CommitOutcome, Diagnostic, ErrorCode, FieldProblem,
+        ImportedWorkflow, LastRun, OpenedWorkflow, Review, RunPolicy, SaveWorkflow, Severity, TemplateChoice,
+        TemplateParameter, Topic, Verdict, WorkflowResolution, WorkflowState, WorkflowTemplate,
+    },
+    journal::{Begin, End, Intent},
+    session::Live,
+    values::{small, text_of},
+};
+
+/// ChaosCenter's service account for the steps of workflows.
+const STEPS_ACCOUNT: &str = "argo-chaos";
+/// ChaosCenter's service account for the chaos itself.
+const CHAOS_ACCOUNT: &str = "litmus-admin";
+
+fn diagnostic(problem: &Problem) -> Diagnostic {
+    Diagnostic {
+        line: problem.line.map_or(1, small),
+        column: 1,
+        severity: match problem.severity {
+            Seriousness::Error => Severity::Error,
+            _ => Severity::Warning,
+        },
+        code: problem.code.clone(),
+        message: problem.message.clone(),
+    }
+}
+
+/// Everything there is to say about a text.
+fn diagnostics(text: &str) -> Vec<Diagnostic> {
+    match WorkflowDocument::parse(text) {
+        Ok(document) => document.problems.iter().map(diagnostic).collect(),
+        Err(ChaosError::Refused(problem)) => vec![diagnostic(&problem)],
+        Err(other) => {
+            let message = other.to_string();
+            vec![Diagnostic { line: 1, column: 1, severity: Severity::Error, code: "document".into(), message }]
+        }
+    }
+}
+
+fn state(state: Option<SyncState>) -> WorkflowState {
+    match state {
+        Some(SyncState::InSync) => WorkflowState::InSync,
+        Some(SyncState::Ahead) => WorkflowState::Ahead,
+        Some(SyncState::Conflict) => WorkflowState::Conflict,
+        Some(SyncState::Invalid) => WorkflowState::Invalid,
+        Some(SyncState::DeletedInGit) => WorkflowState::DeletedInGit,
+        Some(SyncState::Paused) => WorkflowState::Paused,
+        // Not looked at yet counts as behind: the next sync brings it.
+        _ => WorkflowState::Behind,
+    }
+}
+
+fn policy_view(policy: Policy) -> RunPolicy {
+    match policy {
+        Policy::Manual => RunPolicy::Manual,
+        Policy::OnCommit => RunPolicy::OnCommit,
+        Policy::OnSchedule => RunPolicy::OnSchedule,
+        Policy::OnEvent => RunPolicy::OnEvent,
+    }
+}
+
+/// A verdict as the window sees it.
+pub(crate) fn verdict_view(found: Found) -> Verdict {
+    match found {
+        Found::Pass => Verdict::Pass,
+        Found::Fail => Verdict::Fail,
+        Found::Stopped => Verdict::Stopped,
+        Found::Error => Verdict::Error,
+        Found::Awaited => Verdict::Awaited,
+    }
+}
+
+/// A verdict's word, as objects hold it.
+pub(crate) fn verdict_word(word: &str) -> Verdict {
+    match word {
+        "Pass" => Verdict::Pass,
+        "Fail" => Verdict::Fail,
+        "Stopped" => Verdict::Stopped,
+        "Error" => Verdict::Error,
+        "Awaited" => Verdict::Awaited,
+        _ => Verdict::NotAvailable,
+    }
+}
+
+fn entry(object: &WorkflowObject, namespace: &str) -> ChaosWorkflowEntry {
+    let document = WorkflowDocument::parse(&object.manifest).ok();
+    let run_namespace = document.as_ref().and_then(|d| d.namespace.clone()).unwrap_or_else(|| namespace.to_owned());
+    ChaosWorkflowEntry {
+        name: object.workflow.clone(),
+        path: object.path.clone(),
+        kind: document.map(|d| d.kind.as_str().to_owned()).unwrap_or_default(),
+        state: state(object.state),
+        message: Some(object.message.clone()).filter(|m| !m.is_empty()),
+        line: object.line.map(small),
+        commit: object.commit.clone(),
+        author: object.author.clone(),
+        run_policy: policy_view(object.run_policy),
+        last_run: object.last_run.as_ref().map(|run| LastRun {
+            name: run.name.clone(),
+            namespace: run_namespace,
+            phase: run.phase.clone().unwrap_or_default(),
+            verdict: run.verdict.as_deref().map_or(Verdict::NotAvailable, verdict_word),
+            score: run.score,
+            finished_at: run.finished_at.clone(),
+        }),
+    }
+}
+
+/// The path of a workflow's file, or what is wrong with its name.
+fn file_path(project: &str, name: &str) -> Result<RepoPath> {
+    let path = path_of(project, name);
+    pilothouse_chaos::document::stem_of(project, &path)
+        .map_err(|problem| AppError::fields(vec![FieldProblem { field: "name".into(), message: problem.message }]))?;
+    Ok(RepoPath::parse(&path)?)
+}
+
+impl App {
+    async fn project_of(&self, id: &str) -> Result<(Arc<Live>, Project, ProjectGit)> {
+        let live = self.chaos_live()?;
+        let project = self.project(&live, id).await?;
+        let git = self.project_git(&project, None)?;
+        Ok((live, project, git))
+    }
+
+    /// A project's workflows.
+    pub async fn chaos_workflows(&self, project: String) -> Result<Vec<ChaosWorkflowEntry>> {
+        let live = self.chaos_live()?;
+        let project = self.project(&live, &project).await?;
+        let objects = self.workflow_objects(&live, &project.namespace, &project.id);
+        Ok(objects.iter().map(|object| entry(object, &project.namespace)).collect())
+    }
+
+    /// Opens a workflow's file.
+    pub async fn open_workflow(&self, project: String, name: String) -> Result<OpenedWorkflow> {
+        let path = file_path(&project, &name)?;
+        let (live, project, git) = self.project_of(&project).await?;
+        let fetched = git.fetched().await?;
+        let mut content = None;
+        if let Some(tip) = fetched.tip {
+            let at = path.clone();
+            content = self.git(move || fetched.clone.read(&tip, &at, FILE_LIMIT)).await?;
+        }
+        let object = self
+            .workflow_objects(&live, &project.namespace, &project.id)
+            .into_iter()
+            .find(|object| object.workflow == name);
+        let (text, base_blob) = match (content, &object) {
+            (Some(content), _) => (text_of(&path, content.bytes)?, Some(content.blob.to_string())),
+            // Deleted in Git: what the cluster still holds can be looked at and saved again.
+            (None, Some(object)) => (object.manifest.clone(), None),
+            (None, None) => return Err(AppError::not_found(format!("there is no {path} in the repository"))),
+        };
+        Ok(OpenedWorkflow {
+            diagnostics: diagnostics(&text),
+            run_policy: object.map_or(RunPolicy::Manual, |o| policy_view(o.run_policy)),
+            name,
+            path: path.to_string(),
+            text,
+            base_blob,
+        })
+    }
+
+    /// Ready-made workflows to start from.
+    pub async fn workflow_templates(&self) -> Result<Vec<WorkflowTemplate>> {
+        let number = |n: Option<i64>| n.and_then(|n| i32::try_from(n).ok());
+        Ok(templates()
+            .iter()
+            .map(|t| WorkflowTemplate {
+                id: t.id.to_owned(),
+                title: t.title.to_owned(),
+                what: t.what.to_owned(),
+                parameters: t
+                    .parameters
+                    .iter()
+                    .map(|p| TemplateParameter {
+                        name: p.name.to_owned(),
+                        label: p.label.to_owned(),
+                        unit: p.unit.map(str::to_owned),
+                        default: p.default.to_owned(),
+                        min: number(p.min),
+                        max: number(p.max),
+                        help: p.help.to_owned(),
+                    })
+                    .collect(),
+            })
+            .collect())
+    }
+
+    /// The labels that select a workload's pods.
+    async fn selector(&self, live: &Live, target: &ChaosTarget) -> Result<String> {
+        let kind = match target.kind.to_ascii_lowercase().as_str() {
+            "statefulset" => kinds::STATEFUL_SET,
+            _ => kinds::DEPLOYMENT,
+        };
+        let api = live.cluster.api(&kind, &target.namespace);
+        let found = live.cluster.in_time("the workload", api.get_opt(&target.name)).await?;
+        let found = found.ok_or_else(|| {
+            AppError::not_found(format!("there is no {} {} in {}", kind.kind, target.name, target.namespace))
+        })?;
+        let labels = found.data.pointer("/spec/selector/matchLabels").and_then(|l| l.as_object());
+        let pairs = labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
+        let selector = pairs.collect::<Vec<_>>().join(",");
+        if selector.is_empty() {
+            return Err(AppError::blocked(format!("{} selects its pods by no plain label", target.name))
+                .with_hint("write the workflow by hand and aim it by its own labels"));
+        }
+        Ok(selector)
+    }
+
+    /// The text of a workflow made from a template.
+    pub async fn render_template(&self, choice: TemplateChoice) -> Result<String> {
+        let live = self.chaos_live()?;
+        let project = self.project(&live, &choice.project).await?;
+        let selector = self.selector(&live, &choice.target).await?;
+        let request = Request {
+            name: choice.name,
+            namespace: project.namespace,
+            service_account: STEPS_ACCOUNT.into(),
+            chaos_service_account: CHAOS_ACCOUNT.into(),
+            target: TemplateTarget {
+                kind: choice.target.kind,
+                namespace: choice.target.namespace,
+                name: choice.target.name,
+                selector,
+            },
+            parameters: choice.parameters.into_iter().map(|p| (p.name, p.value)).collect(),
+            infra_id: None,
+        };
+        Ok(render(&choice.id, &request)?)
+    }
+
+    /// Problems of a text, without saving it.
+    pub async fn check_workflow(&self, _project: String, text: String) -> Result<Vec<Diagnostic>> {
+        Ok(diagnostics(&text))
+    }
+
+    /// The change a commit would make.
+    pub async fn review_workflow(
+        &self,
+        project: String,
+        name: String,
+        text: String,
+        base_blob: Option<String>,
+    ) -> Result<Review> {
+        let path = file_path(&project, &name)?;
+        let (_, project, git) = self.project_of(&project).await?;
+        let verb = if base_blob.is_some() { "Change" } else { "Add" };
+        let message = format!("{verb} chaos workflow {name} of {}", project.id);
+        let fetched = match git.fetched().await {
+            Ok(fetched) => Some(fetched),
+            Err(_) => self.on_disk(&git.url).await?,
+        };
+        self.review(fetched, &path, &text, base_blob, diagnostics(&text), message).await
+    }
+
+    /// Commits and pushes a workflow's file, then syncs the project.
+    pub async fn save_workflow(&self, request: SaveWorkflow, operation: String) -> Result<CommitOutcome> {
+        let path = file_path(&request.project, &request.name)?;
+        WorkflowDocument::accept(&request.project, path.as_str(), &request.text)?;
+        let (live, project, _) = self.project_of(&request.project).await?;
+        let (id, file) = (request.project.clone(), path.to_string());
+        let change = Change {
+            kind: ActivityKind::Chaos,
+            words: format!("Commit the chaos workflow {} of {}", request.name, request.project),
+            page: format!("/chaos/{}/{}", request.project, request.name),
+            path,
+            base_blob: request.base_blob,
+            text: Some(request.text),
+            message: request.message,
+            accept: Arc::new(move |_, bytes| {
+                std::str::from_utf8(bytes).is_ok_and(|text| WorkflowDocument::accept(&id, &file, text).is_ok())
+            }),
+        };
+        self.commit_workflow(live, project, change, "Committing the workflow", operation).await
+    }
+
+    async fn commit_workflow(
+        &self,
+        live: Arc<Live>,
+        project: Project,
+        change: Change,
+        label: &str,
+        operation: String,
+    ) -> Result<CommitOutcome> {
+        self.operations
+            .run(operation, label, |operation| async move {
+                let git = self.project_git(&project, Some(&operation))?;
+                operation.step("Fetching what others pushed", 0, Some(3));
+                let fetched = git.fetched().await?;
+                let outcome = self.publish(&git.url, fetched, change, &operation).await?;
+                if project.enabled {
+                    operation.step("Syncing the project", 2, Some(3));
+                    // The commit stands; what keeps the sync from working is said in the project's state.
+                    if let Err(error) = self.sync(&live, &project, Some(&operation)).await {
+                        tracing::warn!(%error, project = %project.id, "the sync after a commit failed");
+                    }
+                }
+                self.changes.tell(Topic::Chaos);
+                Ok(outcome)
+            })
+            .await
+    }
+
+    /// Reads a workflow from a file on disk.
+    pub async fn import_workflow_file(&self, _project: String, path: String) -> Result<ImportedWorkflow> {
+        let text = crate::blocking(move || read_file(&path)).await?;
+        let name = WorkflowDocument::parse(&text).map(|d| d.name).unwrap_or_default();
+        Ok(ImportedWorkflow { name, diagnostics: diagnostics(&text), text })
+    }
+
+    /// Says when a workflow runs.
+    pub async fn set_run_policy(&self, project: String, name: String, policy: RunPolicy) -> Result<()> {
+        let live = self.chaos_live()?;
+        let project = self.project(&live, &project).await?;
+        let (wanted, when) = match policy {
+            RunPolicy::Manual => (Policy::Manual, "by hand only"),
+            RunPolicy::OnCommit => (Policy::OnCommit, "when its file changes"),
+            RunPolicy::OnSchedule => (Policy::OnSchedule, "on its schedule"),
+            RunPolicy::OnEvent => (Policy::OnEvent, "when a trigger asks"),
+        };
+        let begin = Begin {
+            kind: ActivityKind::Chaos,
+            words: format!("Let the chaos workflow {name} of {} run {when}", project.id),
+            context: Some(live.name().to_owned()),
+            object: Some(format!("ChaosWorkflow/{}/{name}", project.namespace)),
+            intent: Intent::Other,
+        };
+        let id = self.journal.begin(begin).await?;
+        let outcome =
+            workflow_object::set_run_policy(&live.cluster, &project.namespace, &project.id, &name, wanted).await;
+        self.journal.close_with(id, outcome.map_err(AppError::from), |_| End::default()).await?;
+        Ok(())
+    }
+
+    /// Settles what a sync cannot settle by itself: a conflict, or a file deleted in Git.
+    pub async fn resolve_workflow(
+        &self,
+        project: String,
+        name: String,
+        resolution: WorkflowResolution,
+        operation: String,
+    ) -> Result<()> {
+        let (live, project, _) = self.project_of(&project).await?;
+        let how = match &resolution {
+            WorkflowResolution::TakeGit => "take what Git has",
+            WorkflowResolution::TakeCluster => "take what the cluster has",
+            WorkflowResolution::Take { .. } => "take a joined text",
+            WorkflowResolution::ConfirmDeletion => "delete it from the cluster too",
+            WorkflowResolution::Restore => "put its file back",
+        };
+        let begin = Begin {
+            kind: ActivityKind::Chaos,
+            words: format!("Settle the chaos workflow {name} of {}: {how}", project.id),
+            context: Some(live.name().to_owned()),
+            object: Some(format!("ChaosWorkflow/{}/{name}", project.namespace)),
+            intent: Intent::Other,
+        };
+        self.operations
+            .run(operation, "Settling the workflow", |operation| async move {
+                let git = self.project_git(&project, Some(&operation))?;
+                let id = self.journal.begin(begin).await?;
+                let (cluster, namespace) = (&live.cluster, project.namespace.as_str());
+                let which = (project.id.as_str(), name.as_str());
+                let by = |how| resolve::resolve(cluster, namespace, which, &git, how);
+                let outcome = match resolution {
+                    WorkflowResolution::TakeGit => by(resolve::Resolution::TakeGit).await,
+                    WorkflowResolution::TakeCluster => by(resolve::Resolution::TakeCluster).await,
+                    WorkflowResolution::Take { text } => by(resolve::Resolution::Take(text)).await,
+                    WorkflowResolution::ConfirmDeletion => {
+                        resolve::confirm_deletion(cluster, namespace, which.0, which.1).await
+                    }
+                    WorkflowResolution::Restore => resolve::restore(cluster, namespace, which, &git).await,
+                };
+                self.journal.close_with(id, outcome.map_err(AppError::from), |()| End::default()).await?;
+                operation.step("Syncing the project", 1, Some(2));
+                self.sync(&live, &project, Some(&operation)).await?;
+                self.changes.tell(Topic::Chaos);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Deletes a workflow's file from Git and the workflow from the cluster.
+    pub async fn delete_workflow(&self, project: String, name: String, operation: String) -> Result<CommitOutcome> {
+        let path = file_path(&project, &name)?;
+        let (live, project, git) = self.project_of(&project).await?;
+        let fetched = git.fetched().await?;
+        let mut base_blob = None;
+        if let Some(tip) = fetched.tip.clone() {
+            let (clone, at) = (fetched.clone, path.clone());
+            base_blob = self.git(move || clone.read(&tip, &at, FILE_LIMIT)).await?.map(|c| c.blob.to_string());
+        }
+        let change = Change {
+            kind: ActivityKind::Chaos,
+            words: format!("Delete the chaos workflow {name} of {}", project.id),
+            page: format!("/chaos/{}", project.id),
+            path,
+            base_blob,
+            text: None,
+            message: format!("Delete chaos workflow {name} of {}", project.id),
+            accept: Arc::new(|_, _| false),
+        };
+        let (cluster, namespace, id) = (live.cluster.clone(), project.namespace.clone(), project.id.clone());
+        let outcome = self.commit_workflow(live, project, change, "Deleting the workflow", operation).await?;
+        if !matches!(outcome, CommitOutcome::Conflict { .. }) {
+            // The user asked for the deletion, so it needs no second confirmation in the cluster.
+            match resolve::confirm_deletion(&cluster, &namespace, &id, &name).await {
+                Ok(()) | Err(ChaosError::NotFound { .. } | ChaosError::WrongState { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        self.changes.tell(Topic::Chaos);
+        Ok(outcome)
+    }
+}
+
+/// Reads a file the user picked; bounded, and only a plain one.
+fn read_file(path: &str) -> Result<String> {
+    let refused = |why: String| AppError::new(ErrorCode::Chaos, format!("{path} cannot be read: {why}"));
+    let meta = std::fs::metadata(Path::new(path)).map_err(|e| refused(e.to_string()))?;
+    if !meta.is_file() {
+        return Err(refused("it is not a file".into()));
+    }
+    if meta.len() > FILE_LIMIT as u64 {
+        return Err(refused("it is larger than 1 MiB".into()));
+    }
+    std::fs::read_to_string(path).map_err(|e| refused(e.to_string()))
+}
