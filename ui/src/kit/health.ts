@@ -75,6 +75,7 @@ const LOOKS: Record<string, Look> = {
   fail: bad,
   error: bad,
   bad,
+  missed: { tone: 'warn', icon: Ghost as Component },
   missing: { tone: 'warn', icon: Ghost as Component },
   deletedingit: { tone: 'warn', icon: Ghost as Component },
   suspended: { tone: 'idle', icon: CirclePause as Component },

@@ -141,7 +141,6 @@ export const chaos = {
   'run.noProbes': 'No probe: this verdict only says that the fault could be injected.',
   'run.weight': 'weight {weight}',
   'run.psp': '{share}% of its probes held',
-  'run.failStep': 'failed at: {step}',
   'run.noSteps': 'The workflow controller has not taken it up yet.',
   'run.none': 'There is no run called {name}',
   'run.list.run': 'Run',

@@ -28,6 +28,7 @@ export const triggers = {
   'triggers.decision.fired': 'Fired',
   'triggers.decision.waited': 'Waiting',
   'triggers.decision.skipped': 'Skipped',
+  'triggers.decision.missed': 'Missed',
   'triggers.images': '{old} → {new}',
   'triggers.gone': 'There is no trigger called {name}',
   'trigger.newTitle': 'New trigger',
