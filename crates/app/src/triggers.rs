@@ -158,6 +158,7 @@ impl App {
                 max_per_day: guards.max_per_day,
             },
             suspended: spec.is_some_and(|s| s.suspended),
+            observed: status.observed.iter().map(|o| o.name.clone()).collect(),
             problem,
             decisions,
         })

@@ -53,6 +53,8 @@ pub struct TriggerView {
     pub suspended: bool,
     /// What keeps it from working.
     pub problem: Option<String>,
+    /// The workloads it has looked at; a change of them is seen from then on.
+    pub observed: Vec<String>,
     /// What it decided, newest first.
     pub decisions: Vec<DecisionView>,
 }
