@@ -136,7 +136,7 @@ async function planDeploy(d, stage, shared) {
   assert.ok(shared.tags.length > 1, 'at least two tags to choose from');
   // Not the newest, so that there is a newer one to release later.
   await chooseTag(d, shared.tags[1]);
-  await d.click(`deploy-override-${APP}`);
+  await switchOn(d, `deploy-override-${APP}`);
   await d.waitFor('deploy-yaml', { text: `deploy-${FLOW}-${ENV}-` });
 }
 
@@ -145,10 +145,17 @@ async function deployed(d, stage, shared) {
   await d.waitFor(`version-${APP}`, { text: shared.tags[1], timeout: LONG });
   await d.waitFor(`health-${APP}`, { text: 'Healthy', timeout: LONG });
   await d.waitFor(`sync-${APP}`, { text: 'Synced', timeout: LONG });
+  await d.waitFor(`override-${APP}`, { text: 'On' });
 }
 
-async function enableChaos(d) {
+async function enableChaos(d, stage) {
   await d.click('nav-chaos');
+  await d.waitFor('chaos-enable');
+  if (!stage.practice) {
+    // A cluster that never saw Pilothouse: its kinds are installed with one click.
+    await d.click('kinds-install');
+    await d.waitFor('kinds-missing', { gone: true });
+  }
   await d.click('chaos-enable');
   await d.fill('enable-id', PROJECT);
   await d.click('enable-test');
@@ -234,7 +241,7 @@ async function activity(d) {
   await d.click('nav-activity');
   await d.waitFor('activity-entry');
   const words = await d.text('activity-list');
-  for (const kind of [REPOSITORY, `${APP}-values.yaml`, `deploy-${FLOW}-${ENV}`, `${APP}-pod-delete`, `test-${APP}`])
+  for (const kind of [REPOSITORY, `values of ${APP} in ${FLOW}/${ENV}`, `Deploy ${FLOW} to ${ENV}`, `${APP}-pod-delete`, `trigger test-${APP}`])
     assert.ok(words.includes(kind), `the timeline does not speak of ${kind}:\n${words}`);
 }
 
@@ -248,7 +255,8 @@ async function openEnvironment(d) {
 
 /** Finds an entry of a combobox by typing. */
 async function choose(d, box, typed, option) {
-  await d.fill(box, typed);
+  await d.click(box);
+  await d.type(typed);
   await d.click(option);
 }
 
@@ -269,6 +277,13 @@ async function tagsOf(d) {
 async function chooseTag(d, tag) {
   await d.click(`deploy-tag-${APP}`);
   await d.click(`deploy-tag-${APP}-${tag}`);
+}
+
+async function switchOn(d, id) {
+  const state = () => d.run((one) => document.querySelector(`[data-testid="${one}"]`).getAttribute('aria-checked'), id);
+  await d.waitFor(id);
+  if ((await state()) !== 'true') await d.click(id);
+  assert.equal(await state(), 'true', `${id} is on`);
 }
 
 async function typeAtEnd(d, editor, text) {

@@ -84,7 +84,7 @@ export function basics(label: string, editable: boolean): Extension {
     syntaxHighlighting(colours),
     look,
     EditorView.lineWrapping,
-    EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocapitalize: 'off' }),
+    EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocapitalize: 'off', tabindex: '0' }),
     editable
       ? [
           history(),
@@ -95,7 +95,7 @@ export function basics(label: string, editable: boolean): Extension {
           highlightActiveLine(),
           highlightActiveLineGutter(),
         ]
-      : [EditorState.readOnly.of(true), EditorView.contentAttributes.of({ 'aria-readonly': 'true', tabindex: '0' })],
+      : [EditorState.readOnly.of(true), EditorView.contentAttributes.of({ 'aria-readonly': 'true' })],
     keymap.of([
       ...closeBracketsKeymap,
       ...defaultKeymap,

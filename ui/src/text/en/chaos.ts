@@ -7,7 +7,7 @@ export const chaos = {
     'GitOps is off until you enable it for a project. Name a repository; the workflows in its litmus folder then appear here, and what you write here is committed there.',
   'chaos.kindsMissing': 'Pilothouse’s own kinds are not installed in this cluster',
   'chaos.kindsMissingText':
-    'Projects, workflow state and triggers are kept in the cluster as three custom resources, so that colleagues see the same. Enabling a project installs them; that takes the right to create custom resource definitions.',
+    'Projects, workflow state and triggers are kept in the cluster as three custom resources, so that colleagues see the same. Installing them takes the right to create custom resource definitions; values and deployments work without them.',
   'chaos.install': 'Install the three kinds',
   'chaos.projects': 'Projects',
   'chaos.project': 'Project',

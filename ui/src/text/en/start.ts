@@ -37,6 +37,7 @@ export const start = {
   'overview.allActivity': 'All activity',
   'overview.noActivity': 'Nothing yet. What you do through Pilothouse is listed here.',
   'overview.server': 'API server',
+  'overview.serverPractice': 'inside this app',
   'overview.version': 'Kubernetes',
   'overview.platform': 'Platform',
   'overview.installCrds': 'Install Pilothouse’s own kinds',
