@@ -1789,6 +1789,8 @@ export type TriggerView = {
 	suspended: boolean,
 	/**  What keeps it from working. */
 	problem: string | null,
+	/**  The workloads it has looked at; a change of them is seen from then on. */
+	observed: string[],
 	/**  What it decided, newest first. */
 	decisions: DecisionView[],
 };

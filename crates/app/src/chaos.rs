@@ -196,6 +196,18 @@ impl App {
         if let Err(error) = Name::parse("namespace", &form.namespace) {
             problems.push(FieldProblem { field: "namespace".into(), message: error.to_string() });
         }
+        let elsewhere = live
+            .list(&kinds::CHAOS_PROJECT)
+            .iter()
+            .filter_map(|o| Project::read(o))
+            .find(|p| p.id == form.id && p.namespace != form.namespace);
+        if let Some(other) = elsewhere {
+            let message = format!(
+                "There is a project {} in the namespace {}; choose another id, by which people tell them apart.",
+                other.id, other.namespace
+            );
+            problems.push(FieldProblem { field: "id".into(), message });
+        }
         if !problems.is_empty() {
             return Err(AppError::fields(problems));
         }

@@ -130,7 +130,7 @@ fn tell(app: &Weak<App>, event: Event) {
                     level: NoticeLevel::Info,
                     title: format!("Trigger {trigger} fired"),
                     body: format!("{}: {}", record.workload, record.reason),
-                    path: Some(format!("/triggers/{trigger}")),
+                    path: Some("/triggers".to_owned()),
                 });
             }
         }

@@ -79,9 +79,8 @@ fn read_status(object: &DynamicObject) -> TriggerStatus {
     serde_json::from_value(status).unwrap_or_default()
 }
 
-fn page(name: &str) -> String {
-    format!("/triggers/{name}")
-}
+/// The page about triggers.
+const PAGE: &str = "/triggers";
 
 impl App {
     fn decision_view(&self, live: &Live, trigger_namespace: &str, record: &DecisionRecord) -> DecisionView {
@@ -296,7 +295,7 @@ impl App {
         };
         let id = self.journal.begin(begin).await?;
         let outcome = self.write_trigger(&live, &project.namespace, &form.name, &spec).await;
-        let url = Some(page(&form.name));
+        let url = Some(PAGE.to_owned());
         self.journal.close_with(id, outcome, |()| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Triggers);
         Ok(())
@@ -337,7 +336,7 @@ impl App {
         let patch = json!({ "spec": { "suspended": suspended } });
         let parameters = PatchParams::default();
         let outcome = live.cluster.in_time("the trigger", api.patch(&name, &parameters, &Patch::Merge(&patch))).await;
-        let url = Some(page(&name));
+        let url = Some(PAGE.to_owned());
         self.journal.close_with(id, outcome.map_err(AppError::from), |_| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Triggers);
         Ok(())

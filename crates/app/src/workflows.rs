@@ -284,7 +284,7 @@ impl App {
         let change = Change {
             kind: ActivityKind::Chaos,
             words: format!("Commit the chaos workflow {} of {}", request.name, request.project),
-            page: format!("/chaos/{}/{}", request.project, request.name),
+            page: format!("/chaos/{}/workflows/{}", request.project, request.name),
             path,
             base_blob: request.base_blob,
             text: Some(request.text),

@@ -17,7 +17,6 @@ use stage::{Stage, until};
 const FLOW: &str = "storefront";
 const ENV: &str = "dev";
 const APP: &str = "cart";
-const PROJECT: &str = "storefront-chaos";
 const WORKFLOW: &str = "cart-pod-delete";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +238,7 @@ async fn deploy(stage: &Stage, number: usize) -> String {
 
 fn project(stage: &Stage) -> ChaosProjectForm {
     ChaosProjectForm {
-        id: PROJECT.into(),
+        id: stage.project.clone(),
         namespace: stage.chaos.clone(),
         use_gitops_repository: true,
         url: String::new(),
@@ -262,15 +261,15 @@ async fn chaos(stage: &Stage) {
     let namespace = app.environment(FLOW.into(), ENV.into()).await.unwrap().namespace;
     let choice = TemplateChoice {
         id: "pod-delete".into(),
-        project: PROJECT.into(),
+        project: stage.project.clone(),
         name: WORKFLOW.into(),
         target: ChaosTarget { kind: "Deployment".into(), namespace, name: APP.into() },
         parameters: vec![ParameterValue { name: "TOTAL_CHAOS_DURATION".into(), value: "30".into() }],
     };
     let text = app.render_template(choice).await.unwrap();
-    let problems = app.check_workflow(PROJECT.into(), text.clone()).await.unwrap();
+    let problems = app.check_workflow(stage.project.clone(), text.clone()).await.unwrap();
     let save = |text: &str, base_blob| SaveWorkflow {
-        project: PROJECT.into(),
+        project: stage.project.clone(),
         name: WORKFLOW.into(),
         text: text.into(),
         base_blob,
@@ -279,10 +278,10 @@ async fn chaos(stage: &Stage) {
     assert!(app.save_workflow(save("kind: Nothing\n", None), "bad".into()).await.is_err());
     let outcome = app.save_workflow(save(&text, None), "save".into()).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Published { .. }), "{outcome:?} {problems:?}");
-    let path = format!("litmus/{PROJECT}/{WORKFLOW}.yaml");
+    let path = format!("litmus/{}/{WORKFLOW}.yaml", stage.project);
     assert_eq!(stage.read(&path).as_deref(), Some(text.as_str()));
     until("the workflow", async || {
-        let all = app.chaos_workflows(PROJECT.into()).await.unwrap();
+        let all = app.chaos_workflows(stage.project.clone()).await.unwrap();
         all.into_iter().find(|w| w.name == WORKFLOW && w.state == WorkflowState::InSync)
     })
     .await;
@@ -290,32 +289,35 @@ async fn chaos(stage: &Stage) {
     // What a colleague pushes appears, a new file and a change alike, and nothing of it runs by itself.
     let changed = format!("# reviewed by a colleague\n{text}");
     let other = text.replace(WORKFLOW, "cart-again");
-    let again = format!("litmus/{PROJECT}/cart-again.yaml");
+    let again = format!("litmus/{}/cart-again.yaml", stage.project);
     stage.colleague(&[(&path, &changed), (&again, &other)], "Review the cart's chaos");
-    let report = app.sync_project(PROJECT.into(), "sync".into()).await.unwrap();
+    let report = app.sync_project(stage.project.clone(), "sync".into()).await.unwrap();
     assert!(report.problems.is_empty(), "{report:?}");
     let opened = until("the colleague's change", async || {
-        let all = app.chaos_workflows(PROJECT.into()).await.unwrap();
+        let all = app.chaos_workflows(stage.project.clone()).await.unwrap();
         let both = all.len() == 2 && all.iter().all(|w| w.state == WorkflowState::InSync);
-        let opened = app.open_workflow(PROJECT.into(), WORKFLOW.into()).await.unwrap();
+        let opened = app.open_workflow(stage.project.clone(), WORKFLOW.into()).await.unwrap();
         (both && opened.text == changed).then_some(opened)
     })
     .await;
     assert_eq!(opened.run_policy, RunPolicy::Manual);
-    assert!(app.list_runs(Some(PROJECT.into())).await.unwrap().is_empty());
+    assert!(app.list_runs(Some(stage.project.clone())).await.unwrap().is_empty());
 
-    let outcome = app.delete_workflow(PROJECT.into(), "cart-again".into(), "delete".into()).await.unwrap();
+    let outcome = app.delete_workflow(stage.project.clone(), "cart-again".into(), "delete".into()).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Published { .. }), "{outcome:?}");
-    until("the deletion", async || (app.chaos_workflows(PROJECT.into()).await.unwrap().len() == 1).then_some(())).await;
+    until("the deletion", async || {
+        (app.chaos_workflows(stage.project.clone()).await.unwrap().len() == 1).then_some(())
+    })
+    .await;
     assert_eq!(stage.read(&again), None);
 }
 
 async fn run_by_hand(stage: &Stage) -> Verdict {
     let app = &stage.app;
-    let preview = app.preview_run(PROJECT.into(), WORKFLOW.into()).await.unwrap();
+    let preview = app.preview_run(stage.project.clone(), WORKFLOW.into()).await.unwrap();
     assert!(preview.targets.iter().all(|t| t.found), "{preview:?}");
     assert_eq!(preview.confirm, None);
-    let started = app.run_workflow(PROJECT.into(), WORKFLOW.into(), None).await.unwrap();
+    let started = app.run_workflow(stage.project.clone(), WORKFLOW.into(), None).await.unwrap();
     let run = until("the run", async || {
         let run = app.run(started.namespace.clone(), started.run.clone()).await.unwrap();
         (!run.entry.running).then_some(run)
@@ -325,7 +327,7 @@ async fn run_by_hand(stage: &Stage) -> Verdict {
     assert!(run.faults[0].probes.iter().all(|p| !p.verdict.is_empty()));
     assert!(run.entry.score.is_some());
     let listed = until("the run in the list", async || {
-        let runs = app.list_runs(Some(PROJECT.into())).await.unwrap();
+        let runs = app.list_runs(Some(stage.project.clone())).await.unwrap();
         runs.into_iter().find(|r| r.name == started.run && !r.running)
     })
     .await;
@@ -343,7 +345,7 @@ async fn trigger(stage: &Stage) {
     assert!(workloads.iter().any(|w| w.name == APP && !w.images.is_empty()), "{workloads:?}");
     let form = TriggerForm {
         name: "cart-image".into(),
-        project: PROJECT.into(),
+        project: stage.project.clone(),
         workflow: WORKFLOW.into(),
         target: TriggerTarget { kind: "Deployment".into(), namespace, names: vec![APP.into()], labels: Vec::new() },
         containers: Vec::new(),
@@ -374,7 +376,7 @@ async fn fired(stage: &Stage, tag: &str) {
     .await;
     assert_eq!(decision.verdict, Some(Verdict::Pass), "two replicas survive: {decision:?}");
     assert!(decision.new_images.iter().any(|image| image.contains(tag)), "{decision:?}");
-    let runs = app.list_runs(Some(PROJECT.into())).await.unwrap();
+    let runs = app.list_runs(Some(stage.project.clone())).await.unwrap();
     assert_eq!(runs.iter().filter(|r| r.trigger.is_some()).count(), 1, "once: {runs:?}");
 
     let verdict = until("the verdict beside the release", async || {
@@ -387,7 +389,7 @@ async fn fired(stage: &Stage, tag: &str) {
     assert_eq!(verdict.score, Some(100.0));
     assert!(verdict.image.is_some_and(|image| image.contains(tag)));
     let workflows = until("the workflow's last run", async || {
-        let all = app.chaos_workflows(PROJECT.into()).await.unwrap();
+        let all = app.chaos_workflows(stage.project.clone()).await.unwrap();
         let last = all[0].last_run.as_ref()?;
         (Some(&last.name) == decision.run.as_ref() && last.verdict == Verdict::Pass).then_some(all)
     })

@@ -80,6 +80,8 @@ pub struct Stage {
     pub chaos: String,
     pub git_server: String,
     pub transport: Transport,
+    /// The chaos project's id, which is one of its kind in a cluster.
+    pub project: String,
     told: Arc<Told>,
     remote: GitRemote,
     real: Option<Real>,
@@ -108,6 +110,7 @@ impl Stage {
             chaos: "litmus".into(),
             git_server: seed::GIT_SERVER.into(),
             transport: Transport::Ssh,
+            project: "storefront-chaos".into(),
             told,
             remote,
             real: None,
@@ -144,6 +147,7 @@ impl Stage {
         let app = App::open(options, told.clone()).await.unwrap();
         Self {
             app,
+            project: format!("storefront-{platform}"),
             platform,
             chaos,
             git_server: seed::GIT_SERVER.into(),
