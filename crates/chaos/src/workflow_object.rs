@@ -185,8 +185,17 @@ pub(crate) async fn create(
         let object: DynamicObject = typed(object)?;
         match cluster.in_time("create a chaos workflow", api.create(&PostParams::default(), &object)).await {
             Ok(made) => return WorkflowObject::read(&made).ok_or_else(|| unreadable(name)),
-            // Another workflow has the plain name; the digest tells them apart.
-            Err(pilothouse_cluster::Error::Conflict { exists: true, .. }) if at == 0 => {}
+            Err(error @ pilothouse_cluster::Error::Conflict { exists: true, .. }) => {
+                let there = cluster.in_time("read a chaos workflow", api.get_opt(name)).await?;
+                let same = there
+                    .and_then(|there| WorkflowObject::read(&there))
+                    .is_some_and(|there| there.project == project && there.workflow == workflow);
+                // Another sync has just made it: the caller looks again. Else another workflow has the plain name,
+                // and the digest tells them apart.
+                if same || at > 0 {
+                    return Err(error.into());
+                }
+            }
             Err(error) => return Err(error.into()),
         }
     }

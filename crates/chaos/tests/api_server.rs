@@ -311,3 +311,19 @@ async fn names_that_meet_are_kept_apart() {
     assert_eq!(workflow_object::get(&cluster, &namespace, "a", "b-c").await.unwrap().manifest, workflow("b-c", ""));
     assert_eq!(sync_once(&cluster, &namespace, "a", &two).await.unwrap().writes, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_syncs_at_once_make_each_object_once() {
+    let (cluster, namespace) = place().await;
+    let git = MemoryGit::default();
+    for n in 0..8 {
+        git.put(&path_of(PROJECT, &format!("kill-{n}")), Some(&workflow(&format!("kill-{n}"), "")));
+    }
+    let once = || sync_once(&cluster, &namespace, PROJECT, &git);
+    let (one, two, three) = tokio::join!(once(), once(), once());
+    for report in [one, two, three] {
+        assert_eq!(report.unwrap().states.len(), 8);
+    }
+    let objects = cluster.api(&kinds::CHAOS_WORKFLOW, &namespace).list(&Default::default()).await.unwrap();
+    assert_eq!(objects.items.len(), 8, "each workflow has one object");
+}
