@@ -74,6 +74,7 @@ pub fn ipc<R: tauri::Runtime>() -> tauri_specta::Builder<R> {
             commands::activity::doctor,
             commands::desktop::pick_file::<tauri::Wry>,
             commands::desktop::open_url::<tauri::Wry>,
+            commands::desktop::window_ready,
         ])
         .events(collect_events![events::ChangedEvent, events::OperationProgressEvent, events::NoticeEvent])
         .disable_serde_phases()

@@ -127,6 +127,11 @@ export const commands = {
 	pickFile: (title: string, extensions: string[]) => typedError<string | null, AppError>(__TAURI_INVOKE("pick_file", { title, extensions })),
 	/**  Opens a provider's page in the user's browser. Only `https` addresses, and `http` on this machine. */
 	openUrl: (url: string) => typedError<null, AppError>(__TAURI_INVOKE("open_url", { url })),
+	/**
+	 *  The window can be used: its first page is drawn. With `PILOTHOUSE_SAY_READY` set the app says so on its standard
+	 *  output, which is how `cargo xtask bench` measures the time to a usable window.
+	 */
+	windowReady: () => typedError<null, AppError>(__TAURI_INVOKE("window_ready")),
 };
 
 /** Events */
