@@ -10,7 +10,10 @@ fn main() {
     let index = std::path::Path::new("ui/dist/index.html");
     if !index.exists() {
         let written = std::fs::create_dir_all("ui/dist").and_then(|()| {
-            std::fs::write(index, "<!doctype html><title>Pilothouse</title>The front end is not built: run `cargo xtask run`.")
+            std::fs::write(
+                index,
+                "<!doctype html><title>Pilothouse</title>The front end is not built: run `cargo xtask run`.",
+            )
         });
         match written {
             Ok(()) => println!("cargo:warning=ui/dist was missing: a placeholder is embedded"),

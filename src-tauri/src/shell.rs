@@ -55,6 +55,13 @@ pub fn run() -> Result<(), Box<dyn std::error::Error>> {
             start_app(app.handle(), dir)?;
             Ok(())
         })
-        .run(tauri::generate_context!())?;
+        .build(tauri::generate_context!())?
+        .run(|handle, event| {
+            if let tauri::RunEvent::Exit = event
+                && let Some(app) = handle.try_state::<Arc<App>>()
+            {
+                tauri::async_runtime::block_on(app.close());
+            }
+        });
     Ok(())
 }

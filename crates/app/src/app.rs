@@ -4,9 +4,11 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    time::Duration,
 };
 
 use pilothouse_practice::PracticeCluster;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     EventSink, Result,
@@ -20,6 +22,9 @@ use crate::{
     session::Live,
     storage::Storage,
 };
+
+/// How long closing may take.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// How to open the app.
 #[derive(Clone)]
@@ -65,6 +70,8 @@ pub struct App {
     pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
     pub(crate) cloning: Mutex<BTreeSet<String>>,
     pub(crate) charts: SeenCharts,
+    /// What runs in the background and has something to put in order when it ends.
+    pub(crate) tasks: TaskTracker,
     pub(crate) me: Weak<App>,
 }
 
@@ -84,7 +91,7 @@ impl App {
         let journal = Journal::open(storage.clone(), changes.clone()).await?;
         let keychain = Keychain::new(options.secrets.clone());
         let operations = Operations::new(events.clone());
-        Ok(Arc::new_cyclic(|me| App {
+        let app = Arc::new_cyclic(|me: &Weak<App>| App {
             options,
             events,
             storage,
@@ -97,13 +104,25 @@ impl App {
             practice: tokio::sync::Mutex::default(),
             cloning: Mutex::default(),
             charts: SeenCharts::default(),
+            tasks: TaskTracker::new(),
             me: me.clone(),
-        }))
+        });
+        tokio::spawn(App::watch_kubeconfig(app.me.clone()));
+        Ok(app)
     }
 
     /// The app itself, for work that outlives a call.
     pub(crate) fn arc(&self) -> Result<Arc<App>> {
         self.me.upgrade().ok_or_else(|| AppError::internal("the app is closing"))
+    }
+
+    /// Ends the connection and waits a moment for what belongs to it, so that colleagues need not wait for a Lease.
+    pub async fn close(&self) {
+        self.operations.cancel_all();
+        self.set_live(None);
+        self.tasks.close();
+        // A cluster that does not answer must not keep the window from closing.
+        let _ = tokio::time::timeout(CLOSING, self.tasks.wait()).await;
     }
 
     /// The timeline.

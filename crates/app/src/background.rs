@@ -48,7 +48,7 @@ impl App {
         spawn(live.clone(), Box::pin(Self::follow_runs(self.me.clone(), live.clone())));
         spawn(live.clone(), Box::pin(Self::keep_in_step(self.me.clone(), live.clone())));
         // The engine ends by itself, so that it can give up its Lease.
-        tokio::spawn(Self::serve_triggers(self.me.clone(), live));
+        self.tasks.spawn(Self::serve_triggers(self.me.clone(), live));
     }
 
     /// Sends a notice to the window.

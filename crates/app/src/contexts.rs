@@ -1,6 +1,10 @@
 //! Contexts and the connection.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::{Duration, SystemTime},
+};
 
 use pilothouse_cluster::{Cluster, Component, ComponentId, crds, kubeconfig};
 use pilothouse_practice::PracticeCluster;
@@ -9,7 +13,7 @@ use crate::{
     App, Result,
     contract::{
         ActivityKind, AppError, ComponentEntry, ComponentKind, ConnectTarget, ContextEntry, Contexts, ErrorCode,
-        KubeconfigFile, Session,
+        KubeconfigFile, Session, Topic,
     },
     journal::{Begin, End, Intent},
     session::Live,
@@ -20,6 +24,15 @@ pub(crate) const PRACTICE: &str = "practice";
 
 fn platform_setting(context: &str) -> String {
     format!("platform:{context}")
+}
+
+/// How often the kubeconfig files are looked at.
+const KUBECONFIG_LOOK: Duration = Duration::from_secs(3);
+
+/// What of a file changes when it is written.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
 }
 
 /// A component in words.
@@ -89,6 +102,23 @@ impl App {
             problem: c.problem.clone(),
         });
         Ok(Contexts { files: files.collect(), contexts: contexts.collect(), practice: true })
+    }
+
+    /// Tells the window when a kubeconfig file appears, changes or goes.
+    pub(crate) async fn watch_kubeconfig(me: Weak<App>) {
+        let mut before = None;
+        loop {
+            let Some(paths) = me.upgrade().map(|app| app.kubeconfig_paths()) else { return };
+            let now = crate::blocking(move || Ok(paths.iter().map(|path| stamp(path)).collect::<Vec<_>>())).await.ok();
+            if before.is_some()
+                && before != now
+                && let Some(app) = me.upgrade()
+            {
+                app.changes.tell(Topic::Contexts);
+            }
+            before = now;
+            tokio::time::sleep(KUBECONFIG_LOOK).await;
+        }
     }
 
     async fn practice_cluster(&self) -> Result<Arc<PracticeCluster>> {

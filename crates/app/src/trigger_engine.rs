@@ -193,5 +193,10 @@ impl App {
             }
         }
         live.engine().leadership = None;
+        drop(leads);
+        // Given up in good order, so that the next one need not wait until the Lease runs out.
+        if let Some(leadership) = Arc::into_inner(leadership) {
+            leadership.release().await;
+        }
     }
 }

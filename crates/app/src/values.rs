@@ -132,7 +132,18 @@ impl App {
     /// Opens a values file, or proposes one made from the chart's defaults.
     pub async fn open_values(&self, file: ValuesFile) -> Result<OpenedValues> {
         let path = file.path()?;
-        let (repository, fetched) = self.fetch_gitops(None).await?;
+        let repository = self.gitops().await?;
+        let (fetched, stale) = match self.fetch(&repository.url, &repository.usual_branch, None).await {
+            Ok(fetched) => (fetched, None),
+            // Without a network one can still look at and prepare a change; what was fetched last is said to be so.
+            Err(error) if matches!(error.code, ErrorCode::GitNetwork | ErrorCode::GitTimeout) => {
+                match self.on_disk(&repository.url).await? {
+                    Some(fetched) => (fetched, Some(error)),
+                    None => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        };
         let (clone, tip, at) = (fetched.clone.clone(), fetched.tip.clone(), path.clone());
         let (content, last_change) = self
             .git(move || {
@@ -163,7 +174,16 @@ impl App {
                 create_from_defaults(defaults.as_ref().map_or("", |d| d.text.as_str()), &header)
             }
         };
-        let diagnostics = self.diagnostics(&file, &text, defaults.as_ref().map(|d| d.text.as_str()));
+        let mut diagnostics = self.diagnostics(&file, &text, defaults.as_ref().map(|d| d.text.as_str()));
+        if let Some(error) = stale {
+            diagnostics.push(Diagnostic {
+                line: 1,
+                column: 1,
+                severity: Severity::Warning,
+                code: "stale".into(),
+                message: format!("This is the file as it was fetched last: {}", error.message),
+            });
+        }
         Ok(OpenedValues {
             path: path.to_string(),
             branch: fetched.branch,

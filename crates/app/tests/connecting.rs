@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use pilothouse_app::{
-    App, AppOptions, Silent,
-    contract::{ComponentKind, ConnectTarget, ErrorCode},
+    App, AppOptions, EventSink, Silent,
+    contract::{Changed, ComponentKind, ConnectTarget, ErrorCode, Notice, OperationProgress, Topic},
     keychain::MemoryStore,
 };
 
@@ -71,4 +71,40 @@ async fn without_a_connection_pages_say_so() {
     let dir = tempfile::tempdir().unwrap();
     let app = open(dir.path(), Vec::new()).await;
     assert_eq!(app.select_platform("krci".into()).await.unwrap_err().code, ErrorCode::NotConnected);
+}
+
+/// Hands on what changed.
+struct Hears(tokio::sync::mpsc::UnboundedSender<Topic>);
+
+impl EventSink for Hears {
+    fn changed(&self, event: Changed) {
+        let _ = self.0.send(event.topic);
+    }
+    fn progress(&self, _: OperationProgress) {}
+    fn notice(&self, _: Notice, _: bool) {}
+}
+
+#[tokio::test]
+async fn a_new_kubeconfig_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let options = AppOptions {
+        secrets: Arc::new(MemoryStore::default()),
+        kubeconfig: Some(vec![file.clone()]),
+        ..AppOptions::new(dir.path().join("data"))
+    };
+    let app = App::open(options, Arc::new(Hears(sender))).await.unwrap();
+    // Written again and again, for the first look may come at any time.
+    let writes = async {
+        for round in 0.. {
+            std::fs::write(&file, format!("apiVersion: v1\nkind: Config\n# {round}\n")).unwrap();
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = writes => unreachable!(),
+        topic = async { while heard.recv().await != Some(Topic::Contexts) {} } => topic,
+    }
+    app.close().await;
 }

@@ -359,7 +359,7 @@ async fn trigger(stage: &Stage) {
     app.save_trigger(form).await.unwrap();
     until("the trigger in charge", async || {
         let overview = app.list_triggers().await.unwrap();
-        let ours = overview.triggers.iter().find(|t| t.name == "cart-image")?;
+        let ours = overview.triggers.iter().find(|t| t.namespace == stage.chaos)?;
         // Once the engine has looked at the workload, what changes from then on is seen.
         (overview.engine.here && ours.problem.is_none() && ours.observed == [APP]).then_some(())
     })
@@ -370,8 +370,8 @@ async fn fired(stage: &Stage, tag: &str) {
     let app = &stage.app;
     let decision = until("the triggered run's verdict", async || {
         let overview = app.list_triggers().await.unwrap();
-        let decisions = &overview.triggers[0].decisions;
-        decisions.iter().find(|d| d.decision == DecisionKind::Fired && d.verdict.is_some()).cloned()
+        let ours = overview.triggers.iter().find(|t| t.namespace == stage.chaos)?;
+        ours.decisions.iter().find(|d| d.decision == DecisionKind::Fired && d.verdict.is_some()).cloned()
     })
     .await;
     assert_eq!(decision.verdict, Some(Verdict::Pass), "two replicas survive: {decision:?}");
