@@ -15,9 +15,21 @@ export interface Route {
   fill?: boolean;
 }
 
-/** The page's component: each takes the parameters of its own pattern, which the pattern alone decides. */
-export async function pageOf(route: Route): Promise<Component<{ params: Params }>> {
-  return (await route.load()).default as Component<{ params: Params }>;
+const pages = new Map<Route, Promise<Component<{ params: Params }>>>();
+
+/**
+ * The page's component: each takes the parameters of its own pattern, which the pattern alone decides. A route always
+ * gives the same promise, so that a page is not made anew, and loses nothing, when something around it changes.
+ */
+export function pageOf(route: Route): Promise<Component<{ params: Params }>> {
+  let page = pages.get(route);
+  if (!page) {
+    page = route.load().then((module) => module.default as Component<{ params: Params }>);
+    // A page that could not be loaded is asked for again.
+    page.catch(() => pages.delete(route));
+    pages.set(route, page);
+  }
+  return page;
 }
 
 /** A path with its parts encoded, for `href`. */

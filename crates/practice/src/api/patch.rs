@@ -24,6 +24,9 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+/// Why an operation of a JSON Patch does not fit, in the API's words.
+struct Unfit(String);
+
 /// Applies a JSON Patch, all operations or none.
 pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, Refusal> {
     let operations = patch
@@ -31,16 +34,20 @@ pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, Refusal> {
         .ok_or_else(|| Refusal::bad_request("error decoding patch: a JSON Patch is a list of operations"))?;
     let mut out = target.clone();
     for operation in operations {
-        one_operation(&mut out, operation).map_err(|why| Refusal::patch_failed(&why))?;
+        one_operation(&mut out, operation).map_err(|Unfit(why)| Refusal::patch_failed(&why))?;
     }
     Ok(out)
 }
 
-fn one_operation(target: &mut Value, operation: &Value) -> Result<(), String> {
+fn one_operation(target: &mut Value, operation: &Value) -> Result<(), Unfit> {
     let text = |name: &str| {
-        operation[name].as_str().map(str::to_owned).ok_or_else(|| format!("operation lacks {name:?}: {operation}"))
+        operation[name]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| Unfit(format!("operation lacks {name:?}: {operation}")))
     };
-    let value = || operation.get("value").cloned().ok_or_else(|| format!("operation lacks \"value\": {operation}"));
+    let value =
+        || operation.get("value").cloned().ok_or_else(|| Unfit(format!("operation lacks \"value\": {operation}")));
     let path = text("path")?;
     match text("op")?.as_str() {
         "add" => insert(target, &path, value()?),
@@ -64,23 +71,24 @@ fn one_operation(target: &mut Value, operation: &Value) -> Result<(), String> {
             if target.pointer(&path).unwrap_or(&Value::Null) == &expected {
                 Ok(())
             } else {
-                Err(format!("testing value {path} failed: test failed"))
+                Err(Unfit(format!("testing value {path} failed: test failed")))
             }
         }
-        other => Err(format!("Unexpected kind: {other}")),
+        other => Err(Unfit(format!("Unexpected kind: {other}"))),
     }
 }
 
-fn missing(operation: &str, path: &str) -> String {
-    format!("{operation} operation does not apply: doc is missing path: {path}: missing value")
+fn missing(operation: &str, path: &str) -> Unfit {
+    Unfit(format!("{operation} operation does not apply: doc is missing path: {path}: missing value"))
 }
 
-fn split(path: &str) -> Result<(&str, String), String> {
-    let (parent, last) = path.rsplit_once('/').ok_or_else(|| format!("path {path:?} does not start with '/'"))?;
+fn split(path: &str) -> Result<(&str, String), Unfit> {
+    let (parent, last) =
+        path.rsplit_once('/').ok_or_else(|| Unfit(format!("path {path:?} does not start with '/'")))?;
     Ok((parent, last.replace("~1", "/").replace("~0", "~")))
 }
 
-fn insert(target: &mut Value, path: &str, value: Value) -> Result<(), String> {
+fn insert(target: &mut Value, path: &str, value: Value) -> Result<(), Unfit> {
     if path.is_empty() {
         *target = value;
         return Ok(());
@@ -103,7 +111,7 @@ fn insert(target: &mut Value, path: &str, value: Value) -> Result<(), String> {
     }
 }
 
-fn take(target: &mut Value, path: &str) -> Result<Value, String> {
+fn take(target: &mut Value, path: &str) -> Result<Value, Unfit> {
     let (parent, last) = split(path)?;
     let taken = match target.pointer_mut(parent) {
         Some(Value::Object(map)) => map.shift_remove(&last),
