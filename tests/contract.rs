@@ -1,6 +1,8 @@
 //! The committed TypeScript and the permission file are exactly what the commands say.
 //! `UPDATE_BINDINGS=1 cargo test --test contract` rewrites the TypeScript.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its story cannot go on")]
+
 use std::{collections::BTreeSet, path::Path};
 
 use specta_typescript::Typescript;

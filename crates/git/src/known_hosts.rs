@@ -104,7 +104,7 @@ impl KnownHosts {
             }
             Trust::Revoked => return Err(Error::HostKeyRevoked { host: name, seen: fresh.fingerprint }),
         }
-        let mut text = read_bounded(&self.own).map_err(|why| failed(&why))?;
+        let mut text = read_bounded(&self.own).map_err(|why| failed(&why.to_string()))?;
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
@@ -124,16 +124,16 @@ impl KnownHosts {
 }
 
 /// The file's text; empty when it is not there.
-fn read_bounded(path: &Path) -> std::result::Result<String, String> {
+fn read_bounded(path: &Path) -> std::io::Result<String> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err("it is larger than 1 MiB".to_owned());
+        return Err(std::io::Error::other("it is larger than 1 MiB"));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -38,7 +38,7 @@ pub fn set_path(text: &str, path: &KeyPath, value: &Value) -> Result<String> {
     let written = scalar::inline(value);
     let new = match replace_scalar(text, path, &written) {
         Some(new) => new,
-        None => insert(text, path, &written).map_err(|why| refused(&why))?,
+        None => insert(text, path, &written)?,
     };
     // The proof: the new text must mean exactly what was asked for, and hold every comment it held.
     let after = read(&new).map_err(|error| refused(&format!("the result would not be readable: {error}")))?;
@@ -67,15 +67,16 @@ fn replace_scalar(text: &str, path: &KeyPath, written: &str) -> Option<String> {
 }
 
 /// Adds a key, or replaces a value that spans lines, through the syntax tree.
-fn insert(text: &str, path: &KeyPath, written: &str) -> std::result::Result<String, String> {
+fn insert(text: &str, path: &KeyPath, written: &str) -> Result<String> {
+    let refused = |why: String| Error::EditRefused { path: path.to_string(), why };
     let windows = text.contains("\r\n") && !text.replace("\r\n", "").contains('\n');
-    let file = YamlFile::from_str(text).map_err(|error| error.to_string())?;
+    let file = YamlFile::from_str(text).map_err(|error| refused(error.to_string()))?;
     let document = file.documents().next().filter(|document| document.as_mapping().is_some());
     let Some(document) = document else { return Ok(append(text, path, written, windows)) };
-    document.try_set_path(&spelled(path), ScalarValue::plain(STAND_IN)).map_err(|error| error.to_string())?;
+    document.try_set_path(&spelled(path), ScalarValue::plain(STAND_IN)).map_err(|error| refused(error.to_string()))?;
     let mut new = file.to_string();
     if new.matches(STAND_IN).count() != 1 {
-        return Err("the place to write to is not unique".to_owned());
+        return Err(refused("the place to write to is not unique".to_owned()));
     }
     new = new.replacen(STAND_IN, written, 1);
     if text.ends_with('\n') && !new.ends_with('\n') {

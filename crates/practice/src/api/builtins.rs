@@ -7,6 +7,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use super::status_errors::Refusal;
+
 /// One built-in kind.
 #[derive(Debug)]
 pub struct Builtin {
@@ -163,8 +165,8 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Types the body and fills in the kind's defaults. The error is the words for a 400.
-pub fn decode(builtin: &Builtin, mut value: Value) -> Result<Value, String> {
+/// Types the body and fills in the kind's defaults. A body of another shape is refused with a 400.
+pub fn decode(builtin: &Builtin, mut value: Value) -> Result<Value, Refusal> {
     if builtin.kind != "CustomResourceDefinition" {
         drop_nulls(&mut value);
     }
@@ -173,7 +175,8 @@ pub fn decode(builtin: &Builtin, mut value: Value) -> Result<Value, String> {
         fold_string_data(&mut value);
     }
     let mut value = (builtin.retype)(value).map_err(|e| {
-        format!("{} in version {:?} cannot be handled as a {}: {e}", builtin.kind, builtin.version, builtin.kind)
+        let kind = builtin.kind;
+        Refusal::bad_request(format!("{kind} in version {:?} cannot be handled as a {kind}: {e}", builtin.version))
     })?;
     fill_defaults(builtin, &mut value);
     Ok(value)

@@ -107,7 +107,7 @@ fn check_name(key: &Key, body: &Value) -> Result<(), Refusal> {
 /// Types, prunes and defaults a body.
 fn decode(kind: &KindDef, mut body: Value) -> Result<Value, Refusal> {
     if let Some(builtin) = kind.builtin {
-        return builtins::decode(builtin, body).map_err(Refusal::bad_request);
+        return builtins::decode(builtin, body);
     }
     let meta = serde_json::from_value::<ObjectMeta>(body["metadata"].take())
         .and_then(serde_json::to_value)

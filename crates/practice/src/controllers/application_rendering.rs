@@ -77,7 +77,7 @@ pub(crate) fn render(application: &Value, git: &dyn GitAccess) -> Result<Rendere
         files.push((path.to_string(), text));
     }
     let values = effective_values(&defaults, &files, source.items("/helm/parameters"))
-        .map_err(|words| fail(index + 1, words))?;
+        .map_err(|unreadable| fail(index + 1, unreadable.0))?;
     let (deployment, service) = manifests(application, source.text("/helm/releaseName"), &values);
     Ok(Rendered { deployment, service, revisions })
 }
@@ -91,18 +91,22 @@ pub(crate) fn repository_of(url: &str) -> String {
     path.trim_matches('/').trim_end_matches(".git").to_string()
 }
 
+/// A values file that cannot be used, in the words of the renderer.
+#[derive(Debug)]
+pub(crate) struct Unreadable(pub(crate) String);
+
 /// Defaults, then the files in order, then the parameters.
 pub(crate) fn effective_values(
     defaults: &str,
     files: &[(String, String)],
     parameters: &[Value],
-) -> Result<Value, String> {
-    let parse = |path: &str, text: &str| -> Result<Value, String> {
+) -> Result<Value, Unreadable> {
+    let parse = |path: &str, text: &str| -> Result<Value, Unreadable> {
         match serde_yaml::from_str::<Value>(text) {
             Ok(Value::Null) => Ok(json!({})),
             Ok(map @ Value::Object(_)) => Ok(map),
-            Ok(_) => Err(format!("failed to parse {path}: values must be a mapping")),
-            Err(error) => Err(format!("failed to parse {path}: {error}")),
+            Ok(_) => Err(Unreadable(format!("failed to parse {path}: values must be a mapping"))),
+            Err(error) => Err(Unreadable(format!("failed to parse {path}: {error}"))),
         }
     };
     let mut values = parse("values.yaml", defaults)?;
