@@ -6,6 +6,7 @@ use crate::{
     App, Result,
     contract::{AppError, ChartDefaults, ValuesFile},
     gitops::GitOps,
+    seen_charts::Place,
     values::text_of,
 };
 
@@ -38,7 +39,7 @@ fn read_defaults(
 
 impl App {
     /// Under which words an application's defaults are remembered.
-    pub(crate) fn chart_place(&self, file: &ValuesFile) -> (String, String, String) {
+    pub(crate) fn chart_place(&self, file: &ValuesFile) -> Place {
         let context = self.context_name().unwrap_or_default();
         (context, format!("{}/{}", file.flow, file.env), file.app.clone())
     }

@@ -1,5 +1,7 @@
 //! Connecting, on the practice cluster and through kubeconfig files.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its story cannot go on")]
+
 use std::sync::Arc;
 
 use pilothouse_app::{

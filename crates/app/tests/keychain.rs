@@ -1,5 +1,7 @@
 //! Where secrets go when the keychain works, and when it does not.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its story cannot go on")]
+
 use std::sync::{Arc, Mutex};
 
 use pilothouse_app::{

@@ -1,5 +1,7 @@
 //! Long operations report progress and stop when told.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its story cannot go on")]
+
 use std::sync::{Arc, Mutex};
 
 use pilothouse_app::{

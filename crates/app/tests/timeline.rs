@@ -1,5 +1,7 @@
 //! The timeline keeps what happened, also when the app is killed in the middle.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its story cannot go on")]
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,

@@ -101,7 +101,9 @@ async fn repository(stage: &Stage) {
     if stage.asks_for_host_key() {
         let unknown = app.test_remote(target(), stage.credential()).await.unwrap_err();
         assert_eq!(unknown.code, ErrorCode::GitHostKeyUnknown, "{unknown:?}");
-        let Some(ErrorDetail::HostKey { host, port, fingerprint, .. }) = unknown.detail else { panic!("no key") };
+        let Some(ErrorDetail::HostKey { host, port, fingerprint, .. }) = unknown.detail.map(|d| *d) else {
+            panic!("no key")
+        };
         let key = pilothouse_app::contract::AcceptHostKey { host, port, fingerprint };
         let other = pilothouse_app::contract::AcceptHostKey { fingerprint: "SHA256:other".into(), ..key.clone() };
         assert_eq!(app.accept_host_key(other).await.unwrap_err().code, ErrorCode::NotFound);

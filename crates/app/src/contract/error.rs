@@ -265,7 +265,7 @@ pub struct AppError {
     /// Whether trying again can help.
     pub retry: Retry,
     /// More, by kind of error.
-    pub detail: Option<ErrorDetail>,
+    pub detail: Option<Box<ErrorDetail>>,
 }
 
 impl AppError {
@@ -292,7 +292,7 @@ impl AppError {
     /// A form with problems.
     pub fn fields(problems: Vec<FieldProblem>) -> Self {
         let message = problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; ");
-        Self { detail: Some(ErrorDetail::Fields { problems }), ..Self::new(ErrorCode::Fields, message) }
+        Self { detail: Some(Box::new(ErrorDetail::Fields { problems })), ..Self::new(ErrorCode::Fields, message) }
     }
 
     /// The same error with a way to mend it.
@@ -305,7 +305,7 @@ impl AppError {
     /// The same error with something for the window to act on.
     #[must_use]
     pub fn with_detail(mut self, detail: ErrorDetail) -> Self {
-        self.detail = Some(detail);
+        self.detail = Some(Box::new(detail));
         self
     }
 }
