@@ -29,8 +29,8 @@ async function leashed(program, args, env) {
   };
 }
 
-/** Walks the whole job; `after` gets the driver at its end. */
-export async function play({ driver, on, after = async () => {}, each = async () => {} }) {
+/** Walks the whole job; `through` may change the driver's hands, `after` gets the driver at its end. */
+export async function play({ driver, on, through = (d) => d, after = async () => {}, each = async () => {} }) {
   const folder = mkdtempSync(join(tmpdir(), 'pilothouse-play-'));
   const data = join(folder, 'data');
   const env = { ...process.env, PILOTHOUSE_DATA: data, PILOTHOUSE_LOG: 'debug' };
@@ -55,7 +55,7 @@ export async function play({ driver, on, after = async () => {}, each = async ()
       d = await openWindow({ binary: PILOTHOUSE_APP, shots, env });
     }
     try {
-      await mainJob(d, stage, async (name, ms) => {
+      await mainJob(through(d), stage, async (name, ms) => {
         const file = await d.screenshot(name);
         console.log(`# ${name} (${(ms / 1000).toFixed(1)} s): ${file}`);
         await each(d, name);

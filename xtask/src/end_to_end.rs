@@ -74,6 +74,7 @@ pub fn all(only: &[&str]) -> Outcome<Count> {
     for (file, stage) in [
         ("tour.test.mjs", Stage::Practice),
         ("chromium.test.mjs", Stage::Practice),
+        ("keyboard.test.mjs", Stage::Practice),
         ("window-ssh.test.mjs", Stage::Real),
         ("window-https.test.mjs", Stage::Real),
     ] {
