@@ -13,7 +13,7 @@ use crate::plan::{Action, Base, ClusterItem, Content as FileContent, Planned, Si
 use crate::workflow_object::{self, Content, RunPolicy, WorkflowObject};
 
 /// The most files a project may have.
-pub const MAX_FILES: usize = 500;
+pub const MAX_FILES: usize = 2_000;
 /// How often it plans anew because somebody else wrote meanwhile. Two passes are ordinary: writing to Git is followed
 /// by a look at what Git has then.
 const PASSES: u32 = 8;
