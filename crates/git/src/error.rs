@@ -57,8 +57,8 @@ pub enum Error {
         /// Fingerprint of the key.
         seen: String,
     },
-    /// The known_hosts file of our own could not be read or written.
-    #[error("cannot keep the host key in {path}: {why}")]
+    /// A known_hosts file could not be read whole, or ours could not be written; no key is judged without it.
+    #[error("cannot use the known_hosts file {path}: {why}")]
     KnownHosts {
         /// The file.
         path: String,

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::host_key::{HostKey, algorithm, fingerprint, known_name};
 
 /// The largest file that is read, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// What the files say about a server's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,27 +48,24 @@ impl KnownHosts {
     }
 
     /// Looks the key up. `key_blob` is the public key in SSH's wire form; `algorithm` is only compared for sanity.
-    pub fn check(&self, host: &str, port: u16, algorithm_name: &str, key_blob: &[u8]) -> Trust {
+    ///
+    /// A file that is not there counts as empty. One that cannot be read whole is [`Error::KnownHosts`]: it may be
+    /// the very file that revokes this key or holds another one.
+    pub fn check(&self, host: &str, port: u16, algorithm_name: &str, key_blob: &[u8]) -> Result<Trust> {
         let name = known_name(host, port);
         if algorithm(key_blob) != algorithm_name {
-            return Trust::Unknown;
+            return Ok(Trust::Unknown);
         }
         let mut known = Vec::new();
         let mut trusted = false;
         for path in std::iter::once(&self.own).chain(&self.user) {
-            let text = match read_bounded(path) {
-                Ok(text) => text,
-                Err(why) => {
-                    tracing::warn!(path = %path.display(), %why, "known_hosts file passed over");
-                    continue;
-                }
-            };
+            let text = read_bounded(path)?;
             for line in text.lines().filter_map(Line::parse) {
                 if !line.matches(&name) {
                     continue;
                 }
                 match line.marker {
-                    Marker::Revoked if line.blob == key_blob => return Trust::Revoked,
+                    Marker::Revoked if line.blob == key_blob => return Ok(Trust::Revoked),
                     Marker::None if line.blob == key_blob => trusted = true,
                     Marker::None => known.push(fingerprint(&line.blob)),
                     Marker::Revoked | Marker::Authority => {}
@@ -76,13 +73,13 @@ impl KnownHosts {
             }
         }
         known.dedup();
-        if trusted {
+        Ok(if trusted {
             Trust::Trusted
         } else if known.is_empty() {
             Trust::Unknown
         } else {
             Trust::Changed { known }
-        }
+        })
     }
 
     /// Writes the key into our own file, replacing the file in one step. A key that is already there, or that
@@ -96,7 +93,7 @@ impl KnownHosts {
             return Err(failed("the key's line does not fit its fingerprint"));
         };
         let fresh = HostKey::new(&key.host, key.port, &line.blob);
-        match self.check(&key.host, key.port, &fresh.algorithm, &line.blob) {
+        match self.check(&key.host, key.port, &fresh.algorithm, &line.blob)? {
             Trust::Trusted => return Ok(()),
             Trust::Unknown => {}
             Trust::Changed { known } => {
@@ -104,7 +101,7 @@ impl KnownHosts {
             }
             Trust::Revoked => return Err(Error::HostKeyRevoked { host: name, seen: fresh.fingerprint }),
         }
-        let mut text = read_bounded(&self.own).map_err(|why| failed(&why.to_string()))?;
+        let mut text = read_bounded(&self.own)?;
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
@@ -124,16 +121,19 @@ impl KnownHosts {
 }
 
 /// The file's text; empty when it is not there.
-fn read_bounded(path: &Path) -> std::io::Result<String> {
+fn read_bounded(path: &Path) -> Result<String> {
+    let refused = |why: String| Error::KnownHosts { path: path.display().to_string(), why };
+    let unreadable =
+        |error: std::io::Error| refused(format!("it cannot be read ({error}); make it a file that you may read"));
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(unreadable(error)),
     };
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(std::io::Error::other("it is larger than 1 MiB"));
+        return Err(refused(format!("it is larger than {} MiB; remove lines that are not needed", MAX_FILE >> 20)));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -271,7 +271,7 @@ mod tests {
                  @other x ssh-ed25519 {one}\nbroken.example ssh-ed25519 !!!\nlies.example ssh-rsa {one}\n"
             ),
         );
-        let check = |host: &str, port, seed| known.check(host, port, "ssh-ed25519", &key(seed));
+        let check = |host: &str, port, seed| known.check(host, port, "ssh-ed25519", &key(seed)).unwrap();
         assert_eq!(check("plain.example", 22, 1), Trust::Trusted);
         assert_eq!(check("PLAIN.example", 22, 1), Trust::Trusted);
         assert_eq!(check("10.0.0.1", 22, 1), Trust::Trusted);
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(check("broken.example", 22, 1), Trust::Unknown);
         assert_eq!(check("lies.example", 22, 1), Trust::Unknown);
         assert_eq!(check("plain.example", 22, 4), Trust::Changed { known: vec![fingerprint(&key(1))] });
-        let other = known.check("plain.example", 22, "ssh-rsa", &blob("ssh-rsa", 9));
+        let other = known.check("plain.example", 22, "ssh-rsa", &blob("ssh-rsa", 9)).unwrap();
         assert!(matches!(other, Trust::Changed { .. }), "another algorithm is a change");
     }
 
@@ -311,16 +311,26 @@ mod tests {
     }
 
     #[test]
-    fn an_oversize_or_unreadable_file_is_passed_over() {
+    fn an_oversize_or_unreadable_file_refuses() {
         let dir = tempfile::tempdir().unwrap();
+        let refused = |known: &KnownHosts, file: &Path| {
+            let refusal = known.check("h.example", 22, "ssh-ed25519", &key(1));
+            assert!(matches!(&refusal, Err(Error::KnownHosts { path, .. }) if Path::new(path) == file), "{refusal:?}");
+            let accepted = known.accept(&HostKey::new("x.example", 22, &key(1)));
+            assert!(matches!(accepted, Err(Error::KnownHosts { .. })), "{accepted:?}");
+        };
+        // Even a key that our own file trusts may be revoked in the one that cannot be read.
         let line = format!("h.example ssh-ed25519 {}\n", b64(&key(1)));
-        let known = hosts(dir.path(), &(line.clone() + &"#".repeat(1024 * 1024)));
-        assert_eq!(known.check("h.example", 22, "ssh-ed25519", &key(1)), Trust::Unknown);
-        let folder = KnownHosts::new(dir.path().join("own"), vec![dir.path().to_owned()]);
-        assert_eq!(folder.check("h.example", 22, "ssh-ed25519", &key(1)), Trust::Unknown);
+        std::fs::write(dir.path().join("own"), &line).unwrap();
+        let full = line.clone() + &"#".repeat(MAX_FILE as usize - line.len());
+        let known = hosts(dir.path(), &full);
+        assert_eq!(known.check("h.example", 22, "ssh-ed25519", &key(1)).unwrap(), Trust::Trusted);
+        refused(&hosts(dir.path(), &(full.clone() + "#")), &dir.path().join("known_hosts"));
+        refused(&KnownHosts::new(dir.path().join("own"), vec![dir.path().to_owned()]), dir.path());
         // Our own file is not replaced when it cannot be read whole.
-        std::fs::write(dir.path().join("own"), line + &"#".repeat(1024 * 1024)).unwrap();
-        assert!(matches!(folder.accept(&HostKey::new("x.example", 22, &key(1))), Err(Error::KnownHosts { .. })));
+        std::fs::write(dir.path().join("own"), full + "#").unwrap();
+        refused(&KnownHosts::new(dir.path().join("own"), Vec::new()), &dir.path().join("own"));
+        assert_eq!(std::fs::metadata(dir.path().join("own")).unwrap().len(), MAX_FILE + 1);
     }
 
     proptest::proptest! {

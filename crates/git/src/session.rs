@@ -244,7 +244,8 @@ impl Session {
         let (host, port) = (self.host(), self.url.port());
         let seen = HostKey::new(&host, port, blob);
         let name = known_name(&host, port);
-        match self.access.known_hosts.check(&host, port, &algorithm(blob), blob) {
+        let trust = self.access.known_hosts.check(&host, port, &algorithm(blob), blob);
+        match trust.map_err(|error| self.refuse(error))? {
             Trust::Trusted => Ok(CertificateCheckStatus::CertificateOk),
             Trust::Unknown => Err(self.refuse(Error::HostKeyUnknown(Box::new(seen)))),
             Trust::Changed { known } => {
