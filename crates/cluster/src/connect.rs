@@ -92,7 +92,7 @@ impl Cluster {
             }
         }
         let namespace = config.default_namespace.clone();
-        let server = config.cluster_url.to_string();
+        let server = kubeconfig::without_userinfo(&config.cluster_url.to_string());
         let insecure = config.accept_invalid_certs;
         let client = Client::try_from(config).map_err(|error| match explain(&error) {
             Error::Unexpected { problem } | Error::Unreachable { reason: problem } => {
@@ -118,7 +118,7 @@ impl Cluster {
         })
     }
 
-    /// A cluster reached through a ready client: the practice cluster, or the one that the agent runs in.
+    /// A cluster reached through a ready client: the practice cluster, or a test's.
     pub fn from_client(client: Client, name: &str, practice: bool) -> Self {
         let namespace = client.default_namespace().to_owned();
         Self {
@@ -160,7 +160,7 @@ impl Cluster {
         self.inner.insecure
     }
 
-    /// The API server's URL; empty for a cluster made from a client.
+    /// The API server's URL without user and password; empty for a cluster made from a client.
     pub fn server(&self) -> &str {
         &self.inner.server
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use kube::config::{AuthInfo, Cluster as ClusterEntry, KubeConfigOptions, Kubeconfig};
 
 use crate::error::{Error, Result};
-use crate::search_path::SearchPath;
 
 /// The biggest file read: a kubeconfig of a thousand clusters is smaller.
 const FILE_LIMIT: u64 = 8 << 20;
@@ -46,7 +45,7 @@ pub struct ContextInfo {
     pub name: String,
     /// Its cluster's name.
     pub cluster: String,
-    /// The API server's URL; empty if the cluster is missing.
+    /// The API server's URL without user and password; empty if the cluster is missing.
     pub server: String,
     /// Its user's name.
     pub user: Option<String>,
@@ -56,7 +55,7 @@ pub struct ContextInfo {
     pub current: bool,
     /// Whether the server's certificate is not checked (`insecure-skip-tls-verify`).
     pub insecure: bool,
-    /// The credential plugin that connecting runs, with its arguments.
+    /// The credential plugin that connecting runs: its file's name and subcommands. Its options may hold secrets.
     pub exec: Option<String>,
     /// Whether its name or its cluster's says that it is in production.
     pub production: bool,
@@ -96,7 +95,7 @@ pub fn load(paths: &[PathBuf]) -> Found {
         };
         found.files.push(FileState { path: path.clone(), error });
     }
-    found.contexts = describe(&found.merged, &SearchPath::inherited());
+    found.contexts = describe(&found.merged);
     found
 }
 
@@ -130,7 +129,7 @@ fn read(path: &Path) -> std::result::Result<Kubeconfig, FileProblem> {
     })
 }
 
-fn describe(config: &Kubeconfig, search: &SearchPath) -> Vec<ContextInfo> {
+fn describe(config: &Kubeconfig) -> Vec<ContextInfo> {
     let clusters: HashMap<_, _> =
         config.clusters.iter().rev().map(|entry| (entry.name.as_str(), &entry.cluster)).collect();
     let users: HashMap<_, _> =
@@ -156,9 +155,9 @@ fn describe(config: &Kubeconfig, search: &SearchPath) -> Vec<ContextInfo> {
         contexts.push(ContextInfo {
             production: is_production(&entry.name) || is_production(&context.cluster),
             current: config.current_context.as_deref() == Some(entry.name.as_str()),
-            server: cluster.and_then(|cluster| cluster.server.clone()).unwrap_or_default(),
+            server: cluster.and_then(|cluster| cluster.server.as_deref()).map(without_userinfo).unwrap_or_default(),
             insecure: cluster.and_then(|cluster| cluster.insecure_skip_tls_verify).unwrap_or_default(),
-            exec: user.and_then(|user| exec_words(user, search)),
+            exec: user.and_then(exec_words),
             namespace: context.namespace.filter(|namespace| !namespace.is_empty()),
             name: entry.name.clone(),
             cluster: context.cluster,
@@ -176,7 +175,7 @@ fn cluster_problem(cluster: &ClusterEntry) -> Option<String> {
     }
     let uri = match server.parse::<http::Uri>() {
         Ok(uri) if uri.host().is_some() => uri,
-        _ => return Some(format!("its server {server:?} is not a URL")),
+        _ => return Some(format!("its server {:?} is not a URL", without_userinfo(server))),
     };
     match uri.scheme_str() {
         Some("https") => {}
@@ -184,7 +183,7 @@ fn cluster_problem(cluster: &ClusterEntry) -> Option<String> {
         Some("http") => {
             return Some("its server has no TLS (http://): credentials would be sent in the open".to_owned());
         }
-        _ => return Some(format!("its server {server:?} is neither https:// nor http://")),
+        _ => return Some(format!("its server {:?} is neither https:// nor http://", without_userinfo(server))),
     }
     // The data, if given, wins over the file.
     let file = cluster.certificate_authority.as_ref().filter(|_| cluster.certificate_authority_data.is_none())?;
@@ -211,14 +210,33 @@ fn missing(what: &str, file: &str) -> Option<String> {
     std::fs::File::open(file).err().map(|error| format!("its {what} {file:?} cannot be read: {error}"))
 }
 
-/// The plugin as it would be run; a bare name is looked up in this process' PATH only, so as not to wait for a shell.
-fn exec_words(user: &AuthInfo, search: &SearchPath) -> Option<String> {
+/// The plugin's file name and its subcommands (`aws eks get-token`), up to the first word that may be anything else:
+/// what follows an option can be a secret.
+fn exec_words(user: &AuthInfo) -> Option<String> {
     let exec = user.exec.as_ref()?;
     let command = exec.command.as_deref().unwrap_or_default();
-    let program = search.find(command).map_or_else(|| command.to_owned(), |path| path.display().to_string());
-    let mut words = vec![program];
-    words.extend(exec.args.iter().flatten().cloned());
+    let plain = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+    };
+    let subcommands = exec.args.iter().flatten().map(String::as_str).take_while(plain);
+    let words: Vec<&str> = command.rsplit(['/', '\\']).take(1).chain(subcommands).collect();
     Some(words.join(" "))
+}
+
+/// A URL without user and password. Of what is no URL everything up to the last `@` goes, as a password may hold
+/// anything.
+pub(crate) fn without_userinfo(url: &str) -> String {
+    let (scheme, rest) = match url.find("://") {
+        Some(at) => url.split_at(at + 3),
+        None => ("", url),
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let number = |port: &str| port.chars().all(|c| c.is_ascii_digit());
+    let host = rest[..end].rsplit('@').next().unwrap_or_default();
+    // `https://me:p/w@host` parses, with the password's beginning for a port.
+    let port_fits = host.ends_with(']') || host.rsplit_once(':').is_none_or(|(_, port)| number(port));
+    let cut = if port_fits && url.parse::<http::Uri>().is_ok() { rest[..end].rfind('@') } else { rest.rfind('@') };
+    format!("{scheme}{}", cut.map_or(rest, |at| &rest[at + 1..]))
 }
 
 /// Whether one of the name's words is prod, prd, production or live (digits after it aside): `eu-prod2`, `Live_EU`.

@@ -153,6 +153,48 @@ fn plugins_and_insecure_clusters_are_shown() {
 }
 
 #[test]
+fn a_plugin_s_options_are_not_shown() {
+    let cases = [
+        ("/opt/bin/kubectl", "[oidc-login, get-token, '--oidc-client-secret=s3cr3t']", "kubectl oidc-login get-token"),
+        ("kubelogin", "[get-token, --secret, hushhush, more]", "kubelogin get-token"),
+        ("kubelogin", "[get-token, S3CR3T, more]", "kubelogin get-token"),
+        ("'C:\\bin\\aws.exe'", "[eks]", "aws.exe eks"),
+        ("plain", "[]", "plain"),
+    ];
+    for (command, args, shown) in cases {
+        let files = Files::new();
+        let text = format!(
+            "clusters: [{{name: c, cluster: {{server: 'https://h'}}}}]\n\
+             users: [{{name: u, user: {{exec: {{command: {command}, args: {args}}}}}}}]\n\
+             contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+        );
+        let found = load(&[files.write("config", text)]);
+        assert_eq!(found.contexts[0].exec.as_deref(), Some(shown));
+    }
+}
+
+#[test]
+fn a_server_is_shown_without_its_user() {
+    let cases = [
+        ("https://h:6443/k8s?a=b@c", "https://h:6443/k8s?a=b@c"),
+        ("https://me:s3cr3t@h:6443/k8s", "https://h:6443/k8s"),
+        ("https://me:s3/cr3t@h:6443", "https://h:6443"),
+        ("https://me@s3cr3t@[::1]", "https://[::1]"),
+        ("ftp://me:s3cr3t@h", "ftp://h"),
+        ("me:s3cr3t@h it is", "h it is"),
+        ("https://[fd00::1]:6443", "https://[fd00::1]:6443"),
+        ("", ""),
+    ];
+    for (url, shown) in cases {
+        assert_eq!(without_userinfo(url), shown, "{url}");
+    }
+    for server in ["ftp://me:s3cr3t@h", "me:s3cr3t@h it is", "https://me:s3cr3t@h"] {
+        let problem = problem_of(&format!("{{server: '{server}'}}"), "{}").unwrap_or_default();
+        assert!(!problem.contains("s3cr3t"), "{problem}");
+    }
+}
+
+#[test]
 fn production_is_a_word_of_the_name() {
     for name in ["prod", "eu-prod", "PRODUCTION", "prod2", "live_eu", "arn:aws:eks:eu:1:cluster/prd", "my.live.cluster"]
     {
