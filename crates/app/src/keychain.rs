@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,12 +12,11 @@ use tokio::sync::OnceCell;
 use crate::{
     Result,
     contract::{AppError, ErrorCode, KeychainInfo},
+    secret_parts::{self, Entries},
 };
 
 /// The name under which the operating system lists the app's secrets.
 const SERVICE: &str = "dev.pilothouse.desktop";
-/// One entry holds this many bytes at most; Windows allows 2,560.
-const CHUNK: usize = 2_400;
 /// How long the probe may take: a locked keychain asks the user for its password meanwhile.
 const PROBE_TIME: Duration = Duration::from_secs(30);
 
@@ -61,24 +60,36 @@ fn refused(e: &keyring::Error) -> AppError {
         .with_hint("unlock the keychain, or start its service, and try again")
 }
 
-fn part(name: &str, number: usize) -> Result<keyring::Entry> {
-    let account = if number == 0 { name.to_owned() } else { format!("{name}#{number}") };
-    keyring::Entry::new(SERVICE, &account).map_err(|e| refused(&e))
+fn entry(account: &str) -> Result<keyring::Entry> {
+    keyring::Entry::new(SERVICE, account).map_err(|e| refused(&e))
 }
 
-fn bytes(entry: &keyring::Entry) -> Result<Option<Vec<u8>>> {
-    match entry.get_secret() {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(keyring::Error::NoEntry) => Ok(None),
-        Err(e) => Err(refused(&e)),
+/// One write at a time: two at once would mix the parts of two secrets.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Entries for SystemStore {
+    fn read(&self, account: &str) -> Result<Option<Vec<u8>>> {
+        match entry(account)?.get_secret() {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(keyring::Error::NoEntry) => Ok(None),
+            Err(e) => Err(refused(&e)),
+        }
     }
-}
 
-/// The number of parts that the first part announces, and where its own bytes begin.
-fn header(first: &[u8]) -> Option<(usize, usize)> {
-    let colon = first.iter().take(4).position(|b| *b == b':')?;
-    let count = std::str::from_utf8(&first[..colon]).ok()?.parse().ok()?;
-    Some((count, colon + 1))
+    fn write(&self, account: &str, bytes: &[u8]) -> Result<()> {
+        entry(account)?.set_secret(bytes).map_err(|e| refused(&e))
+    }
+
+    fn remove(&self, account: &str) -> Result<()> {
+        match entry(account)?.delete_credential() {
+            Ok(()) | Err(keyring::Error::NoEntry) => Ok(()),
+            Err(e) => Err(refused(&e)),
+        }
+    }
 }
 
 impl SecretStore for SystemStore {
@@ -92,40 +103,18 @@ impl SecretStore for SystemStore {
     }
 
     fn set(&self, name: &str, secret: &SecretString) -> Result<()> {
-        let parts: Vec<&[u8]> = secret.expose_secret().as_bytes().chunks(CHUNK).collect();
-        // The first part last: until it is there, the old secret or none is read.
-        for (number, bytes) in parts.iter().enumerate().skip(1) {
-            part(name, number)?.set_secret(bytes).map_err(|e| refused(&e))?;
-        }
-        let mut first = format!("{}:", parts.len().max(1)).into_bytes();
-        first.extend_from_slice(parts.first().copied().unwrap_or_default());
-        let outcome = part(name, 0)?.set_secret(&first).map_err(|e| refused(&e));
-        first.fill(0);
-        outcome
+        let _turn = turn();
+        secret_parts::set(self, name, secret)
     }
 
     fn get(&self, name: &str) -> Result<Option<SecretString>> {
-        let Some(mut first) = bytes(&part(name, 0)?)? else { return Ok(None) };
-        let damaged = || AppError::new(ErrorCode::Keychain, format!("the keychain's entry {name:?} is damaged"));
-        let (count, start) = header(&first).ok_or_else(damaged)?;
-        let mut all = first.split_off(start);
-        for number in 1..count {
-            let mut next = bytes(&part(name, number)?)?.ok_or_else(damaged)?;
-            all.append(&mut next);
-        }
-        String::from_utf8(all).map(|text| Some(SecretString::from(text))).map_err(|_| damaged())
+        let _turn = turn();
+        secret_parts::get(self, name)
     }
 
     fn delete(&self, name: &str) -> Result<()> {
-        let first = bytes(&part(name, 0)?)?;
-        let count = first.as_deref().and_then(header).map_or(1, |(count, _)| count);
-        for number in 0..count {
-            match part(name, number)?.delete_credential() {
-                Ok(()) | Err(keyring::Error::NoEntry) => {}
-                Err(e) => return Err(refused(&e)),
-            }
-        }
-        Ok(())
+        let _turn = turn();
+        secret_parts::delete(self, name)
     }
 }
 

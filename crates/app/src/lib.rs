@@ -24,6 +24,7 @@ pub mod operations;
 mod remotes;
 mod repository;
 mod runs;
+mod secret_parts;
 mod seen_charts;
 mod session;
 mod settings;
