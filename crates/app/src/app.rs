@@ -17,6 +17,7 @@ use crate::{
     journal::Journal,
     keychain::{Keychain, SecretStore, SystemStore},
     operations::Operations,
+    picked_files::PickedFiles,
     remotes::ShownKeys,
     seen_charts::SeenCharts,
     session::Live,
@@ -66,6 +67,7 @@ pub struct App {
     pub(crate) operations: Operations,
     pub(crate) changes: Changes,
     pub(crate) shown_keys: Arc<ShownKeys>,
+    pub(crate) picked: PickedFiles,
     pub(crate) session: RwLock<Option<Arc<Live>>>,
     pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
     pub(crate) cloning: Mutex<BTreeSet<String>>,
@@ -100,6 +102,7 @@ impl App {
             operations,
             changes,
             shown_keys: Arc::default(),
+            picked: PickedFiles::default(),
             session: RwLock::default(),
             practice: tokio::sync::Mutex::default(),
             cloning: Mutex::default(),
@@ -123,6 +126,11 @@ impl App {
         self.tasks.close();
         // A cluster that does not answer must not keep the window from closing.
         let _ = tokio::time::timeout(CLOSING, self.tasks.wait()).await;
+    }
+
+    /// Remembers a file that the user picked in the system's dialog. Only such files are read for a page.
+    pub fn remember_picked(&self, path: impl Into<PathBuf>) {
+        self.picked.remember(path.into());
     }
 
     /// The timeline.

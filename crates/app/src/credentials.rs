@@ -69,6 +69,9 @@ impl App {
             }
             CredentialInput::Agent => return Ok(Credential::SshAgent { username: String::new() }),
             CredentialInput::KeyText { text, passphrase } => (text, passphrase),
+            CredentialInput::KeyFile { path, .. } if !self.picked.has(&path) => {
+                return Err(field("path", "Choose the key file with the button."));
+            }
             CredentialInput::KeyFile { path, passphrase } => {
                 (crate::blocking(move || read_key(&path)).await?, passphrase)
             }

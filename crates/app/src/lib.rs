@@ -21,6 +21,7 @@ mod gitops;
 pub mod journal;
 pub mod keychain;
 pub mod operations;
+mod picked_files;
 mod remotes;
 mod repository;
 mod runs;

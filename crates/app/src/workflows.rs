@@ -25,6 +25,7 @@ use crate::{
         TemplateParameter, Topic, Verdict, WorkflowResolution, WorkflowState, WorkflowTemplate,
     },
     journal::{Begin, End, Intent},
+    runs::only_by_hand,
     session::Live,
     values::{small, text_of},
 };
@@ -33,6 +34,15 @@ use crate::{
 const STEPS_ACCOUNT: &str = "argo-chaos";
 /// ChaosCenter's service account for the chaos itself.
 const CHAOS_ACCOUNT: &str = "litmus-admin";
+
+/// What a file must have for its text to be shown.
+#[derive(serde::Deserialize)]
+#[expect(dead_code, reason = "only whether they are there is asked")]
+struct Manifest {
+    #[serde(rename = "apiVersion")]
+    api_version: String,
+    kind: String,
+}
 
 fn diagnostic(problem: &Problem) -> Diagnostic {
     Diagnostic {
@@ -323,9 +333,18 @@ impl App {
             .await
     }
 
-    /// Reads a workflow from a file on disk.
+    /// Reads a workflow from a file on disk that the user picked.
     pub async fn import_workflow_file(&self, _project: String, path: String) -> Result<ImportedWorkflow> {
+        if !self.picked.has(&path) {
+            return Err(AppError::blocked("this file was not picked").with_hint("choose the file with the button"));
+        }
+        let shown = path.clone();
         let text = crate::blocking(move || read_file(&path)).await?;
+        // The parser's own words may quote the file, so they are not passed on.
+        if serde_yaml::from_str::<Manifest>(&text).is_err() {
+            return Err(AppError::new(ErrorCode::Chaos, format!("{shown} holds no Kubernetes object"))
+                .with_hint("choose a YAML file of one object, with its apiVersion and kind"));
+        }
         let name = WorkflowDocument::parse(&text).map(|d| d.name).unwrap_or_default();
         Ok(ImportedWorkflow { name, diagnostics: diagnostics(&text), text })
     }
@@ -333,6 +352,9 @@ impl App {
     /// Says when a workflow runs.
     pub async fn set_run_policy(&self, project: String, name: String, policy: RunPolicy) -> Result<()> {
         let live = self.chaos_live()?;
+        if policy != RunPolicy::Manual {
+            only_by_hand(live.cluster.is_production(), live.name())?;
+        }
         let project = self.project(&live, &project).await?;
         let (wanted, when) = match policy {
             RunPolicy::Manual => (Policy::Manual, "by hand only"),

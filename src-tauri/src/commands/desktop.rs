@@ -1,15 +1,18 @@
 //! What only the desktop can do: its dialogs and its browser.
 
-use pilothouse_app::{Result, contract::AppError};
-use tauri::{AppHandle, Runtime};
+use std::sync::Arc;
+
+use pilothouse_app::{App, Result, contract::AppError};
+use tauri::{AppHandle, Runtime, State};
 use tauri_plugin_dialog::DialogExt;
 use tauri_plugin_opener::OpenerExt;
 
-/// Lets the user pick a file; none when they cancel. `extensions` are without dots; empty means all files.
+/// Lets the user pick a file, which may then be read; none when they cancel. `extensions` are without dots; empty means all files.
 #[tauri::command]
 #[specta::specta]
 pub async fn pick_file<R: Runtime>(
     handle: AppHandle<R>,
+    app: State<'_, Arc<App>>,
     title: String,
     extensions: Vec<String>,
 ) -> Result<Option<String>> {
@@ -24,7 +27,11 @@ pub async fn pick_file<R: Runtime>(
         let _ = answer.send(file);
     });
     let file = picked.await.map_err(|e| AppError::internal(format!("the file dialog ended without an answer: {e}")))?;
-    Ok(file.map(|f| f.to_string()))
+    let path = file.map(|f| f.to_string());
+    if let Some(path) = &path {
+        app.remember_picked(path);
+    }
+    Ok(path)
 }
 
 /// Opens a provider's page in the user's browser. Only `https` addresses, and `http` on this machine.
