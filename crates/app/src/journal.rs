@@ -193,14 +193,17 @@ impl Journal {
         self.close(id, outcome, End::default(), Some(error.message.clone())).await
     }
 
-    /// Closes an entry by what came out of it.
+    /// Closes an entry by what came out of it. What was done stays done when only the timeline could not be written:
+    /// an error would have it done again.
     ///
     /// # Errors
-    /// The outcome's own error; `app.storage` when only the timeline failed.
+    /// The outcome's own error.
     pub async fn close_with<T>(&self, id: i64, outcome: Result<T>, end: impl FnOnce(&T) -> End) -> Result<T> {
         match outcome {
             Ok(value) => {
-                self.done(id, end(&value)).await?;
+                if let Err(e) = self.done(id, end(&value)).await {
+                    tracing::warn!(error = %e, "a success could not be written to the timeline");
+                }
                 Ok(value)
             }
             Err(error) => {
