@@ -626,6 +626,8 @@ export type DeployRequest = {
 	env: string,
 	/**  One choice for each application. */
 	choices: DeployChoice[],
+	/**  The environment's name, typed by the user; needed on a production context. A preview does not look at it. */
+	confirm: string | null,
 };
 
 /**  A deploy run. */

@@ -24,6 +24,7 @@ use crate::{
     },
     journal::{self, Begin, End, Intent},
     operations::Operation,
+    runs::only_by_hand,
     session::Live,
     values::small,
 };
@@ -306,10 +307,14 @@ impl App {
             self.changes.tell(Topic::Chaos);
         }
         for (workflow, blob) in &report.due {
+            if let Err(error) = only_by_hand(live.cluster.is_production(), live.name()) {
+                tracing::info!(reason = %error, %workflow, "a run on commit was not started");
+                continue;
+            }
             // Named by the content, so that several apps that see one commit start one run.
             let name = run_name(workflow, blob.get(..8).unwrap_or(blob));
             let labels = RunLabels { project: project.id.clone(), workflow: workflow.clone(), ..RunLabels::default() };
-            match launch::run(&live.cluster, &project.namespace, &name, &labels).await {
+            match launch::run_automatic(&live.cluster, &project.namespace, &name, &labels).await {
                 Ok(started) if !started.already => {
                     let words = format!("Run {workflow}, because its file changed and it runs on commit");
                     self.note_run(live, &started.namespace, &started.name, words).await?;

@@ -46,6 +46,15 @@ fn choices_of(request: &DeployRequest) -> Choices {
     Choices { applications: choices.collect() }
 }
 
+/// Refuses a deploy to production whose environment the user has not typed.
+fn confirmed(production: bool, context: &str, request: &DeployRequest) -> Result<()> {
+    if !production || request.confirm.as_deref() == Some(request.env.as_str()) {
+        return Ok(());
+    }
+    Err(AppError::blocked(format!("{context} is marked as production"))
+        .with_hint(format!("type {} to deploy here", request.env)))
+}
+
 /// What Git says about one application's values file.
 struct FileFacts {
     state: ValuesFileState,
@@ -212,6 +221,7 @@ impl App {
     pub async fn deploy(&self, request: DeployRequest) -> Result<DeployStarted> {
         let (live, platform) = self.platform()?;
         self.need(&live, ComponentId::Tekton)?;
+        confirmed(live.cluster.is_production(), live.name(), &request)?;
         let choices = choices_of(&request);
         // What is in Git now decides, not what was there when the page was opened. A server that cannot be reached
         // is no reason not to deploy what is in the cluster's own sources.
@@ -252,5 +262,25 @@ impl App {
             .await?;
         self.changes.tell(Topic::Environments);
         Ok(DeployStarted { run })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn production_is_deployed_to_by_its_typed_name() {
+        let request = |confirm: Option<&str>| DeployRequest {
+            flow: "shop".into(),
+            env: "live".into(),
+            choices: Vec::new(),
+            confirm: confirm.map(str::to_owned),
+        };
+        assert!(confirmed(false, "dev", &request(None)).is_ok());
+        assert!(confirmed(true, "eu-prod", &request(Some("live"))).is_ok());
+        for wrong in [None, Some(""), Some("eu-prod"), Some("Live")] {
+            assert!(confirmed(true, "eu-prod", &request(wrong)).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -101,7 +101,7 @@ impl From<pilothouse_chaos::Error> for AppError {
                 let field = if what == "project" { "id" } else { "name" };
                 AppError::fields(vec![FieldProblem { field: field.into(), message }])
             }
-            E::WrongState { .. } | E::Contended { .. } => AppError::blocked(message),
+            E::WrongState { .. } | E::Contended { .. } | E::Elsewhere { .. } => AppError::blocked(message),
             E::Refused(_) => AppError::new(ErrorCode::Chaos, message),
         }
     }

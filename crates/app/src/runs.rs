@@ -334,9 +334,30 @@ impl App {
     }
 }
 
+/// Refuses what would start chaos by itself on a production context.
+///
+/// # Errors
+/// `app.blocked`.
+pub(crate) fn only_by_hand(production: bool, context: &str) -> Result<()> {
+    if !production {
+        return Ok(());
+    }
+    let message = format!("{context} is marked as production, where chaos starts only by hand");
+    Err(AppError::blocked(message).with_hint("open the workflow, choose Run, and type its name"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chaos_starts_by_itself_only_outside_production() {
+        assert!(only_by_hand(false, "dev").is_ok());
+        let error = only_by_hand(true, "eu-prod").unwrap_err();
+        assert_eq!(error.code, ErrorCode::Blocked);
+        assert!(error.message.contains("eu-prod") && error.message.contains("by hand"), "{error:?}");
+        assert!(error.hint.is_some_and(|hint| hint.contains("type its name")));
+    }
 
     fn target(names: &[&str], labels: Option<&str>) -> Target {
         Target {

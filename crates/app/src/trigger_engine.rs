@@ -1,4 +1,4 @@
-//! The trigger engine inside the app: under the Lease, so that one app or agent is in charge.
+//! The trigger engine inside the app: under the Lease, so that one app is in charge.
 
 use std::sync::{Arc, Weak};
 
@@ -19,10 +19,11 @@ use pilothouse_triggers::{
 use crate::{
     App,
     contract::{EngineView, Notice, NoticeLevel, Topic},
+    runs::only_by_hand,
     session::Live,
 };
 
-/// The Lease's name; the agent uses the same.
+/// The Lease's name; every app uses the same.
 const LEASE: &str = "pilothouse-triggers";
 
 /// Who this app is among the candidates, in words that mean something to a colleague.
@@ -70,6 +71,10 @@ fn refused(error: ChaosError) -> LaunchError {
 impl Launcher for Runs {
     async fn launch(&self, launch: &Launch) -> Result<Launched, LaunchError> {
         let cluster = &self.live.cluster;
+        if let Err(error) = only_by_hand(cluster.is_production(), self.live.name()) {
+            tracing::info!(reason = %error, trigger = %launch.trigger, "a triggered run was not started");
+            return Err(LaunchError { message: error.message, retry: false });
+        }
         let object = workflow_object::get(cluster, &launch.namespace, &launch.project, &launch.workflow)
             .await
             .map_err(refused)?;
@@ -83,7 +88,7 @@ impl Launcher for Runs {
             trigger: Some(launch.trigger.clone()),
             more: launch.labels.clone(),
         };
-        let started = launch::run(cluster, &launch.namespace, &launch.run, &labels).await.map_err(refused)?;
+        let started = launch::run_automatic(cluster, &launch.namespace, &launch.run, &labels).await.map_err(refused)?;
         if started.already {
             return Ok(Launched::Already);
         }

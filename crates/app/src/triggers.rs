@@ -22,6 +22,7 @@ use crate::{
         TriggerForm, TriggerGuards, TriggerPreview, TriggerTarget, TriggerView, TriggersOverview, WorkloadEntry,
     },
     journal::{Begin, End, Intent},
+    runs::only_by_hand,
     session::Live,
     workflows::verdict_word,
 };
@@ -270,6 +271,7 @@ impl App {
     /// Creates a trigger or changes it.
     pub async fn save_trigger(&self, form: TriggerForm) -> Result<()> {
         let live = self.chaos_live()?;
+        only_by_hand(live.cluster.is_production(), live.name())?;
         let spec = spec_of(&form)?;
         let problems = self.trigger_problems(&form, &spec);
         if !problems.is_empty() {
@@ -323,6 +325,9 @@ impl App {
     /// Switches a trigger off or on.
     pub async fn suspend_trigger(&self, namespace: String, name: String, suspended: bool) -> Result<()> {
         let live = self.chaos_live()?;
+        if !suspended {
+            only_by_hand(live.cluster.is_production(), live.name())?;
+        }
         let words = if suspended { "off" } else { "on" };
         let begin = Begin {
             kind: ActivityKind::Trigger,

@@ -62,6 +62,19 @@ pub enum Error {
         /// Which state it is in and which is needed.
         why: String,
     },
+    /// A run that nobody asked for at this moment would start outside its project's namespace.
+    #[error(
+        "{name} would run in the namespace {namespace}, not in its project's ({project_namespace}): only a person may \
+         start it there, so run it by hand, or take the namespace out of its file"
+    )]
+    Elsewhere {
+        /// The workflow's name.
+        name: String,
+        /// The namespace that its document names.
+        namespace: String,
+        /// The project's namespace.
+        project_namespace: String,
+    },
 }
 
 impl Error {
@@ -76,6 +89,7 @@ impl Error {
             Self::Cluster(error) => error.code(),
             Self::Contended { .. } => "chaos.contended",
             Self::WrongState { .. } => "chaos.wrong_state",
+            Self::Elsewhere { .. } => "chaos.elsewhere",
         }
     }
 }

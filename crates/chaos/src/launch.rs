@@ -46,7 +46,39 @@ pub struct Preview {
 /// that asking twice for one name starts one run.
 pub async fn run(cluster: &Cluster, namespace: &str, run_name: &str, labels: &RunLabels) -> Result<Started> {
     let document = runnable(cluster, namespace, &labels.project, &labels.workflow).await?;
-    let object = instantiate(&document, run_name, namespace, labels)?;
+    start(cluster, namespace, &document, run_name, labels).await
+}
+
+/// As [`run`], for a run that nobody asked for at this moment: what a commit or a trigger starts. It stays in the
+/// project's namespace, as whoever can commit is not thereby let into other namespaces.
+///
+/// # Errors
+/// [`Error::Elsewhere`] when the document names another namespace; nothing was created then.
+pub async fn run_automatic(cluster: &Cluster, namespace: &str, run_name: &str, labels: &RunLabels) -> Result<Started> {
+    let document = runnable(cluster, namespace, &labels.project, &labels.workflow).await?;
+    stays(&document, &labels.workflow, namespace)?;
+    start(cluster, namespace, &document, run_name, labels).await
+}
+
+fn stays(document: &WorkflowDocument, workflow: &str, project_namespace: &str) -> Result<()> {
+    match document.namespace.as_deref() {
+        Some(namespace) if namespace != project_namespace => Err(Error::Elsewhere {
+            name: workflow.to_owned(),
+            namespace: namespace.to_owned(),
+            project_namespace: project_namespace.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+async fn start(
+    cluster: &Cluster,
+    namespace: &str,
+    document: &WorkflowDocument,
+    run_name: &str,
+    labels: &RunLabels,
+) -> Result<Started> {
+    let object = instantiate(document, run_name, namespace, labels)?;
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (target, kind) = (text("/metadata/namespace"), text("/kind"));
     let mut started = Started { namespace: target, name: run_name.to_owned(), kind, already: false };
@@ -212,4 +244,27 @@ async fn found_controllers(cluster: &Cluster, namespace: &str) -> Option<Vec<Con
     let deployments = read(&kinds::DEPLOYMENT).await?;
     let config_maps = read(&kinds::CONFIG_MAP).await.unwrap_or_default();
     Some(controllers(&deployments, &config_maps))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_person_starts_a_run_in_another_namespace() {
+        let document = |namespace: &str| {
+            let text = format!(
+                "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {{name: w{namespace}}}\n\
+                 spec: {{entrypoint: a, templates: [{{name: a}}]}}\n"
+            );
+            WorkflowDocument::parse(&text).unwrap()
+        };
+        for namespace in ["", ", namespace: litmus"] {
+            assert!(stays(&document(namespace), "w", "litmus").is_ok(), "{namespace}");
+        }
+        let error = stays(&document(", namespace: shop"), "w", "litmus").unwrap_err();
+        assert_eq!(error.code(), "chaos.elsewhere");
+        let words = error.to_string();
+        assert!(words.contains("shop") && words.contains("by hand"), "{words}");
+    }
 }

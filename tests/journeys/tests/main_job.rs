@@ -213,6 +213,7 @@ async fn deploy(stage: &Stage, number: usize) -> String {
                 values_override: values_override && a.name == APP,
             })
             .collect(),
+        confirm: None,
     };
     let request = choice(true);
     let preview = app.preview_deploy(request.clone()).await.unwrap();

@@ -194,6 +194,8 @@ pub struct DeployRequest {
     pub env: String,
     /// One choice for each application.
     pub choices: Vec<DeployChoice>,
+    /// The environment's name, typed by the user; needed on a production context. A preview does not look at it.
+    pub confirm: Option<String>,
 }
 
 /// What to deploy of one application.
