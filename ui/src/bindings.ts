@@ -123,7 +123,7 @@ export const commands = {
 	activity: (before: number | null, limit: number) => typedError<ActivityPage, AppError>(__TAURI_INVOKE("activity", { before, limit })),
 	/**  Whether everything the app needs is in order. */
 	doctor: () => typedError<DoctorCheck[], AppError>(__TAURI_INVOKE("doctor")),
-	/**  Lets the user pick a file; none when they cancel. `extensions` are without dots; empty means all files. */
+	/**  Lets the user pick a file, which may then be read; none when they cancel. `extensions` are without dots; empty means all files. */
 	pickFile: (title: string, extensions: string[]) => typedError<string | null, AppError>(__TAURI_INVOKE("pick_file", { title, extensions })),
 	/**  Opens a provider's page in the user's browser. Only `https` addresses, and `http` on this machine. */
 	openUrl: (url: string) => typedError<null, AppError>(__TAURI_INVOKE("open_url", { url })),
