@@ -167,7 +167,7 @@ pub fn validate(form: &Form, objects: &Objects) -> Vec<FieldProblem> {
 }
 
 /// A path as the operator compares it: lower-cased, with a leading slash, without `.git`.
-fn comparable(path: &str) -> String {
+pub(super) fn comparable(path: &str) -> String {
     let path = path.trim().to_lowercase();
     let path = path.trim_matches('/');
     format!("/{}", path.strip_suffix(".git").unwrap_or(path))
@@ -198,7 +198,7 @@ fn repository_flaw(name: &str) -> Option<&'static str> {
 }
 
 /// A path of several names, such as a group with subgroups.
-fn path_flaw(path: &str) -> Option<String> {
+pub(super) fn path_flaw(path: &str) -> Option<String> {
     if path.len() > 255 {
         return Some("At most 255 characters".to_owned());
     }
@@ -215,7 +215,7 @@ fn path_flaw(path: &str) -> Option<String> {
 }
 
 /// The parts of git-check-ref-format that matter for a branch typed by hand.
-fn branch_flaw(branch: &str) -> Option<&'static str> {
+pub(super) fn branch_flaw(branch: &str) -> Option<&'static str> {
     let safe = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '.' | '_' | '-' | '/');
     if branch.is_empty() {
         return Some("Write the default branch, usually main");
