@@ -8,12 +8,11 @@ use git2::Repository;
 
 use crate::access::{Access, Phase, Progress};
 use crate::bare_clone::{BareClone, check_branch};
-use crate::deadline::{self, Pulse};
 use crate::error::{Error, Result};
 use crate::history::{CommitInfo, describe};
 use crate::ids::{BlobId, CommitId};
 use crate::merge::{Merge, merge_text};
-use crate::push::Pushed;
+use crate::push::{Destination, Pushed};
 use crate::repo_path::RepoPath;
 use crate::rescue;
 use crate::tree::{Found, commit_of, find_file, load, tree_of};
@@ -86,7 +85,7 @@ pub enum PublishOutcome {
 pub type MergeCheck = Arc<dyn Fn(&RepoPath, &[u8]) -> bool + Send + Sync>;
 
 /// One commit ready to push, or a reason why there is none.
-enum Prepared {
+pub(crate) enum Prepared {
     Commit { id: CommitId, merged: bool },
     Done(Box<PublishOutcome>),
 }
@@ -150,18 +149,15 @@ impl BareClone {
         let published = |repo: &Repository| -> Result<Option<PublishOutcome>> {
             Ok(Some(PublishOutcome::Published { commit: describe(&commit_of(repo, &id)?), replays, merged }))
         };
-        match self.push(access, branch, &id) {
-            Ok(Pushed::Done) => published(&repo),
-            Ok(Pushed::Moved) => Ok(None),
+        match self.push(access, &Destination::Branch(branch.to_owned()), &id) {
+            Ok(Pushed::Done(_)) => published(&repo),
+            Ok(Pushed::Moved | Pushed::Taken) => Ok(None),
             Err(error @ (Error::Network { .. } | Error::Timeout { .. })) => {
                 // The answer may have been lost on the way back: the server knows.
                 rescue::keep(&repo, &id)?;
                 match self.fetch(access, branch) {
                     Ok(now) if now.tip.as_ref().is_some_and(|tip| holds(&repo, tip, &id)) => {
-                        let kept = self.rescues()?.into_iter().find(|rescue| rescue.commit == id);
-                        if let Some(rescue) = kept {
-                            self.forget_rescue(&rescue.name)?;
-                        }
+                        rescue::forget(&repo, &id)?;
                         published(&repo)
                     }
                     _ => Err(error),
@@ -169,23 +165,6 @@ impl BareClone {
             }
             Err(error) => Err(error),
         }
-    }
-
-    fn push(&self, access: &Access, branch: &str, id: &CommitId) -> Result<Pushed> {
-        let hold = self.hold(access)?;
-        let (this, owned_access, owned_branch, owned_id, inner) =
-            (self.clone(), access.clone(), branch.to_owned(), id.clone(), hold.clone());
-        deadline::run(
-            access,
-            &self.host(),
-            "pushing",
-            || hold.release(),
-            move |pulse: &Arc<Pulse>| {
-                let outcome = this.push_now(&owned_access, &owned_branch, &owned_id, pulse);
-                drop(inner);
-                outcome
-            },
-        )
     }
 
     fn pause(&self, access: &Access, mut left: Duration) -> Result<()> {
@@ -203,12 +182,12 @@ impl BareClone {
 }
 
 /// Whether the history of `tip` holds `id`.
-fn holds(repo: &Repository, tip: &CommitId, id: &CommitId) -> bool {
+pub(crate) fn holds(repo: &Repository, tip: &CommitId, id: &CommitId) -> bool {
     tip == id || repo.graph_descendant_of(tip.oid(), id.oid()).unwrap_or(false)
 }
 
 /// Lays the changes onto `tip` and writes the commit.
-fn prepare(
+pub(crate) fn prepare(
     repo: &Repository,
     tip: Option<&CommitId>,
     request: &PublishRequest,

@@ -32,6 +32,14 @@ pub(crate) fn keep(repo: &Repository, commit: &CommitId) -> Result<()> {
     Ok(())
 }
 
+/// Lets `commit` go, if it is kept.
+pub(crate) fn forget(repo: &Repository, commit: &CommitId) -> Result<()> {
+    for rescue in list(repo)?.into_iter().filter(|rescue| rescue.commit == *commit) {
+        repo.find_reference(&format!("{PREFIX}{}", rescue.name))?.delete()?;
+    }
+    Ok(())
+}
+
 fn list(repo: &Repository) -> Result<Vec<Rescue>> {
     let mut out = Vec::new();
     for reference in repo.references_glob(&format!("{PREFIX}*"))? {

@@ -5,6 +5,7 @@
 mod hostile;
 mod https;
 mod publish;
+mod push_beside;
 mod refused;
 mod ssh;
 mod stage;
