@@ -7,6 +7,7 @@ pub mod controllers;
 pub mod definitions;
 mod error;
 pub mod git_remote;
+mod kept_objects;
 pub mod seed;
 
 pub use cluster::PracticeCluster;

@@ -18,6 +18,7 @@ mod routes;
 mod schema;
 mod selectors;
 mod shape;
+mod snapshot;
 mod status_errors;
 mod store;
 mod validation;
@@ -37,6 +38,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use kube::client::Body;
 use serde_json::{Value, json};
+
+pub use self::snapshot::Snapshot;
 
 use self::routes::Answer;
 use self::status_errors::Refusal;
@@ -78,13 +81,50 @@ impl Server {
     /// [`Error::Definition`] when one of them is not valid.
     pub fn with_crds(crds: impl IntoIterator<Item = Value>) -> Result<Self> {
         let server = Self::new();
+        server.define(crds)?;
+        Ok(server)
+    }
+
+    fn define(&self, crds: impl IntoIterator<Item = Value>) -> Result<()> {
         for crd in crds {
             let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            server
-                .create("apiextensions.k8s.io", "customresourcedefinitions", crd)
+            self.create("apiextensions.k8s.io", "customresourcedefinitions", crd)
                 .map_err(|refusal| Error::Definition { name, why: refusal.message })?;
         }
+        Ok(())
+    }
+
+    /// A server that goes on where the one of the snapshot stood. Resource versions continue; watches from before get
+    /// 410 Gone.
+    ///
+    /// # Errors
+    /// [`Error::Definition`] when one of the definitions is not valid.
+    pub fn take_up(snapshot: Snapshot, crds: impl IntoIterator<Item = Value>) -> Result<Self> {
+        let crds = crds.into_iter().collect::<Vec<_>>();
+        let server = Self { store: Arc::new(Store::new(LOG_LIMIT)) };
+        let ours = |name: &str| crds.iter().any(|crd| crd["metadata"]["name"] == name);
+        server.store.with(|state| {
+            snapshot.take_up(state, ours);
+            // Served before the state settles: an owner of a kind that is not served counts as gone.
+            crds.iter().for_each(|crd| state.kinds.register(crd));
+        });
+        server.define(crds)?;
         Ok(server)
+    }
+
+    /// Everything that is here now, for [`Server::take_up`].
+    pub fn snapshot(&self) -> Snapshot {
+        self.store.with(|state| Snapshot::of(state))
+    }
+
+    /// Whether there is something to keep that a snapshot of this version does not hold.
+    pub fn changed_since(&self, version: u64) -> bool {
+        self.store.with(|state| snapshot::changed_since(state, version))
+    }
+
+    /// Rings on every write.
+    pub fn bell(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.store.bell()
     }
 
     /// A client of this server; its default namespace is `default`. Needs a running tokio runtime.

@@ -191,6 +191,22 @@ impl State {
         Ok(out)
     }
 
+    /// Puts these objects, as they are, in the place of all that is here; the kinds that they define are served.
+    /// The log starts at `version`: older ones are answered with 410.
+    pub fn refill(&mut self, version: u64, objects: impl Iterator<Item = (Key, Arc<Value>)>) {
+        self.objects = objects.collect();
+        self.kinds = Registry::default();
+        for (key, object) in &self.objects {
+            if key.plural == "customresourcedefinitions" {
+                self.kinds.register(object);
+            }
+        }
+        self.log.clear();
+        self.version = self.version.max(version);
+        self.floor = self.version;
+        self.unsettled = true;
+    }
+
     /// Forgets all changes so far: older versions are answered with 410 from now on.
     pub fn compact(&mut self) {
         self.log.clear();

@@ -48,6 +48,11 @@ pub async fn plant_in(client: Client, remote: &GitRemote, platform: &str) -> Res
     flow(&scene).await
 }
 
+/// Writes the applications' repositories where they are missing.
+pub fn plant_repositories(remote: &GitRemote) -> Result<()> {
+    charts::plant(remote)
+}
+
 async fn namespaces(scene: &Scene) -> Result<()> {
     let platform = scene.platform();
     use seeding::{APP_PROJECT, CONFIG_MAP, SERVICE_ACCOUNT};
