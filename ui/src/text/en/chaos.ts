@@ -137,7 +137,7 @@ export const chaos = {
   'run.phase': 'Phase',
   'run.took': 'Took',
   'run.started': 'Started',
-  'run.trigger': 'Started by trigger',
+  'run.trigger': 'Started by',
   'run.byHand': 'by hand',
   'run.steps': 'Steps',
   'run.faults': 'Faults',
