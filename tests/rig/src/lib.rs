@@ -12,6 +12,7 @@ pub mod pki;
 mod rbac;
 mod rig;
 pub mod secret_service;
+pub mod wire;
 
 pub use error::{Error, Result};
 pub use rig::{Description, Rig, SHARED};

@@ -9,6 +9,8 @@ pub enum Answer {
     Status(u16),
     /// A web page, as captive portals give.
     Page,
+    /// This status, these headers, and this plain text.
+    Words(u16, Vec<(String, String)>, String),
     /// A redirect: this text, and then the rest of the asked path.
     Redirect(String),
     /// Nothing at all, until the client goes.

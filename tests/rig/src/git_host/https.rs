@@ -107,6 +107,10 @@ impl Visit {
                 let html = [("Content-Type".to_owned(), "text/html".to_owned())];
                 return reply(&mut tls, 200, &html, b"<html>Please log in to the guest network</html>");
             }
+            Some((_, Answer::Words(status, mut headers, text))) => {
+                headers.push(("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned()));
+                return reply(&mut tls, status, &headers, text.as_bytes());
+            }
             Some((prefix, Answer::Redirect(base))) => {
                 let place = format!("{base}{}", &target[prefix.len()..]);
                 return reply(&mut tls, 302, &[("Location".to_owned(), place)], b"");
@@ -126,9 +130,22 @@ impl Visit {
         if !self.door.lets_in(authorization.as_deref()) {
             return reply(&mut tls, 401, &locked, b"");
         }
+        if let Some(words) = refusal(&self.root, &target) {
+            let plain = [("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+            return reply(&mut tls, 403, &plain, words.as_bytes());
+        }
         let answer = incoming.run(&self.root, &target, &self.user)?;
         reply(&mut tls, answer.status, &answer.headers, &answer.body)
     }
+}
+
+/// Why the asked repository takes no pushes, when a push is asked for.
+fn refusal(root: &Path, target: &str) -> Option<String> {
+    if !target.contains("git-receive-pack") {
+        return None;
+    }
+    let (name, _) = target.trim_start_matches('/').split_once(".git/")?;
+    std::fs::read_to_string(root.join(format!("{name}.git")).join(super::repository::REFUSAL)).ok()
 }
 
 fn reply(tls: &mut Tls, status: u16, headers: &[(String, String)], body: &[u8]) -> io::Result<()> {

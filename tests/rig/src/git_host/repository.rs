@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 use super::run;
 use crate::error::{At, Error, Result};
 
+/// Where a repository keeps the words with which its server refuses pushes.
+pub(super) const REFUSAL: &str = "refused-by-server";
+
 /// A bare repository on the server, driven with plain `git`.
 #[derive(Debug, Clone)]
 pub struct RepoHandle {
@@ -132,6 +135,16 @@ impl RepoHandle {
     pub fn remove_hook(&self, name: &str) -> Result<()> {
         let file = self.path.join("hooks").join(name);
         fs::remove_file(&file).at("remove the hook", &file)
+    }
+
+    /// The server itself refuses pushes with these words, before git is asked: over HTTPS with status 403, over SSH
+    /// on the error channel. `None` takes them again.
+    pub fn refuse_pushes(&self, words: Option<&str>) -> Result<()> {
+        let file = self.path.join(REFUSAL);
+        match words {
+            Some(words) => fs::write(&file, format!("{words}\n")).at("write the refusal", &file),
+            None => fs::remove_file(&file).at("remove the refusal", &file),
+        }
     }
 
     /// Has HEAD name another branch.

@@ -20,6 +20,9 @@ service=${SSH_ORIGINAL_COMMAND%% *}
 path=${SSH_ORIGINAL_COMMAND#* }; path=${path#\'}; path=${path%\'}
 # Providers serve /owner/name from a root of their own; a path inside the folder is taken as it is.
 case "$path" in '@ROOT@'/*) ;; *) path='@ROOT@'/${path#/} ;; esac
+if [ "$service" = git-receive-pack ] && [ -f "$path/refused-by-server" ]; then
+  cat "$path/refused-by-server" >&2; exit 1
+fi
 case "$service" in
 git-upload-pack|git-receive-pack) exec git "${service#git-}" "$path" ;;
 *) echo 'only git is served here' >&2; exit 1 ;;
