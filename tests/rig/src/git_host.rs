@@ -5,6 +5,7 @@ mod door;
 mod https;
 mod repository;
 mod sshd;
+pub(crate) mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use std::process::Command;
 
 pub use door::{Answer, Request};
 pub use repository::RepoHandle;
+pub use sshd::{HostCertificate, SshSetup};
+pub use tls::Certificate;
 
 use crate::error::{At, Error, Result};
 use crate::leash::{Leash, Sweep};
@@ -31,6 +34,8 @@ pub struct GitHost {
     pub client_private_key: String,
     /// The SSH server's line for known_hosts; empty for HTTPS.
     pub host_key_line: String,
+    /// The line for known_hosts of the authority that signed the SSH server's host certificate; empty without one.
+    pub host_authority_line: String,
     dir: PathBuf,
     server: Server,
     _sweep: Sweep,
@@ -50,9 +55,14 @@ impl GitHost {
 
     /// Starts an HTTPS server on 127.0.0.1 whose certificate is for `names`, right or wrong.
     pub fn https_for(names: &[&str]) -> Result<Self> {
+        Self::https_with(Certificate::For(names))
+    }
+
+    /// Starts an HTTPS server on 127.0.0.1 that shows `certificate`. [`GitHost::ca_pem`] is what would vouch for it.
+    pub fn https_with(certificate: Certificate<'_>) -> Result<Self> {
         let (dir, sweep) = folder()?;
         let token = format!("rig-token-{:016x}", fastrand::u64(..));
-        let https = Https::start(&dir, names, "rig-user", &token)?;
+        let https = Https::start(&dir, certificate, "rig-user", &token)?;
         let (username, ca_pem) = ("rig-user".to_owned(), https.ca_pem.clone());
         Ok(Self {
             username,
@@ -60,6 +70,7 @@ impl GitHost {
             ca_pem,
             client_private_key: String::new(),
             host_key_line: String::new(),
+            host_authority_line: String::new(),
             dir,
             server: Server::Https(https),
             _sweep: sweep,
@@ -68,8 +79,13 @@ impl GitHost {
 
     /// Starts an SSH server with an ed25519 host key and one accepted ed25519 client key.
     pub fn ssh() -> Result<Self> {
+        Self::ssh_with(&SshSetup::default())
+    }
+
+    /// Starts an SSH server set up as told, with one accepted ed25519 client key.
+    pub fn ssh_with(setup: &SshSetup<'_>) -> Result<Self> {
         let (dir, sweep) = folder()?;
-        let sshd = Sshd::start(&dir)?;
+        let sshd = Sshd::start(&dir, setup)?;
         let key = dir.join("client_ed25519");
         keygen(&key, &["-t", "ed25519", "-N", ""])?;
         let host = Self {
@@ -78,6 +94,7 @@ impl GitHost {
             ca_pem: String::new(),
             client_private_key: fs::read_to_string(&key).at("read the key", &key)?,
             host_key_line: sshd.host_key_line.clone(),
+            host_authority_line: sshd.host_authority_line.clone(),
             dir,
             server: Server::Ssh(sshd),
             _sweep: sweep,

@@ -2,13 +2,16 @@
 //!
 //! Everything started here ends with the process that started it, even when that is killed.
 
+pub mod agent;
 pub mod assets;
 pub mod control_plane;
 pub mod crds;
 mod error;
 pub mod git_host;
 pub mod leash;
+pub mod old_tls;
 pub mod pki;
+pub mod proxy;
 mod rbac;
 mod rig;
 pub mod secret_service;

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::cgi::Incoming;
 use super::door::{Answer, Door, Request};
-use crate::error::{At, Error, Result};
-use crate::pki::Authority;
+use super::tls::{Certificate, Tls as TlsSide};
+use crate::error::{At, Result};
 
 /// A running HTTPS server: a thread for each connection.
 #[derive(Debug)]
@@ -25,17 +23,8 @@ pub(super) struct Https {
 }
 
 impl Https {
-    pub(super) fn start(dir: &Path, names: &[&str], username: &str, token: &str) -> Result<Self> {
-        let authority = Authority::create(dir, "ca")?;
-        let issued = authority.issue("server", "rig git host", None, names)?;
-        let odd = |error: &dyn std::fmt::Display| Error::NotReady { what: "TLS".to_owned(), log: error.to_string() };
-        let chain = CertificateDer::from_pem_file(&issued.certificate).map_err(|error| odd(&error))?;
-        let key = PrivateKeyDer::from_pem_file(&issued.key).map_err(|error| odd(&error))?;
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![chain], key))
-            .map_err(|error| odd(&error))?;
-        let config = Arc::new(config);
+    pub(super) fn start(dir: &Path, certificate: Certificate<'_>, username: &str, token: &str) -> Result<Self> {
+        let TlsSide { config, trust, .. } = TlsSide::new(certificate)?;
         let listener = TcpListener::bind("127.0.0.1:0").at("listen", "127.0.0.1")?;
         let port = listener.local_addr().at("listen", "127.0.0.1")?.port();
         let door = Arc::new(Door::new(username, token));
@@ -59,7 +48,7 @@ impl Https {
                 std::thread::spawn(move || visit.serve(stream).ok());
             }
         });
-        Ok(Self { port, ca_pem: authority.pem(), door, ended })
+        Ok(Self { port, ca_pem: trust, door, ended })
     }
 }
 

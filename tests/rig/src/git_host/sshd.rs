@@ -29,25 +29,68 @@ git-upload-pack|git-receive-pack) exec git "${service#git-}" "$path" ;;
 esac
 "#;
 
+/// How an SSH server is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct SshSetup<'a> {
+    /// The host key, in `ssh-keygen`'s own options.
+    pub host_key: &'a [&'a str],
+    /// More lines for `sshd_config`; they go before the usual ones and so win.
+    pub settings: &'a str,
+    /// A certificate for the host key, if any.
+    pub certificate: Option<HostCertificate<'a>>,
+}
+
+impl Default for SshSetup<'_> {
+    fn default() -> Self {
+        Self { host_key: &["-t", "ed25519", "-N", ""], settings: "", certificate: None }
+    }
+}
+
+/// A certificate for a host key.
+#[derive(Debug, Clone, Copy)]
+pub struct HostCertificate<'a> {
+    /// The hosts it is for, split by commas.
+    pub principals: &'a str,
+    /// When it is good, as `ssh-keygen -V` takes it.
+    pub validity: &'a str,
+    /// Whether it is one for hosts; else it is one for users.
+    pub for_hosts: bool,
+}
+
 /// A running SSH server.
 #[derive(Debug)]
 pub(super) struct Sshd {
     pub(super) port: u16,
     pub(super) account: String,
     pub(super) host_key_line: String,
+    pub(super) host_authority_line: String,
     _leash: Leash,
 }
 
 impl Sshd {
-    pub(super) fn start(dir: &Path) -> Result<Self> {
+    pub(super) fn start(dir: &Path, setup: &SshSetup<'_>) -> Result<Self> {
         let program = program()?;
         let account = String::from_utf8_lossy(&run(Command::new("id").arg("-un"))?).trim().to_owned();
         if account == "root" {
             // Privilege separation needs its folder, which only a running system service makes.
             let _ = fs::create_dir_all("/run/sshd");
         }
-        let host_key = dir.join("host_ed25519");
-        keygen(&host_key, &["-t", "ed25519", "-N", ""])?;
+        let host_key = dir.join("host_key");
+        keygen(&host_key, setup.host_key)?;
+        let mut authority = String::new();
+        let mut settings = setup.settings.to_owned();
+        if let Some(certificate) = &setup.certificate {
+            let signer = dir.join("host_authority");
+            keygen(&signer, &["-t", "ed25519", "-N", ""])?;
+            let mut sign = Command::new("ssh-keygen");
+            sign.args(["-q", "-I", "rig", "-n", certificate.principals, "-V", certificate.validity, "-s"]).arg(&signer);
+            if certificate.for_hosts {
+                sign.arg("-h");
+            }
+            run(sign.arg(host_key.with_extension("pub")))?;
+            authority = fs::read_to_string(signer.with_extension("pub")).at("read the key", &signer)?;
+            settings.push_str(&format!("\nHostCertificate {}", dir.join("host_key-cert.pub").display()));
+        }
         let public = fs::read_to_string(host_key.with_extension("pub")).at("read the key", &host_key)?;
         let login = dir.join("login");
         let path = std::env::var("PATH").unwrap_or_default();
@@ -64,7 +107,7 @@ impl Sshd {
                 .port();
             let config = dir.join("sshd_config");
             let mut text = format!(
-                "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {keys}\nForceCommand {login}\n\
+                "{settings}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {keys}\nForceCommand {login}\n\
                  UsePAM no\nStrictModes no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
                  PubkeyAuthentication yes\nPermitRootLogin yes\nPermitUserRC no\nPrintMotd no\nUseDNS no\n\
                  MaxStartups 100\nMaxAuthTries 20\nX11Forwarding no\nAllowTcpForwarding no\nAllowAgentForwarding no\n",
@@ -89,7 +132,11 @@ impl Sshd {
             for _ in 0..200 {
                 if TcpStream::connect(("127.0.0.1", port)).is_ok() && leash.running() {
                     let host_key_line = format!("[127.0.0.1]:{port} {}", short(&public));
-                    return Ok(Self { port, account, host_key_line, _leash: leash });
+                    let host_authority_line = match authority.is_empty() {
+                        true => String::new(),
+                        false => format!("@cert-authority [127.0.0.1]:{port} {}", short(&authority)),
+                    };
+                    return Ok(Self { port, account, host_key_line, host_authority_line, _leash: leash });
                 }
                 if !leash.running() {
                     break;
