@@ -1,0 +1,389 @@
+//! One HTTP client for all providers: a token goes to its own server, over TLS, and nowhere else.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION, RETRY_AFTER};
+use reqwest::{Method, Response, StatusCode, redirect};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::{Listing, ProviderError};
+
+type Result<T> = std::result::Result<T, ProviderError>;
+
+/// The most bytes of one answer that are read.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+/// The most bytes of a server's words that are shown.
+const WORDS_LIMIT: usize = 400;
+/// The most pages that are read of one list; with 100 entries each, a thousand.
+const PAGES: usize = 10;
+
+/// How to reach a server.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Certificates of private authorities, in PEM, trusted besides the system's.
+    pub authority_pem: Option<Vec<u8>>,
+    /// How long one answer may take.
+    pub timeout: Duration,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self { authority_pem: None, timeout: Duration::from_secs(20) }
+    }
+}
+
+/// What proves who we are.
+#[derive(Clone)]
+pub struct ApiToken {
+    /// The user name, for providers that want one beside the token.
+    pub username: String,
+    /// The token or HTTP password.
+    pub token: SecretString,
+}
+
+impl std::fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiToken").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// How a provider wants the token.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scheme {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// `PRIVATE-TOKEN`.
+    PrivateToken,
+    /// `Authorization: Basic`, or `Bearer` when there is no user name.
+    Basic,
+}
+
+/// A server's API and the token for it.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    base: Url,
+    timeout: Duration,
+}
+
+/// An answer with a good status, read whole.
+pub(super) struct Answer {
+    host: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Http {
+    pub fn new(base: Url, scheme: Scheme, token: &ApiToken, connection: &Connection) -> Result<Self> {
+        let local = is_loopback(&base);
+        let refused = |why| ProviderError::Address { address: shown(&base), why };
+        if base.scheme() != "https" && !(base.scheme() == "http" && local) {
+            return Err(refused("a token is sent over HTTPS only"));
+        }
+        if !base.username().is_empty() || base.password().is_some() || base.host_str().is_none() {
+            return Err(refused("it must name a host and hold no user name"));
+        }
+        let mut headers = HeaderMap::new();
+        let (name, value) = authorization(scheme, token)?;
+        headers.insert(name, value);
+        let seconds = connection.timeout;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(connection)?)
+            .default_headers(headers)
+            .user_agent(concat!("Pilothouse/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(seconds.min(Duration::from_secs(10)))
+            .timeout(seconds);
+        // This machine is not reached through a proxy, which would see the token of plain HTTP.
+        if local {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| ProviderError::Setup(chain(&error)))?;
+        Ok(Self { client, base, timeout: seconds })
+    }
+
+    /// The server's name, with its port where that is not the usual one.
+    pub fn host(&self) -> String {
+        authority(&self.base)
+    }
+
+    /// An address below the API's root. Each segment is one part of the path, slashes in it are encoded.
+    fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url> {
+        let mut url = self.base.clone();
+        if segments.iter().any(|part| matches!(*part, "." | "..") || part.chars().any(char::is_control)) {
+            return Err(ProviderError::Address { address: shown(&url), why: "the path holds a name that is none" });
+        }
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// Reads one thing; `action` completes "does not allow this token to …".
+    pub async fn get(&self, action: &'static str, segments: &[&str], query: &[(&str, &str)]) -> Result<Answer> {
+        self.send(Method::GET, action, self.address(segments, query)?).await
+    }
+
+    /// As [`Http::get`], where not being there is an answer.
+    pub async fn find(&self, action: &'static str, segments: &[&str]) -> Result<Option<Answer>> {
+        match self.get(action, segments, &[]).await {
+            Err(ProviderError::NotFound { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Sends a request without a body.
+    pub async fn order(&self, method: Method, action: &'static str, segments: &[&str]) -> Result<Answer> {
+        self.send(method, action, self.address(segments, &[])?).await
+    }
+
+    /// Reads a list page by page; `read` takes a page apart into its entries and the next page's address. Only
+    /// addresses of this very server are followed.
+    pub async fn pages<T>(
+        &self,
+        action: &'static str,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        read: impl Fn(&Answer) -> Result<(Vec<T>, Option<String>)>,
+    ) -> Result<Listing<T>> {
+        let mut items = Vec::new();
+        let mut url = self.address(segments, query)?;
+        for _ in 0..PAGES {
+            let answer = self.send(Method::GET, action, url.clone()).await?;
+            let (page, next) = read(&answer)?;
+            items.extend(page);
+            let Some(next) = next else { return Ok(Listing { items, complete: true }) };
+            let next = url.join(&next).map_err(|_| self.unexpected(&answer, "the next page's address is none"))?;
+            if next.origin() != self.base.origin() {
+                return Err(ProviderError::Redirected { host: self.host(), to: authority(&next) });
+            }
+            url = next;
+        }
+        Ok(Listing { items, complete: false })
+    }
+
+    fn unexpected(&self, answer: &Answer, words: &str) -> ProviderError {
+        ProviderError::Unexpected { host: self.host(), status: answer.status.as_u16(), words: words.to_owned() }
+    }
+
+    async fn send(&self, method: Method, action: &'static str, url: Url) -> Result<Answer> {
+        let host = self.host();
+        let request = self.client.request(method, url).header("accept", "application/json");
+        let response = request.send().await.map_err(|error| self.explain(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = self.read(response).await?;
+        let answer = Answer { host: host.clone(), status, headers, body };
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let words = answer.words();
+        Err(if status.is_redirection() {
+            let to = answer.header(LOCATION).and_then(|to| self.base.join(to).ok());
+            ProviderError::Redirected { host, to: to.map_or_else(|| "no address".to_owned(), |to| authority(&to)) }
+        } else if answer.is_rate_limit(&words) {
+            ProviderError::RateLimited { host, until: answer.until(), words }
+        } else {
+            match status {
+                StatusCode::UNAUTHORIZED => ProviderError::Auth { host, words },
+                StatusCode::FORBIDDEN => ProviderError::Forbidden { host, action, words },
+                StatusCode::NOT_FOUND => ProviderError::NotFound { host, action, words },
+                _ => ProviderError::Unexpected { host, status: status.as_u16(), words },
+            }
+        })
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(&error))? {
+            if body.len() + chunk.len() > BODY_LIMIT {
+                return Err(ProviderError::TooLarge { host: self.host(), limit: BODY_LIMIT });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn explain(&self, error: &reqwest::Error) -> ProviderError {
+        let host = self.host();
+        if error.is_timeout() {
+            return ProviderError::Timeout { host, seconds: self.timeout.as_secs() };
+        }
+        let mut next: Option<&(dyn StdError + 'static)> = error.source();
+        while let Some(link) = next {
+            if let Some(tls) = link.downcast_ref::<rustls::Error>() {
+                return ProviderError::Tls { host, why: tls_words(tls) };
+            }
+            next = match link.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+                // An io::Error hides what it wraps: its source is its content's source.
+                Some(inner) => Some(inner),
+                None => link.source(),
+            };
+        }
+        ProviderError::Network { host, why: chain(error) }
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        // Gerrit puts this before every JSON answer, so that a browser cannot run it as a script.
+        let body = self.body.strip_prefix(b")]}'").unwrap_or(&self.body);
+        serde_json::from_slice(body).map_err(|error| ProviderError::Unexpected {
+            host: self.host.clone(),
+            status: self.status.as_u16(),
+            // The body is not shown: it can be anything.
+            words: format!("not the JSON that was expected ({error})"),
+        })
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The next page, from the Link header (RFC 8288) as GitHub and GitLab send it.
+    pub fn next(&self) -> Option<String> {
+        self.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|value| {
+            value.split(',').find_map(|link| {
+                let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+                let is_next = parameters.split(';').any(|one| matches!(one.trim(), r#"rel="next""# | "rel=next"));
+                is_next.then(|| target.to_owned())
+            })
+        })
+    }
+
+    fn is_rate_limit(&self, words: &str) -> bool {
+        let none_left = self.headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
+        self.status == StatusCode::TOO_MANY_REQUESTS
+            || (self.status == StatusCode::FORBIDDEN
+                && (none_left || self.headers.contains_key(RETRY_AFTER) || words.to_lowercase().contains("rate limit")))
+    }
+
+    /// When the server takes requests again: `Retry-After` in seconds, else the reset time of GitHub and GitLab.
+    fn until(&self) -> Option<jiff::Timestamp> {
+        let number = |name: &'static str| self.header(HeaderName::from_static(name))?.trim().parse::<i64>().ok();
+        if let Some(seconds) = number("retry-after") {
+            return jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(seconds.clamp(0, 86_400))).ok();
+        }
+        jiff::Timestamp::from_second(number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"))?).ok()
+    }
+
+    /// The server's words about an error, wherever this provider puts them.
+    fn words(&self) -> String {
+        let text = match serde_json::from_slice::<serde_json::Value>(&self.body) {
+            Ok(value) => ["/error/message", "/message", "/error_description", "/error"]
+                .iter()
+                .find_map(|path| value.pointer(path).filter(|found| !found.is_null()))
+                .map(|found| found.as_str().map_or_else(|| found.to_string(), str::to_owned)),
+            // A page of HTML says nothing to a person.
+            Err(_) => {
+                let text = String::from_utf8_lossy(&self.body);
+                (!text.trim_start().starts_with('<')).then(|| text.trim().to_owned())
+            }
+        };
+        let text = text.filter(|text| !text.is_empty());
+        let text = text.unwrap_or_else(|| self.status.canonical_reason().unwrap_or("no reason given").to_owned());
+        let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        clean.trim().chars().take(WORDS_LIMIT).collect()
+    }
+}
+
+fn authorization(scheme: Scheme, token: &ApiToken) -> Result<(HeaderName, HeaderValue)> {
+    let secret = token.token.expose_secret();
+    let (name, text) = match scheme {
+        Scheme::PrivateToken => (HeaderName::from_static("private-token"), Zeroizing::new(secret.to_owned())),
+        Scheme::Basic if !token.username.is_empty() => {
+            let pair = Zeroizing::new(format!("{}:{secret}", token.username));
+            (AUTHORIZATION, Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))))
+        }
+        Scheme::Bearer | Scheme::Basic => (AUTHORIZATION, Zeroizing::new(format!("Bearer {secret}"))),
+    };
+    // The error's text is ours: the library's could quote the header.
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| ProviderError::Setup("the token holds a character no token has; paste it again".to_owned()))?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// The system's authorities, and the private ones.
+fn tls(connection: &Connection) -> Result<rustls::ClientConfig> {
+    let setup = |why: String| ProviderError::Setup(format!("the authority's certificate cannot be used: {why}"));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let given = connection.authority_pem.as_deref().unwrap_or_default();
+    let extra = CertificateDer::pem_slice_iter(given)
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|error| setup(error.to_string()))?;
+    let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(|error| setup(error.to_string()))?;
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| setup(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+fn tls_words(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
+            "its certificate was issued by an authority that this computer does not trust".to_owned()
+        }
+        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            "its certificate has expired".to_owned()
+        }
+        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            "its certificate is for another host".to_owned()
+        }
+        rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The innermost reason, which is the one that says something. Reqwest's own texts name the address only.
+fn chain(error: &dyn StdError) -> String {
+    let mut last = error.to_string();
+    let mut next = error.source();
+    while let Some(link) = next {
+        last = link.to_string();
+        next = link.source();
+    }
+    last.chars().take(WORDS_LIMIT).collect()
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// An address without what could be a secret in it.
+fn shown(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), authority(url))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
