@@ -20,13 +20,15 @@ const LONG = 180_000;
  * @param d the driver
  * @param stage { practice, context, transport, repositories, token, account, privateKey, folder }
  * @param look called after each step with its name
+ * @param upTo the name of the last step; all of them when it is not given
  */
-export async function mainJob(d, stage, look) {
+export async function mainJob(d, stage, look, upTo) {
   const shared = { stage };
   for (const [name, walk] of STEPS) {
     const started = Date.now();
     await walk(d, stage, shared);
     await look(name, Date.now() - started);
+    if (name === upTo) break;
   }
   return shared;
 }
@@ -87,6 +89,16 @@ async function repositoryWizard(d, stage) {
     await d.click('credential-kind-token');
     await d.fill('credential-token', stage.token);
     await d.fill('credential-username', stage.account);
+  } else if (stage.pick) {
+    const key = join(stage.folder, 'picked key');
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'picked', '-f', key]);
+    stage.privateKey = key;
+    await authorize(stage, readFileSync(`${key}.pub`, 'utf8').trim());
+    await d.click('credential-kind-ssh');
+    await d.click('credential-key-keyFile');
+    await d.click('credential-file');
+    await stage.pick('Choose a private key', key);
+    await d.waitFor('credential-path', { text: key });
   } else {
     await d.click('credential-kind-ssh');
     await d.click('credential-key-generated');

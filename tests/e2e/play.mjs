@@ -8,19 +8,22 @@ import { openChromium } from './chromium.mjs';
 import { mainJob, secretsOf } from './journey.mjs';
 import { openWindow } from './window.mjs';
 
-const { PILOTHOUSE_APP, PILOTHOUSE_BRIDGE, PILOTHOUSE_STAGE } = process.env;
+export const { PILOTHOUSE_APP, PILOTHOUSE_BRIDGE, PILOTHOUSE_STAGE, PILOTHOUSE_NOTIFICATIONS } = process.env;
 export const shots = process.env.PILOTHOUSE_SHOTS ?? 'shots';
 mkdirSync(shots, { recursive: true });
 
 /** A program that prints one line when it is ready and lives until its input ends. */
-async function leashed(program, args, env) {
+export async function leashed(program, args, env) {
   const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface(child.stdout);
   const line = await new Promise((resolve, reject) => {
-    createInterface(child.stdout).once('line', resolve);
+    lines.once('line', resolve);
     child.once('exit', (code) => reject(new Error(`${program} ended with ${code}`)));
   });
   return {
     line,
+    /** Calls back with each further line. */
+    each: (tell) => lines.on('line', tell),
     stop: () =>
       new Promise((resolve) => {
         child.once('exit', resolve);
@@ -29,8 +32,11 @@ async function leashed(program, args, env) {
   };
 }
 
-/** Walks the whole job; `through` may change the driver's hands, `after` gets the driver at its end. */
-export async function play({ driver, on, through = (d) => d, after = async () => {}, each = async () => {} }) {
+/**
+ * Walks the whole job, or the steps `upTo` one; `through` may change the driver's hands, `after` gets the driver at its
+ * end, and `add` adds to the stage.
+ */
+export async function play({ driver, on, upTo, add = {}, through = (d) => d, after = async () => {}, each = async () => {} }) {
   const folder = mkdtempSync(join(tmpdir(), 'pilothouse-play-'));
   const data = join(folder, 'data');
   const env = { ...process.env, PILOTHOUSE_DATA: data, PILOTHOUSE_LOG: 'debug' };
@@ -48,6 +54,7 @@ export async function play({ driver, on, through = (d) => d, after = async () =>
     } else {
       env.KUBECONFIG = join(folder, 'no-kubeconfig');
     }
+    Object.assign(stage, add);
     if (driver === 'chromium') {
       bridge = await leashed(PILOTHOUSE_BRIDGE, [], env);
       d = await openChromium({ url: bridge.line, shots });
@@ -59,12 +66,12 @@ export async function play({ driver, on, through = (d) => d, after = async () =>
         const file = await d.screenshot(name);
         console.log(`# ${name} (${(ms / 1000).toFixed(1)} s): ${file}`);
         await each(d, name);
-      });
+      }, upTo);
+      await after(d, stage);
     } catch (error) {
       console.log(`# it stopped here: ${await d.screenshot('stopped').catch(() => 'no screenshot')}`);
       throw error;
     }
-    await after(d, stage);
   } finally {
     await d?.close();
     await bridge?.stop();

@@ -12,6 +12,18 @@ use std::time::{Duration, Instant};
 /// How often each figure is taken; the median counts.
 const ROUNDS: usize = 5;
 
+/// What `git-pass` prints, on a repository of 10,000 files and 5,000 commits over SSH; memory is the largest process's.
+const GIT_ROWS: [(&str, &str, &str); 8] = [
+    ("clone-ms", "clone (git clone)", "ms"),
+    ("clone-MiB", "clone, memory (git clone)", "MiB"),
+    ("tip-ms", "newest commit only (git clone --depth 1)", "ms"),
+    ("tip-MiB", "newest commit only, memory", "MiB"),
+    ("fetch-ms", "fetch of one new commit (git fetch)", "ms"),
+    ("fetch-MiB", "fetch of one new commit, memory", "MiB"),
+    ("publish-ms", "fetch, commit, push (git commit, git push)", "ms"),
+    ("publish-MiB", "fetch, commit, push, memory", "MiB"),
+];
+
 /// Prints each figure, its floor, and their ratio.
 pub fn bench() -> Outcome {
     packages::install(if desktop::has_display() { Need::Build } else { Need::Display })?;
@@ -21,7 +33,7 @@ pub fn bench() -> Outcome {
     build.args(["build", "--release", "--package", "pilothouse", "--bin", "pilothouse", "--example", "empty_window"]);
     run(build)?;
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "sync-pass"]);
+    build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "sync-pass", "--bin", "git-pass"]);
     run(build)?;
 
     let desktop = if desktop::has_display() { None } else { Some(Desktop::start(1280, 800)?) };
@@ -54,6 +66,17 @@ pub fn bench() -> Outcome {
     match (numbers.next(), numbers.next()) {
         (Some(ours), Some(floor)) => row("sync, nothing new, 1,000 files (git fetch)", "ms", ours, floor),
         _ => return Err(Failure::new(format!("sync-pass printed no figures: {figures}"))),
+    }
+    let mut pass = Command::new(built("release", "git-pass"));
+    pass.args(["--files", "10000", "--commits", "5000", "--rounds", &ROUNDS.to_string()]);
+    let figures = output(pass)?;
+    for (name, what, unit) in GIT_ROWS {
+        let line = figures.lines().find_map(|line| line.strip_prefix(name));
+        let mut numbers = line.into_iter().flat_map(str::split_whitespace).filter_map(|word| word.parse::<f64>().ok());
+        match (numbers.next(), numbers.next()) {
+            (Some(ours), Some(floor)) => row(what, unit, ours, floor),
+            _ => return Err(Failure::new(format!("git-pass printed no {name}: {figures}"))),
+        }
     }
     Ok(())
 }

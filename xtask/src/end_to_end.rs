@@ -38,6 +38,7 @@ pub fn journey(file: &str, stage: Stage, log: &str) -> Outcome<Count> {
     node.env("PILOTHOUSE_APP", built("debug", "pilothouse"))
         .env("PILOTHOUSE_BRIDGE", built("debug/examples", "bridge"))
         .env("PILOTHOUSE_STAGE", built("debug", "pilothouse-stage"))
+        .env("PILOTHOUSE_NOTIFICATIONS", built("debug", "pilothouse-notifications"))
         .env("PILOTHOUSE_ON", if stage == Stage::Real { "real" } else { "practice" })
         .env("PILOTHOUSE_SHOTS", &shots);
     let mut tap = Vec::new();
@@ -75,6 +76,8 @@ pub fn all(only: &[&str]) -> Outcome<Count> {
         ("tour.test.mjs", Stage::Practice),
         ("chromium.test.mjs", Stage::Practice),
         ("keyboard.test.mjs", Stage::Practice),
+        ("notification.test.mjs", Stage::Practice),
+        ("dialog.test.mjs", Stage::Real),
         ("window-ssh.test.mjs", Stage::Real),
         ("window-https.test.mjs", Stage::Real),
     ] {

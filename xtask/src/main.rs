@@ -26,7 +26,7 @@ cargo xtask <task>
 
   tour         the app on a virtual display walks the main job on the practice cluster
   e2e          the main job in the real window and in Chromium, on real parts
-  rig up|down  start or stop the real parts: control plane, Git servers
+  rig up|down  start or stop the real parts: a control plane with the upstream kinds
   fmt          format everything
   lint         formatting, clippy, licences and advisories, front-end checks
   bench        ratios against floors measured in the same run

@@ -35,6 +35,7 @@ const APT: System = System {
         "imagemagick",
         "fonts-dejavu-core",
         "openssh-client",
+        "xdotool",
     ],
     tests: &["openssh-server", "chromium", "dpkg-dev", "procps"],
 };

@@ -24,7 +24,7 @@ impl Rig {
         std::fs::create_dir_all(&folder)?;
         let description = folder.join("rig.json");
         let _ = std::fs::remove_file(&description);
-        say(format!("Starting the real parts: control plane, Git servers (log: {})", folder.join("rig.log").display()));
+        say(format!("Starting the real parts: the control plane (log: {})", folder.join("rig.log").display()));
         let mut child = spawn(&folder.join("rig.log"), &description)?;
         let mut ended = None;
         wait_until("the real parts", PATIENCE, || {
@@ -63,30 +63,62 @@ pub fn up() -> Outcome {
     let mut build = cargo();
     build.args(["build", "--package", "pilothouse-rig"]);
     run(build)?;
-    let rig = Rig::start("rig")?;
-    std::fs::write(artifacts("rig").join("rig.pid"), std::process::id().to_string())?;
+    if description().exists() {
+        return Err(Failure::new("the real parts are up already: `cargo xtask rig down` ends them"));
+    }
+    let _ = std::fs::remove_file(wish());
+    let mut rig = Rig::start(NAME)?;
+    let text = std::fs::read_to_string(&rig.description)?;
     say(format!(
-        "Up. Use them with\n    export PILOTHOUSE_RIG={}\nPress Ctrl-C, or run `cargo xtask rig down`, to stop.",
-        rig.description.display()
+        "Up. For tests:\n    export PILOTHOUSE_RIG={}\nFor the app and kubectl:\n    export KUBECONFIG={}\nPress Ctrl-C, or run \
+         `cargo xtask rig down`, to stop.",
+        rig.description.display(),
+        field(&text, "admin").unwrap_or("?")
     ));
-    let mut rig = rig;
-    rig.child.wait()?;
-    Ok(())
+    while rig.child.try_wait()?.is_none() {
+        if wish().exists() {
+            println!("going down");
+            drop(rig);
+            let _ = std::fs::remove_file(wish());
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Err(Failure::new(format!("the real parts ended by themselves: see {}", artifacts(NAME).join("rig.log").display())))
 }
 
-/// Ends the parts that `rig up` started; does nothing when there are none.
+/// Where `rig up` leaves what it does.
+const NAME: &str = "rig-up";
+
+/// Says where the running parts are; there while they are up.
+fn description() -> PathBuf {
+    artifacts(NAME).join("rig.json")
+}
+
+/// Its presence is the wish that the parts end. A file instead of a signal: it works on every system, and never
+/// reaches a process that only has the number of the one meant.
+fn wish() -> PathBuf {
+    artifacts(NAME).join("stop")
+}
+
+/// A text field of the description.
+fn field<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = json.split_once(&format!("\"{name}\""))?;
+    rest.split('"').nth(1)
+}
+
+/// Ends the parts that `rig up` started, and waits until they are gone; does nothing when there are none.
 pub fn down() -> Outcome {
-    let file = artifacts("rig").join("rig.pid");
-    let Ok(pid) = std::fs::read_to_string(&file) else {
+    if !description().exists() {
         println!("nothing is up");
         return Ok(());
-    };
-    let mut end = if cfg!(windows) { Command::new("taskkill") } else { Command::new("kill") };
-    if cfg!(windows) {
-        end.args(["/F", "/PID"]);
     }
-    end.arg(pid.trim());
-    let _ = run(end);
-    std::fs::remove_file(file)?;
+    std::fs::write(wish(), "")?;
+    let gone = wait_until("the end of the real parts", Duration::from_secs(30), || !description().exists());
+    let _ = std::fs::remove_file(wish());
+    if gone.is_err() {
+        std::fs::remove_file(description())?;
+        println!("nobody answered: what was left of an earlier start is removed");
+    }
     Ok(())
 }
