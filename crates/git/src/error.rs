@@ -107,6 +107,48 @@ pub enum Error {
         /// The server's reason.
         words: String,
     },
+    /// The repository is archived or otherwise kept from changes.
+    #[error("{host} keeps this repository read-only: {words}")]
+    Archived {
+        /// The server.
+        host: String,
+        /// The server's reason.
+        words: String,
+    },
+    /// The server takes signed commits only.
+    #[error("the server takes only signed commits on {branch}: {words}")]
+    SignatureRequired {
+        /// The branch.
+        branch: String,
+        /// The server's reason.
+        words: String,
+    },
+    /// A file, or the push as a whole, is larger than the server takes.
+    #[error("the server found the push to {branch} too large: {words}")]
+    PushTooLarge {
+        /// The branch.
+        branch: String,
+        /// The server's reason.
+        words: String,
+    },
+    /// The server found a secret in the pushed files.
+    #[error("the server found a secret in the push to {branch}: {words}")]
+    SecretFound {
+        /// The branch.
+        branch: String,
+        /// The server's reason.
+        words: String,
+    },
+    /// The server wants fewer requests, or is down for a while.
+    #[error("{host} asks for a pause: {words}")]
+    RateLimited {
+        /// The server.
+        host: String,
+        /// The server's reason.
+        words: String,
+        /// After how many seconds to come back, when it said so; at most a day.
+        retry_after: Option<u64>,
+    },
     /// A hook or rule of the server refused the push.
     #[error("the server refused the push to {branch}: {words}")]
     HookRefused {
@@ -265,6 +307,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a push that ended like this may have arrived all the same.
+    pub(crate) fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Network { .. } | Self::Timeout { .. } | Self::Tls { .. } | Self::Internal(_))
+    }
+
     /// The class of the error, stable for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -277,6 +324,11 @@ impl Error {
             Self::Redirected { .. } => "git.redirected",
             Self::Forbidden { .. } => "git.forbidden",
             Self::ProtectedBranch { .. } => "git.protected_branch",
+            Self::Archived { .. } => "git.archived",
+            Self::SignatureRequired { .. } => "git.signature_required",
+            Self::PushTooLarge { .. } => "git.push_too_large",
+            Self::SecretFound { .. } => "git.secret_found",
+            Self::RateLimited { .. } => "git.rate_limited",
             Self::HookRefused { .. } => "git.hook_refused",
             Self::Busy { .. } => "git.busy",
             Self::NotFound { .. } => "git.not_found",

@@ -7,11 +7,13 @@
 //! The API blocks: call it from a thread that may wait.
 
 mod access;
+mod backoff;
 mod bare_clone;
 mod blob;
 mod deadline;
 mod error;
 mod fetch;
+mod hint;
 mod history;
 mod host_key;
 mod ids;
@@ -30,6 +32,7 @@ mod rescue;
 mod session;
 mod tag;
 mod tree;
+mod why;
 mod write;
 
 pub use access::{Access, Credential, Limits, Observer, Phase, Progress};

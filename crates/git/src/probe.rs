@@ -55,6 +55,9 @@ fn look(url: &RemoteUrl, access: &Access, direction: Direction) -> Result<Remote
         move |pulse| {
             let (url, access) = (owned_url, owned_access);
             let session = Session::new(&url, &access, pulse)?;
+            if direction == Direction::Push {
+                session.pushing();
+            }
             let failed = |error: std::io::Error| Error::Internal(format!("cannot make a temporary folder: {error}"));
             let dir = tempfile::tempdir().map_err(failed)?;
             let place = dir.path().join("probe");

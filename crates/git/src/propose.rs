@@ -67,7 +67,7 @@ impl BareClone {
             let words = match self.push(access, &Destination::NewBranch(branch.clone()), &id) {
                 Ok(Pushed::Taken | Pushed::Moved) => continue,
                 Ok(Pushed::Done(words)) => words,
-                Err(error @ (Error::Network { .. } | Error::Timeout { .. })) => {
+                Err(error) if error.leaves_doubt() => {
                     // The answer may have been lost on the way back: the server knows.
                     rescue::keep(&repo, &id)?;
                     match self.fetch(access, &branch) {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use git2::Repository;
 
 use crate::access::{Access, Phase, Progress};
+use crate::backoff::Backoff;
 use crate::bare_clone::{BareClone, check_branch};
 use crate::error::{Error, Result};
 use crate::history::{CommitInfo, describe};
@@ -116,14 +117,16 @@ impl BareClone {
         let key = (self.url.as_str().to_owned(), branch.to_owned());
         let lock = Arc::clone(LOCKS.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
         let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut wait = Duration::from_millis(200);
+        self.adopt_outgoing(access)?;
+        let mut backoff = Backoff::new();
         for replays in 0..ATTEMPTS {
-            let attempt = self.attempt(access, branch, request, &accept, replays)?;
-            if let Some(outcome) = attempt {
+            let start = Instant::now();
+            if let Some(outcome) = self.attempt(access, branch, request, &accept, replays)? {
                 return Ok(outcome);
             }
-            self.pause(access, wait.mul_f64(0.5 + fastrand::f64()))?;
-            wait = wait.mul_f64(1.5);
+            if replays + 1 < ATTEMPTS {
+                self.pause(access, backoff.next(start.elapsed(), fastrand::f64()))?;
+            }
         }
         Err(Error::Busy { branch: branch.to_owned(), attempts: ATTEMPTS })
     }
@@ -142,6 +145,13 @@ impl BareClone {
             return Err(Error::NoBranch { branch: branch.to_owned() });
         }
         let repo = self.repo()?;
+        if let (Some(tip), 0) = (&fetched.tip, replays)
+            && let Some(id) = rescue::settle(&repo, tip, request)?
+        {
+            // An earlier push arrived after all.
+            let commit = describe(&commit_of(&repo, &id)?);
+            return Ok(Some(PublishOutcome::Published { commit, replays, merged: false }));
+        }
         let (id, merged) = match prepare(&repo, fetched.tip.as_ref(), request, accept)? {
             Prepared::Done(outcome) => return Ok(Some(*outcome)),
             Prepared::Commit { id, merged } => (id, merged),
@@ -150,9 +160,12 @@ impl BareClone {
             Ok(Some(PublishOutcome::Published { commit: describe(&commit_of(repo, &id)?), replays, merged }))
         };
         match self.push(access, &Destination::Branch(branch.to_owned()), &id) {
-            Ok(Pushed::Done(_)) => published(&repo),
+            Ok(Pushed::Done(_)) => {
+                rescue::forget_same(&repo, request)?;
+                published(&repo)
+            }
             Ok(Pushed::Moved | Pushed::Taken) => Ok(None),
-            Err(error @ (Error::Network { .. } | Error::Timeout { .. })) => {
+            Err(error) if error.leaves_doubt() => {
                 // The answer may have been lost on the way back: the server knows.
                 rescue::keep(&repo, &id)?;
                 match self.fetch(access, branch) {

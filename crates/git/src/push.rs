@@ -11,6 +11,7 @@ use crate::deadline::{self, Pulse};
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
 use crate::rejection::{Verdict, clean, judge};
+use crate::rescue::OUTGOING;
 use crate::session::Session;
 
 /// Where a push goes.
@@ -73,7 +74,8 @@ impl BareClone {
     fn push_now(&self, access: &Access, to: &Destination, commit: &CommitId, pulse: &Arc<Pulse>) -> Result<Pushed> {
         let repo = self.repo()?;
         let session = Session::new(&self.url, access, pulse)?;
-        let outgoing = format!("refs/pilothouse/outgoing/{}", commit.short());
+        session.pushing();
+        let outgoing = format!("{OUTGOING}{}", commit.short());
         repo.reference(&outgoing, commit.oid(), true, "outgoing")?;
         let target = to.reference();
         let taken = Arc::new(AtomicBool::new(false));
@@ -124,7 +126,7 @@ impl BareClone {
                 }
                 Ok(Pushed::Done(clean(&session.words())))
             }
-            Some(Some(status)) => match judge(to.branch(), &status, &session.words()) {
+            Some(Some(status)) => match judge(&self.host(), to.branch(), &status, &session.words()) {
                 Verdict::Moved => Ok(behind),
                 Verdict::Refused(error) => Err(error),
             },

@@ -25,16 +25,25 @@ pub(crate) fn clean(text: &str) -> String {
         }
         match c {
             '\u{1b}' => {
-                // A CSI sequence ends with a letter; any other escape has one more character.
+                // A CSI sequence ends with a letter, an OSC sequence with a bell or another escape; any other escape
+                // has one more character.
                 if chars.next_if_eq(&'[').is_some() {
                     while chars.next_if(|c| !c.is_ascii_alphabetic()).is_some() {}
+                } else if chars.next_if_eq(&']').is_some() {
+                    while chars.next_if(|c| !matches!(c, '\u{7}' | '\u{1b}' | '\n')).is_some() {}
+                    if chars.next_if_eq(&'\u{1b}').is_none() {
+                        chars.next_if_eq(&'\u{7}');
+                        continue;
+                    }
                 }
-                chars.next();
+                chars.next_if(|c| *c != '\n');
             }
-            '\n' | '\r' => plain.push('\n'),
+            '\n' | '\r' | '\u{2028}' | '\u{2029}' => plain.push('\n'),
             '\t' => plain.push(' '),
             c if c.is_control() => {}
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {}
+            // Invisible characters, those that turn the direction of text, and tags.
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => {}
+            '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => {}
             c => plain.push(c),
         }
     }
@@ -46,7 +55,7 @@ pub(crate) fn clean(text: &str) -> String {
 ///
 /// The statuses are those of git's receive-pack and of the large hosts; unknown ones count as a refusal, so that
 /// nothing is tried again blindly.
-pub(crate) fn judge(branch: &str, status: &str, words: &str) -> Verdict {
+pub(crate) fn judge(host: &str, branch: &str, status: &str, words: &str) -> Verdict {
     let status = clean(status);
     let lower = status.to_lowercase();
     let moved = [
@@ -64,20 +73,95 @@ pub(crate) fn judge(branch: &str, status: &str, words: &str) -> Verdict {
         return Verdict::Moved;
     }
     let words = clean(words);
-    let said = if words.is_empty() { status.clone() } else { format!("{words}\n({status})") };
-    let all = format!("{lower} {}", words.to_lowercase());
     // git's own words for a lost race inside the server's transaction, under a general status.
     if words.contains("cannot lock ref") && !lower.contains("hook") {
         return Verdict::Moved;
     }
-    if all.contains("protected branch")
-        || all.contains("protected ref")
-        || all.contains("gh006")
-        || all.contains("gh013")
-    {
-        return Verdict::Refused(Error::ProtectedBranch { branch: branch.to_owned(), words: said });
+    let said = match (words.is_empty(), status.is_empty()) {
+        (true, _) => status,
+        (false, true) => words,
+        (false, false) => format!("{words}\n({status})"),
+    };
+    Verdict::Refused(refusal(host, branch, said))
+}
+
+/// What a refused push means, by the words of GitHub, GitLab, Bitbucket, Gerrit, Azure DevOps, Gitea and git itself.
+fn refusal(host: &str, branch: &str, words: String) -> Error {
+    let lower = words.to_lowercase();
+    let says = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+    let (host, branch) = (host.to_owned(), branch.to_owned());
+    // A rule set names several things at once; the one that the author can mend in the commit goes first.
+    if says(&["push cannot contain secrets", "push protection", "gh009", "secrets detected", "secret detected"]) {
+        return Error::SecretFound { branch, words };
     }
-    Verdict::Refused(Error::HookRefused { branch: branch.to_owned(), words: said })
+    let unsigned = ["verified signature", "must be signed", "signed with a gpg", "unsigned commit", "requires signed"];
+    if says(&unsigned) {
+        return Error::SignatureRequired { branch, words };
+    }
+    let size = ["gh001", "large files detected", "file size limit", "than the allowed size", "size limit"];
+    if says(&size) || says(&["maximum allowed size", "maximum object size", "pack exceeds"]) {
+        return Error::PushTooLarge { branch, words };
+    }
+    if frozen(&lower) {
+        return Error::Archived { host, words };
+    }
+    let protected = [
+        "protected branch",
+        "protected ref",
+        "gh006",
+        "gh013",
+        "repository rule violations",
+        "through pull requests",
+        "through a pull request",
+        "through a merge request",
+        "must use a pull request",
+        "permission denied to update branch",
+        "prohibited by gerrit",
+        "pushes to this branch are not permitted",
+        "branch is protected",
+    ];
+    if says(&protected) {
+        return Error::ProtectedBranch { branch, words };
+    }
+    if says(&["push code to this project", "does not have write access", "write access to repository not granted"]) {
+        return Error::Forbidden { host, words };
+    }
+    Error::HookRefused { branch, words }
+}
+
+/// Whether the words speak of a repository that nobody may change any more.
+fn frozen(lower: &str) -> bool {
+    // A key that is good for reading only says nothing about the repository.
+    let key = lower.contains(" key ") || lower.contains("token");
+    let still = ["archived", "read-only", "read only", "read_only"].iter().any(|sign| lower.contains(sign));
+    still && !key
+}
+
+/// What a server means that ends the conversation with words; `None` when they name none of the usual reasons.
+pub(crate) fn of_connection(host: &str, words: &str) -> Option<Error> {
+    let words = clean(words);
+    let lower = words.to_lowercase();
+    let says = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+    let host = host.to_owned();
+    if says(&["could not be found", "repository not found", "does not exist", "no such repository"]) {
+        return Some(Error::NotFound { host, words });
+    }
+    if frozen(&lower) {
+        return Some(Error::Archived { host, words });
+    }
+    let forbidden = [
+        "permission to ",
+        "permission denied to",
+        "write access",
+        "not allowed to",
+        "not permitted",
+        "marked as read only",
+        "forbidden",
+        "saml sso",
+        "access denied",
+        "insufficient permission",
+    ];
+    says(&forbidden).then_some(Error::Forbidden { host, words })
 }
 
 #[cfg(test)]
@@ -87,32 +171,131 @@ mod tests {
     #[test]
     fn words_are_made_safe() {
         assert_eq!(clean("remote: \u{1b}[31mno\u{1b}[0m\r\n\r\n\u{202e}x\u{7}y\tz\0"), "no\nxy z");
+        assert_eq!(clean("a\u{1b}]0;title\u{7}b\u{1b}]8;;http://x\u{1b}\\c\u{1b}(Bd\u{e0041}\u{ad}"), "abcBd");
         assert!(clean(&"é".repeat(10_000)).len() <= MAX_WORDS + 1);
         assert_eq!(clean("\u{1b}"), "");
     }
 
     #[test]
-    fn statuses_are_judged() {
+    fn a_lost_race_is_told_from_a_refusal() {
         for status in ["fetch first", "non-fast-forward", "failed to update ref", "cannot lock ref 'refs/heads/x'"] {
-            assert!(matches!(judge("main", status, ""), Verdict::Moved), "{status}");
+            assert!(matches!(judge("h", "main", status, ""), Verdict::Moved), "{status}");
         }
-        assert!(matches!(
-            judge("main", "pre-receive hook declined", "sign your commits"),
-            Verdict::Refused(Error::HookRefused { words, .. }) if words.contains("sign your commits")
-        ));
-        for (status, words) in [
-            ("protected branch hook declined", ""),
+        assert!(matches!(judge("h", "main", "internal", "error: cannot lock ref 'x'"), Verdict::Moved));
+        let hook = judge("h", "main", "pre-receive hook declined", "error: cannot lock ref 'x'");
+        assert!(matches!(hook, Verdict::Refused(_)), "a hook may say anything");
+    }
+
+    #[test]
+    fn refusals_of_the_large_hosts_are_told_apart() {
+        let hook = "pre-receive hook declined";
+        let rules = "push declined due to repository rule violations";
+        for (status, words, code) in [
+            ("protected branch hook declined", "", "git.protected_branch"),
             (
-                "pre-receive hook declined",
-                "GitLab: You are not allowed to push code to protected branches on this project.",
+                "protected branch hook declined",
+                "error: GH006: Protected branch update failed for refs/heads/main.\nerror: Required status check \
+                 \"ci\" is expected.",
+                "git.protected_branch",
             ),
-            ("push declined due to repository rule violations", "error: GH013: Repository rule violations found"),
+            (
+                rules,
+                "error: GH013: Repository rule violations found for refs/heads/main.\n- Changes must be made through a \
+                 pull request.",
+                "git.protected_branch",
+            ),
+            (
+                rules,
+                "error: GH013: Repository rule violations found for refs/heads/main.\n- GITHUB PUSH PROTECTION\n \
+                 — Push cannot contain secrets",
+                "git.secret_found",
+            ),
+            (hook, "error: GH009: Secrets detected! This push failed.", "git.secret_found"),
+            (hook, "PUSH BLOCKED: Secrets detected in code changes", "git.secret_found"),
+            (
+                "protected branch hook declined",
+                "error: GH006: Protected branch update failed for refs/heads/main.\nerror: Commits must have verified \
+                 signatures.",
+                "git.signature_required",
+            ),
+            (hook, "GitLab: Commit must be signed with a GPG key", "git.signature_required"),
+            (
+                hook,
+                "error: GH001: Large files detected.\nerror: File a is 120.00 MB; this exceeds GitHub's file size limit",
+                "git.push_too_large",
+            ),
+            (
+                hook,
+                "GitLab: File \"a\" is larger than the allowed size of 5 MiB. Use Git LFS to manage this file.",
+                "git.push_too_large",
+            ),
+            ("unpacker error", "fatal: pack exceeds maximum allowed size (1.00 KiB)", "git.push_too_large"),
+            (
+                hook,
+                "GitLab: You are not allowed to push code to protected branches on this project.",
+                "git.protected_branch",
+            ),
+            (hook, "GitLab: You can't push code to an archived project.", "git.archived"),
+            (hook, "GitLab: You are not allowed to push code to this project.", "git.forbidden"),
+            (hook, "GitLab: Commit message does not follow the pattern 'JIRA-.+'", "git.hook_refused"),
+            (hook, "Permission denied to update branch main.", "git.protected_branch"),
+            (
+                hook,
+                "Branch refs/heads/main can only be modified through pull requests. Check your branch permissions \
+                 configuration with the project administrator.",
+                "git.protected_branch",
+            ),
+            ("prohibited by Gerrit: not permitted: update", "", "git.protected_branch"),
+            ("prohibited by Gerrit: project state READ_ONLY does not permit write", "", "git.archived"),
+            (
+                "TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.",
+                "",
+                "git.protected_branch",
+            ),
+            (hook, "Gitea: Not allowed to push to protected branch main", "git.protected_branch"),
+            (hook, "sign your commits", "git.hook_refused"),
+            ("something new", "", "git.hook_refused"),
         ] {
-            assert!(
-                matches!(judge("main", status, words), Verdict::Refused(Error::ProtectedBranch { .. })),
-                "{status}"
-            );
+            let Verdict::Refused(error) = judge("git.example", "main", status, words) else {
+                panic!("{status} {words}")
+            };
+            assert_eq!(error.code(), code, "{status} {words}");
+            let text = error.to_string();
+            let first = clean(if words.is_empty() { status } else { words });
+            assert!(text.contains(first.lines().next().unwrap()), "its own words: {text}");
+            assert!(error.hint().is_some_and(|hint| !hint.is_empty()), "{code} says what to do");
         }
-        assert!(matches!(judge("main", "something new", ""), Verdict::Refused(Error::HookRefused { .. })));
+    }
+
+    #[test]
+    fn words_that_end_a_conversation_are_told_apart() {
+        for (words, code) in [
+            ("ERROR: This repository was archived so it is read-only.", "git.archived"),
+            ("You can't push code to a read-only GitLab instance.", "git.archived"),
+            ("ERROR: Permission to o/r.git denied to somebody.", "git.forbidden"),
+            ("ERROR: The key you are authenticating with has been marked as read only.", "git.forbidden"),
+            ("This deploy key does not have write access to this project.", "git.forbidden"),
+            ("Write access to repository not granted.", "git.forbidden"),
+            ("ERROR: Repository not found.", "git.not_found"),
+            (
+                "ERROR: The project you were looking for could not be found or you don't have permission to view it.",
+                "git.not_found",
+            ),
+        ] {
+            assert_eq!(of_connection("h", words).map(|error| error.code()), Some(code), "{words}");
+        }
+        assert!(of_connection("h", "failed to send data").is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_server_says_becomes_safe_text(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            let text = String::from_utf8_lossy(&bytes);
+            let cleaned = clean(&text);
+            assert!(cleaned.len() <= text.len());
+            assert!(!cleaned.chars().any(|c| c.is_control() && c != '\n'), "{cleaned:?}");
+            assert_eq!(clean(&cleaned), cleaned, "safe text stays as it is");
+            let _ = (judge("h", "b", &text, &text), of_connection("h", &text));
+        }
     }
 }

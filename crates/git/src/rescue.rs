@@ -2,14 +2,20 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use git2::Repository;
+use git2::{ObjectType, Oid, Repository};
 use serde::Serialize;
 
+use crate::access::Access;
 use crate::bare_clone::BareClone;
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
+use crate::publish::{PublishRequest, holds};
+use crate::tree::{bounded_tree, commit_of, find_file};
+use crate::write::tidy;
 
 const PREFIX: &str = "refs/pilothouse/rescue/";
+/// Where a commit is named while it is being pushed.
+pub(crate) const OUTGOING: &str = "refs/pilothouse/outgoing/";
 
 /// A commit that was kept because the server's branch no longer holds it, or because a push may not have arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,6 +46,42 @@ pub(crate) fn forget(repo: &Repository, commit: &CommitId) -> Result<()> {
     Ok(())
 }
 
+/// Lets go what is kept and lies in the history of `tip` by now; gives the commit among them that holds `request`.
+pub(crate) fn settle(repo: &Repository, tip: &CommitId, request: &PublishRequest) -> Result<Option<CommitId>> {
+    let mut arrived = None;
+    for rescue in list(repo)? {
+        if holds(repo, tip, &rescue.commit) {
+            if arrived.is_none() && is_same(repo, &rescue.commit, request) {
+                arrived = Some(rescue.commit.clone());
+            }
+            repo.find_reference(&format!("{PREFIX}{}", rescue.name))?.delete()?;
+        }
+    }
+    Ok(arrived)
+}
+
+/// Lets go what is kept of earlier tries of `request`, once it has arrived.
+pub(crate) fn forget_same(repo: &Repository, request: &PublishRequest) -> Result<()> {
+    for rescue in list(repo)? {
+        if is_same(repo, &rescue.commit, request) {
+            repo.find_reference(&format!("{PREFIX}{}", rescue.name))?.delete()?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a commit says and holds what `request` asks for. What cannot be read is not the same.
+fn is_same(repo: &Repository, commit: &CommitId, request: &PublishRequest) -> bool {
+    let Ok(commit) = commit_of(repo, commit) else { return false };
+    let said = tidy(&request.message).is_ok_and(|message| commit.message_bytes() == message.as_bytes());
+    let Ok(tree) = bounded_tree(repo, commit.tree_id()) else { return false };
+    said && request.changes.iter().all(|change| {
+        let here = find_file(repo, &tree, &change.path).map(|found| found.map(|found| found.oid));
+        let wanted = change.new.as_ref().map(|bytes| Oid::hash_object(ObjectType::Blob, bytes)).transpose();
+        matches!((here, wanted), (Ok(here), Ok(wanted)) if here == wanted)
+    })
+}
+
 fn list(repo: &Repository) -> Result<Vec<Rescue>> {
     let mut out = Vec::new();
     for reference in repo.references_glob(&format!("{PREFIX}*"))? {
@@ -55,6 +97,20 @@ fn list(repo: &Repository) -> Result<Vec<Rescue>> {
 }
 
 impl BareClone {
+    /// Keeps the commits whose push ended with its process.
+    pub(crate) fn adopt_outgoing(&self, access: &Access) -> Result<()> {
+        let _hold = self.hold(access)?;
+        let repo = self.repo()?;
+        for reference in repo.references_glob(&format!("{OUTGOING}*"))? {
+            let mut reference = reference?;
+            if let Some(oid) = reference.target() {
+                keep(&repo, &oid.into())?;
+            }
+            reference.delete()?;
+        }
+        Ok(())
+    }
+
     /// The commits that were kept, newest first.
     pub fn rescues(&self) -> Result<Vec<Rescue>> {
         list(&self.repo()?)

@@ -16,14 +16,17 @@ use crate::host_key::{HostKey, algorithm, known_name};
 use crate::key::{self, Unlocked};
 use crate::known_hosts::Trust;
 use crate::private_ca::PrivateAuthority;
-use crate::rejection::{MAX_WORDS, clean};
+use crate::rejection::{MAX_WORDS, clean, of_connection};
 use crate::remote_url::{RemoteUrl, Scheme};
+use crate::why::explain_status;
 
 /// What was learned during the conversation.
 #[derive(Debug, Default)]
 struct Notes {
     /// Why we ended it ourselves; goes before whatever the library says.
     refusal: Option<Error>,
+    /// Whether we mean to push.
+    pushing: bool,
     /// How often a credential was asked for.
     asked: u32,
     /// What the server said besides.
@@ -255,6 +258,11 @@ impl Session {
         }
     }
 
+    /// Says that this conversation means to push.
+    pub(crate) fn pushing(&self) {
+        self.notes().pushing = true;
+    }
+
     /// What the server said besides its answers, as text.
     pub(crate) fn words(&self) -> String {
         String::from_utf8_lossy(&self.notes().words).into_owned()
@@ -289,16 +297,21 @@ impl Session {
             return Error::Redirected { host, words };
         }
         if let Some((_, status)) = lower.split_once("http status code: ") {
-            return match status.trim() {
-                "401" | "407" => auth(),
-                "403" => Error::Forbidden { host, words: "the credential may not do this (403)".to_owned() },
-                "404" | "410" => Error::NotFound { host, words: "it is not there (404)".to_owned() },
-                other => Error::Network { host, words: format!("the server answered with HTTP status {other}") },
+            let pushing = self.notes().pushing;
+            return match status.trim().parse() {
+                Ok(401 | 407) => auth(),
+                Ok(status) => explain_status(&self.url, &self.access, pushing, status),
+                Err(_) => Error::Network { host, words },
             };
         }
         if any(&["invalid content-type", "no content-type"]) {
             let words = format!("the answer does not come from a Git server ({words})");
             return Error::Network { host, words };
+        }
+        if error.code() != ErrorCode::Auth
+            && let Some(error) = of_connection(&host, error.message())
+        {
+            return error;
         }
         if error.code() == ErrorCode::Auth || any(&["failed to authenticate", "authentication"]) {
             return auth();

@@ -166,7 +166,7 @@ fn signature(identity: &Identity) -> Result<Signature<'static>> {
 }
 
 /// The message without control characters, with one final newline.
-fn tidy(message: &str) -> Result<String> {
+pub(crate) fn tidy(message: &str) -> Result<String> {
     if message.len() > MAX_MESSAGE {
         let size = message.len() as u64;
         return Err(Error::TooLarge { what: "the message".to_owned(), size, limit: MAX_MESSAGE as u64 });

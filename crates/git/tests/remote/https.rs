@@ -135,7 +135,7 @@ fn servers_that_say_no_are_told_apart() {
     let error = look("broken", Answer::Status(500));
     assert!(matches!(&error, Error::Network { words, .. } if words.contains("500")), "{error:?}");
     let error = look("busy", Answer::Status(429));
-    assert!(matches!(&error, Error::Network { words, .. } if words.contains("429")), "{error:?}");
+    assert!(matches!(&error, Error::RateLimited { words, .. } if words.contains("429")), "{error:?}");
     let error = look("portal", Answer::Page);
     assert!(matches!(&error, Error::Network { words, .. } if words.contains("Git server")), "{error:?}");
     let error = look("locked", Answer::Locked);

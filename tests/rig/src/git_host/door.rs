@@ -64,10 +64,11 @@ impl Door {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     }
 
-    /// The answer for a path, with the prefix that asked for it.
+    /// The answer for a path, with the longest prefix that asks for one.
     pub(super) fn answer_to(&self, target: &str) -> Option<(String, Answer)> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.iter().find(|(prefix, _)| target.starts_with(prefix)).cloned()
+        let asked = answers.iter().filter(|(prefix, _)| target.starts_with(prefix));
+        asked.max_by_key(|(prefix, _)| prefix.len()).cloned()
     }
 
     pub(super) fn lets_in(&self, authorization: Option<&str>) -> bool {
