@@ -153,6 +153,8 @@ pub struct ApplicationSet {
     pub elements: Vec<Element>,
     /// The patch that turns the values override on.
     pub template_patch: String,
+    /// `spec.template.spec.sources` as it is; the platform leaves it empty, hand-made sets may not.
+    pub template_sources: Vec<serde_json::Value>,
     /// Fields that could not be read.
     pub problems: Vec<FieldProblem>,
 }
@@ -191,6 +193,7 @@ impl ApplicationSet {
             meta: Meta::read(object),
             elements: lists.into_iter().flatten().collect(),
             template_patch: reader.text("spec.templatePatch").unwrap_or_default(),
+            template_sources: reader.list("spec.template.spec.sources").to_vec(),
             problems: reader.problems(),
         }
     }

@@ -54,7 +54,17 @@ pub struct CodebaseStatus {
     pub git_web_url: Option<String>,
     /// When the operator wrote last, RFC 3339.
     pub last_time_updated: Option<String>,
+    /// `inactive`, `active` or `failed`.
+    pub value: Option<String>,
+    /// The provider's number for the webhook; older operators wrote it as a number.
+    pub webhook: Option<String>,
 }
+
+/// The operator leaves a Codebase alone while this annotation is `true`, and looks at it again when the annotation
+/// changes (codebase-operator, pkg/predicate/pause.go).
+pub const PAUSED: &str = "edp.epam.com/paused";
+/// What the operator's admission webhook refuses, joined by dashes: `update`, `delete` (pkg/webhook/protected_label.go).
+pub const PROTECTED: &str = "app.edp.epam.com/edit-protection";
 
 impl Codebase {
     /// Reads a Codebase.
@@ -80,9 +90,34 @@ impl Codebase {
                 git: reader.text("status.git"),
                 git_web_url: reader.text("status.gitWebUrl").filter(|text| !text.is_empty()),
                 last_time_updated: reader.text("status.lastTimeUpdated"),
+                value: reader.text("status.value").filter(|text| !text.is_empty()),
+                webhook: reader.text("status.webHookRef").filter(|text| !text.is_empty()).or_else(|| {
+                    reader.number("status.webHookID").filter(|number| *number != 0).map(|number| number.to_string())
+                }),
             },
             problems: reader.problems(),
         }
+    }
+
+    /// The operator was told to leave it alone.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.meta.annotation(PAUSED), Some("true" | "1" | "t" | "T" | "TRUE" | "True"))
+    }
+
+    /// Whether a label forbids `operation`: `update` or `delete`.
+    pub fn is_protected_from(&self, operation: &str) -> bool {
+        self.meta.label(PROTECTED).is_some_and(|words| words.split('-').any(|word| word == operation))
+    }
+
+    /// Whether the operator gave up for now; it tries again by itself.
+    pub fn has_failed(&self) -> bool {
+        self.status.status.as_deref() == Some("failed") || self.status.result.as_deref() == Some("error")
+    }
+
+    /// Whether the operator has made the repository, or found that it had; it never makes it again then
+    /// (codebase-operator, put_project.go: skipPutProjectStatuses).
+    pub fn is_pushed(&self) -> bool {
+        matches!(self.status.git.as_deref(), Some("pushed" | "gitlab_ci_pushed" | "templates_pushed"))
     }
 
     /// Whether this is a GitOps repository. The portal asks for both labels (`krci-portal`, gitops view); the operator
@@ -104,6 +139,8 @@ pub struct GitServer {
     pub provider: String,
     /// The SSH user.
     pub user: String,
+    /// The Secret with its credentials.
+    pub secret_name: String,
     /// HTTPS port.
     pub https_port: u16,
     /// SSH port.
@@ -128,6 +165,7 @@ impl GitServer {
             host: reader.required("spec.gitHost"),
             provider: reader.text("spec.gitProvider").unwrap_or_else(|| "github".to_owned()),
             user: reader.text("spec.gitUser").filter(|user| !user.is_empty()).unwrap_or_else(|| "git".to_owned()),
+            secret_name: reader.text("spec.nameSshKeySecret").unwrap_or_default(),
             https_port: port("spec.httpsPort", 443),
             ssh_port: port("spec.sshPort", 22),
             connected: reader.flag("status.connected").unwrap_or(false),

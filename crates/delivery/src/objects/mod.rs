@@ -16,7 +16,7 @@ use kube::api::DynamicObject;
 use pilothouse_cluster::{Kind, kinds};
 
 pub use argo::{Application, ApplicationSet, Condition, Element, Operation, SourceRef};
-pub use codebase::{Codebase, CodebaseStatus, GitServer};
+pub use codebase::{Codebase, CodebaseStatus, GitServer, PAUSED, PROTECTED};
 pub use flow::{CdPipeline, ImageStream, ImageTag, ObjectStatus, Stage};
 pub use tekton::{PipelineRun, TriggerTemplate};
 
@@ -37,6 +37,10 @@ pub struct Meta {
     pub created: Option<String>,
     /// Deletion was asked for.
     pub deleting: bool,
+    /// What still holds a deleted object.
+    pub finalizers: Vec<String>,
+    /// The version of the object that was read.
+    pub resource_version: String,
 }
 
 impl Meta {
@@ -50,7 +54,14 @@ impl Meta {
             annotations: meta.annotations.clone().unwrap_or_default(),
             created: meta.creation_timestamp.as_ref().map(|time| time.0.to_string()),
             deleting: meta.deletion_timestamp.is_some(),
+            finalizers: meta.finalizers.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
         }
+    }
+
+    /// An annotation's value.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.get(key).map(String::as_str)
     }
 
     /// A label's value.

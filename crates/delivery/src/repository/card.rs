@@ -1,6 +1,7 @@
 //! What is shown of the GitOps repository.
 
 use super::address::{CloneUrls, clone_urls};
+use super::readers::{Readers, readers};
 use crate::objects::{Codebase, Objects};
 
 /// The GitOps repository at a glance.
@@ -32,8 +33,34 @@ pub struct Card {
     pub web_url: Option<String>,
     /// Whether a private repository was asked for.
     pub private: bool,
+    /// The last step of the operator's chain, as it names it.
+    pub action: Option<String>,
+    /// `inactive`, `active` or `failed`.
+    pub value: Option<String>,
+    /// `success` or `error`.
+    pub result: Option<String>,
+    /// How far the operator's push went: `push_in_progress`, `pushed` and so on.
+    pub git: Option<String>,
+    /// When the operator wrote last, RFC 3339.
+    pub last_time_updated: Option<String>,
+    /// The provider's number for the webhook.
+    pub webhook: Option<String>,
+    /// The operator was told to leave it alone.
+    pub paused: bool,
+    /// What a label forbids: `update`, `delete`.
+    pub protected: Vec<String>,
+    /// `tekton` or `gitlab`.
+    pub ci_tool: String,
+    /// When it was created, RFC 3339.
+    pub created: Option<String>,
+    /// What still holds a deleted one.
+    pub finalizers: Vec<String>,
+    /// Fields of the object that could not be read.
+    pub problems: Vec<crate::FieldProblem>,
     /// Flows whose ApplicationSet reads this repository; all flows where ApplicationSets cannot be read.
     pub used_by: Vec<String>,
+    /// Everything that reads it.
+    pub readers: Readers,
     /// Addresses; none while the Git server is unknown.
     pub urls: Option<CloneUrls>,
 }
@@ -43,15 +70,7 @@ pub fn card(codebase: &Codebase, objects: &Objects) -> Card {
     let status = codebase.status.status.clone().filter(|word| !word.is_empty());
     let server = objects.git_servers.iter().find(|server| server.meta.name == codebase.git_server);
     let urls = server.map(|server| clone_urls(server, &codebase.git_url_path));
-    let mut used_by: Vec<String> = match (&objects.application_sets, &urls) {
-        (Some(sets), Some(urls)) => sets
-            .iter()
-            .filter(|set| set.values_urls().iter().any(|url| same_url(url, &urls.argo_cd)))
-            .map(|set| set.meta.name.clone())
-            .collect(),
-        _ => objects.pipelines.iter().map(|flow| flow.meta.name.clone()).collect(),
-    };
-    used_by.sort();
+    let readers = readers(objects, codebase);
     Card {
         name: codebase.meta.name.clone(),
         // `in progress` with a space is the operator's spelling (pkg/util/consts.go), `in_progress` the portal's.
@@ -69,16 +88,24 @@ pub fn card(codebase: &Codebase, objects: &Objects) -> Card {
         default_branch: codebase.default_branch.clone(),
         web_url: codebase.status.git_web_url.clone().filter(|url| url.starts_with("https://")),
         private: codebase.private,
-        used_by,
+        action: codebase.status.action.clone(),
+        value: codebase.status.value.clone(),
+        result: codebase.status.result.clone(),
+        git: codebase.status.git.clone().filter(|word| !word.is_empty()),
+        last_time_updated: codebase.status.last_time_updated.clone(),
+        webhook: codebase.status.webhook.clone(),
+        paused: codebase.is_paused(),
+        protected: ["update", "delete"]
+            .into_iter()
+            .filter(|word| codebase.is_protected_from(word))
+            .map(str::to_owned)
+            .collect(),
+        ci_tool: codebase.ci_tool.clone(),
+        created: codebase.meta.created.clone(),
+        finalizers: codebase.meta.finalizers.clone(),
+        problems: codebase.problems.clone(),
+        used_by: readers.flows.clone(),
+        readers,
         urls,
     }
-}
-
-/// Whether two repository addresses mean the same, but for case, a final slash and `.git`.
-pub(super) fn same_url(a: &str, b: &str) -> bool {
-    let bare = |url: &str| {
-        let url = url.trim().trim_end_matches('/').to_lowercase();
-        url.strip_suffix(".git").map_or(url.clone(), str::to_owned)
-    };
-    bare(a) == bare(b)
 }

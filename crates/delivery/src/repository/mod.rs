@@ -2,13 +2,19 @@
 
 mod address;
 mod card;
+mod edit;
 mod form;
+mod readers;
+mod strays;
 mod warnings;
 
 pub use address::{CloneUrls, clone_urls};
 pub use card::{Card, card};
+pub use edit::{Edit, EditPlan, FieldChange, edit_refusal, plan_edit};
 pub use form::{CiTool, Form, Strategy, render, render_yaml, validate};
-pub use warnings::{Warning, form_warnings, warnings};
+pub use readers::{Readers, StaleSet, ValuesSource, is_at, readers, stale_sets, values_sources};
+pub use strays::{FlowShape, Stray, StrayKind, flow_shapes, strays};
+pub use warnings::{Action, Warning, form_warnings, seconds_until_retry, warnings, warnings_on};
 
 use crate::objects::Codebase;
 
