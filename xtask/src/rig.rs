@@ -59,13 +59,13 @@ fn spawn(log: &std::path::Path, description: &std::path::Path) -> Outcome<Child>
 
 /// Starts the parts and holds them until the process is ended with `rig down` or Ctrl-C.
 pub fn up() -> Outcome {
+    if description().exists() {
+        return Err(Failure::new("the real parts are up already: `cargo xtask rig down` ends them"));
+    }
     packages::install(Need::Tests)?;
     let mut build = cargo();
     build.args(["build", "--package", "pilothouse-rig"]);
     run(build)?;
-    if description().exists() {
-        return Err(Failure::new("the real parts are up already: `cargo xtask rig down` ends them"));
-    }
     let _ = std::fs::remove_file(wish());
     let mut rig = Rig::start(NAME)?;
     let text = std::fs::read_to_string(&rig.description)?;
