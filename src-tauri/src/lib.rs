@@ -79,3 +79,5 @@ pub fn ipc<R: tauri::Runtime>() -> tauri_specta::Builder<R> {
         .events(collect_events![events::ChangedEvent, events::OperationProgressEvent, events::NoticeEvent])
         .disable_serde_phases()
 }
+            commands::chaos::workflow_reach,
+            commands::chaos::workflow_sides,

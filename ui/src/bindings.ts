@@ -91,16 +91,20 @@ export const commands = {
 	saveWorkflow: (request: SaveWorkflow, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("save_workflow", { request, operation })),
 	/**  Reads a workflow from a file on disk. */
 	importWorkflowFile: (project: string, path: string) => typedError<ImportedWorkflow, AppError>(__TAURI_INVOKE("import_workflow_file", { project, path })),
+	/**  What a workflow reaches when it runs, to be agreed to before it runs by itself. */
+	workflowReach: (project: string, name: string) => typedError<WorkflowReach, AppError>(__TAURI_INVOKE("workflow_reach", { project, name })),
 	/**  Says when a workflow runs. */
-	setRunPolicy: (project: string, name: string, policy: RunPolicy) => typedError<null, AppError>(__TAURI_INVOKE("set_run_policy", { project, name, policy })),
+	setRunPolicy: (project: string, name: string, policy: RunPolicy, seen: string | null) => typedError<null, AppError>(__TAURI_INVOKE("set_run_policy", { project, name, policy, seen })),
+	/**  Both sides of a workflow, to be looked at before deciding between them. */
+	workflowSides: (project: string, name: string) => typedError<WorkflowSides, AppError>(__TAURI_INVOKE("workflow_sides", { project, name })),
 	/**  Settles what a sync cannot settle by itself: a conflict, or a file deleted in Git. */
-	resolveWorkflow: (project: string, name: string, resolution: WorkflowResolution, operation: string) => typedError<null, AppError>(__TAURI_INVOKE("resolve_workflow", { project, name, resolution, operation })),
+	resolveWorkflow: (project: string, name: string, resolution: WorkflowResolution, seen: SidesSeen, operation: string) => typedError<null, AppError>(__TAURI_INVOKE("resolve_workflow", { project, name, resolution, seen, operation })),
 	/**  Deletes a workflow's file from Git and the workflow from the cluster. */
 	deleteWorkflow: (project: string, name: string, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("delete_workflow", { project, name, operation })),
 	/**  The exact object a run would create, and what it is aimed at. */
 	previewRun: (project: string, name: string) => typedError<RunPreview, AppError>(__TAURI_INVOKE("preview_run", { project, name })),
-	/**  Starts a run by hand. */
-	runWorkflow: (project: string, name: string, confirm: string | null) => typedError<RunStarted, AppError>(__TAURI_INVOKE("run_workflow", { project, name, confirm })),
+	/**  Starts the run that a preview showed; asked again, it answers the same run. */
+	runWorkflow: (project: string, name: string, seen: RunSeen, confirm: string | null) => typedError<RunStarted, AppError>(__TAURI_INVOKE("run_workflow", { project, name, seen, confirm })),
 	/**  Stops a run. */
 	stopRun: (namespace: string, name: string) => typedError<null, AppError>(__TAURI_INVOKE("stop_run", { namespace, name })),
 	/**  The runs, newest first. */
@@ -367,6 +371,8 @@ export type ChaosWorkflowEntry = {
 	author: string | null,
 	/**  When it runs. */
 	runPolicy: RunPolicy,
+	/**  Why it does not run by itself although it is set to; none when nothing holds it back. */
+	heldBack: string | null,
 	/**  Its last run. */
 	lastRun: LastRun | null,
 };
@@ -934,6 +940,8 @@ export type ErrorCode =
 "values.invalid" | 
 /**  The chaos workflow or project is not usable; the message says why. */
 "chaos.invalid" | 
+/**  What was shown before a decision is not what would be done now: look again, then decide. */
+"chaos.previewStale" | 
 /**  The trigger is not usable; the message says why. */
 "triggers.invalid" | 
 /**  The practice cluster failed. */
@@ -1494,6 +1502,12 @@ export type RunPolicy =
 
 /**  What a run would do. */
 export type RunPreview = {
+	/**  The run's name, by which asking twice starts it once. */
+	run: string,
+	/**  The digest of the exact object. */
+	digest: string,
+	/**  The context it would run in. */
+	context: string,
 	/**  The exact object. */
 	yaml: string,
 	/**  The namespace it runs in. */
@@ -1506,6 +1520,16 @@ export type RunPreview = {
 	warnings: string[],
 	/**  A text the user has to type first, on a production context. */
 	confirm: string | null,
+};
+
+/**  What the user saw in a preview, to be given back when starting the run. */
+export type RunSeen = {
+	/**  The run's name. */
+	run: string,
+	/**  The digest of the exact object. */
+	digest: string,
+	/**  The context. */
+	context: string,
 };
 
 /**  A run that was started. */
@@ -1604,6 +1628,14 @@ export type Severity =
 "warning" | 
 /**  For information. */
 "info";
+
+/**  The versions of both sides that a person saw. */
+export type SidesSeen = {
+	/**  The content id in Git; none for no file. */
+	blob: string | null,
+	/**  The digest of the text in the cluster. */
+	manifest: string,
+};
 
 /**  One thing a sync did. */
 export type SyncActionEntry = {
@@ -1740,6 +1772,8 @@ export type TriggerForm = {
 	guards: TriggerGuards,
 	/**  Create it switched off. */
 	suspended: boolean,
+	/**  The digest of what the workflow reaches, from the preview; needed for saving. */
+	seen: string | null,
 };
 
 /**  When a trigger holds back. */
@@ -1760,6 +1794,8 @@ export type TriggerPreview = {
 	yaml: string,
 	/**  The workloads it matches now. */
 	matches: WorkloadEntry[],
+	/**  What the workflow reaches when the trigger runs it; none when it is not in the cluster yet. */
+	reach: WorkflowReach | null,
 	/**  Remarks, for example that nothing matches. */
 	warnings: string[],
 };
@@ -1879,6 +1915,22 @@ export type WorkflowCounts = {
 	invalid: number,
 };
 
+/**  What a workflow reaches when it runs. Letting it run by itself means agreeing to this and to nothing more. */
+export type WorkflowReach = {
+	/**  Identifies what is shown, to be given back when agreeing. */
+	digest: string,
+	/**  The service accounts it runs as. */
+	accounts: string[],
+	/**  The namespaces it runs in, looks into and aims at. */
+	namespaces: string[],
+	/**  The images it starts. */
+	images: string[],
+	/**  What else it asks for, such as paths of the node or privileges. */
+	powers: string[],
+	/**  Why it cannot be let run by itself at all. */
+	blocked: string | null,
+};
+
 /**  How something is settled that a sync cannot settle by itself. */
 export type WorkflowResolution = 
 /**  A conflict: the cluster takes what Git has. */
@@ -1893,6 +1945,16 @@ text: string } |
 { kind: "confirmDeletion" } | 
 /**  Deleted in Git: put the file back. */
 { kind: "restore" };
+
+/**  Both sides of a workflow that a sync cannot settle. */
+export type WorkflowSides = {
+	/**  The text in Git; none where there is no file that can be read. */
+	git: string | null,
+	/**  The text in the cluster. */
+	cluster: string,
+	/**  Identifies the two versions, to be given back with the decision. */
+	seen: SidesSeen,
+};
 
 /**  How a workflow in Git stands to the one in the cluster. */
 export type WorkflowState = 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use pilothouse_chaos::{
     Error as ChaosError,
     instantiate::RunLabels,
-    launch,
-    names::{project_fault, run_name},
+    names::project_fault,
     plan::SyncState,
     project::{self, Auth, Enable, Project},
     sync::{SyncReport as Synced, sync_once},
-    workflow_object::WorkflowObject,
+    workflow_object::{Due, WorkflowObject, settle_due},
 };
 use pilothouse_cluster::{ComponentId, Name, kinds};
 use pilothouse_git::{Credential, RemoteUrl, Scheme};
@@ -19,7 +18,7 @@ use crate::{
     App, Result,
     chaos_git::ProjectGit,
     contract::{
-        ActivityKind, AppError, ChaosOverview, ChaosProjectEntry, ChaosProjectForm, FieldProblem, Permission,
+        ActivityKind, AppError, ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ErrorCode, FieldProblem, Permission,
         ProjectAuth, ProjectState, RemoteCheck, SyncActionEntry, SyncReport, Topic, WorkflowCounts,
     },
     journal::{self, Begin, End, Intent},
@@ -161,10 +160,14 @@ impl App {
             (repository.shown().to_owned(), repository.url)
         } else {
             let url = self.remote(form.url.trim()).map_err(|e| {
+                if e.code == ErrorCode::GitSecretInUrl {
+                    return e;
+                }
                 let problem = FieldProblem { field: "url".into(), message: e.message.clone() };
                 AppError::fields(vec![problem])
             })?;
-            (form.url.trim().to_owned(), url)
+            // As it was understood: what stands around it must not reach the cluster.
+            (RemoteUrl::parse(form.url.trim())?.as_str().to_owned(), url)
         };
         let scheme = RemoteUrl::parse(&shown)?.scheme();
         let auth = if scheme == Scheme::Ssh { Auth::Ssh } else { Auth::Token };
@@ -242,7 +245,7 @@ impl App {
                         name: form.id.clone(),
                     },
                 };
-                let id = self.journal.begin(begin).await?;
+                let entry = self.journal.enter(begin).await?;
                 let enable = Enable {
                     id: form.id.clone(),
                     url: place.shown.clone(),
@@ -252,8 +255,7 @@ impl App {
                 };
                 let outcome = project::enable(&live.cluster, &form.namespace, &enable).await.map_err(AppError::from);
                 let page = format!("/chaos/{}", form.id);
-                let enabled =
-                    self.journal.close_with(id, outcome, |_| End { url: Some(page), ..End::default() }).await?;
+                let enabled = entry.close_with(outcome, |_| End { url: Some(page), ..End::default() }).await?;
                 operation.step("Syncing workflows", 2, Some(3));
                 // The project stands; what keeps its first sync from working is said in its state.
                 if let Err(error) = self.sync(&live, &enabled, Some(&operation)).await {
@@ -276,9 +278,9 @@ impl App {
             object: Some(project_object(&project.namespace, &id)),
             intent: Intent::Other,
         };
-        let entry = self.journal.begin(begin).await?;
+        let entry = self.journal.enter(begin).await?;
         let outcome = project::disable(&live.cluster, &project.namespace, &id).await.map_err(AppError::from);
-        self.journal.close_with(entry, outcome, |()| End::default()).await?;
+        entry.close_with(outcome, |()| End::default()).await?;
         self.changes.tell(Topic::Chaos);
         Ok(())
     }
@@ -306,24 +308,35 @@ impl App {
         if report.writes > 0 {
             self.changes.tell(Topic::Chaos);
         }
-        for (workflow, blob) in &report.due {
-            if let Err(error) = only_by_hand(live.cluster.is_production(), live.name()) {
-                tracing::info!(reason = %error, %workflow, "a run on commit was not started");
-                continue;
-            }
-            // Named by the content, so that several apps that see one commit start one run.
-            let name = run_name(workflow, blob.get(..8).unwrap_or(blob));
-            let labels = RunLabels { project: project.id.clone(), workflow: workflow.clone(), ..RunLabels::default() };
-            match launch::run_automatic(&live.cluster, &project.namespace, &name, &labels).await {
-                Ok(started) if !started.already => {
-                    let words = format!("Run {workflow}, because its file changed and it runs on commit");
-                    self.note_run(live, &started.namespace, &started.name, words).await?;
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, %workflow, "a run on commit could not be started"),
-            }
+        for due in &report.due {
+            self.run_due(live, project, due).await?;
         }
         Ok(report)
+    }
+
+    /// Starts the run of a change that is due, and notes that it is there. A kill between the two is harmless: the
+    /// next sync finds the change due still, and its run there. Several apps that see one change start one run.
+    async fn run_due(&self, live: &Live, project: &Project, due: &Due) -> Result<()> {
+        let workflow = due.workflow.as_str();
+        if let Err(error) = only_by_hand(live.cluster.is_production(), live.name()) {
+            tracing::info!(reason = %error, %workflow, "a run on commit was not started");
+            return Ok(());
+        }
+        let labels = RunLabels { project: project.id.clone(), workflow: workflow.into(), ..RunLabels::default() };
+        let words = format!("Run {workflow}, because its file changed and it runs on commit");
+        match self.start_automatic(live, &project.namespace, &due.run, &labels, Some(due), words).await? {
+            Ok(_) => {
+                if let Err(error) = settle_due(&live.cluster, &project.namespace, &project.id, due).await {
+                    tracing::warn!(%error, %workflow, "a change that was run stays marked as due");
+                }
+            }
+            // It stays due until the file changes or somebody agrees; its page says what holds it back.
+            Err(error @ (ChaosError::NotAgreed { .. } | ChaosError::Elsewhere { .. })) => {
+                tracing::info!(reason = %error, %workflow, "a run on commit is held back");
+            }
+            Err(error) => tracing::warn!(%error, %workflow, "a run on commit could not be started"),
+        }
+        Ok(())
     }
 
     /// Syncs a project now.

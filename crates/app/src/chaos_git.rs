@@ -110,30 +110,25 @@ impl ProjectGit {
             object: None,
             intent: Intent::Other,
         };
-        let id = self.app.journal.begin(begin).await?;
+        let entry = self.app.journal.enter(begin).await?;
         // A file that both sides changed is for the planner to merge, which knows what workflows are.
         let outcome = self
             .app
             .git(move || fetched.clone.publish_checked(&access, &fetched.branch, &request, Arc::new(|_, _| false)))
             .await;
-        match outcome {
-            Ok(PublishOutcome::Published { commit, .. }) => {
-                let commit = commit.id.to_string();
-                self.app.journal.done(id, End { commit: Some(commit.clone()), ..End::default() }).await?;
-                Ok(Publication::Published { commit })
-            }
-            Ok(PublishOutcome::Unchanged { tip }) => {
-                let commit = tip.map(|t| t.to_string()).unwrap_or_default();
-                self.app.journal.done(id, End { commit: Some(commit.clone()), ..End::default() }).await?;
-                Ok(Publication::Published { commit })
-            }
+        let outcome = match outcome {
+            Ok(PublishOutcome::Published { commit, .. }) => Ok(commit.id.to_string()),
+            Ok(PublishOutcome::Unchanged { tip }) => Ok(tip.map(|tip| tip.to_string()).unwrap_or_default()),
             Ok(PublishOutcome::Conflict { .. }) => {
-                let moved = AppError::blocked("the file changed meanwhile; the sync looks again");
-                self.app.journal.failed(id, &moved).await?;
-                Ok(Publication::Moved)
+                let moved = Err(AppError::blocked("the file changed meanwhile; the sync looks again"));
+                let _: Result<()> = entry.close_with(moved, |()| End::default()).await;
+                return Ok(Publication::Moved);
             }
-            Err(error) => self.app.journal.close_with(id, Err(error), |_: &Publication| End::default()).await,
-        }
+            Err(error) => Err(error),
+        };
+        let end = |commit: &String| End { commit: Some(commit.clone()), ..End::default() };
+        let commit = entry.close_with(outcome, end).await?;
+        Ok(Publication::Published { commit })
     }
 }
 

@@ -101,7 +101,10 @@ impl From<pilothouse_chaos::Error> for AppError {
                 let field = if what == "project" { "id" } else { "name" };
                 AppError::fields(vec![FieldProblem { field: field.into(), message }])
             }
-            E::WrongState { .. } | E::Contended { .. } | E::Elsewhere { .. } => AppError::blocked(message),
+            E::WrongState { .. } | E::Contended { .. } | E::Elsewhere { .. } | E::NotAgreed { .. } => {
+                AppError::blocked(message)
+            }
+            E::PreviewStale { .. } => AppError::new(ErrorCode::ChaosPreviewStale, message),
             E::Refused(_) => AppError::new(ErrorCode::Chaos, message),
         }
     }

@@ -134,6 +134,44 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<ActivityEntry> {
     })
 }
 
+/// An entry that was begun and will be closed. Dropped before that, as happens when its operation is cancelled, it
+/// closes itself as cancelled.
+#[must_use]
+pub struct OpenEntry {
+    journal: Journal,
+    id: i64,
+    closed: bool,
+}
+
+impl OpenEntry {
+    /// Closes the entry by what came out of it; see [`Journal::close_with`].
+    ///
+    /// # Errors
+    /// The outcome's own error.
+    pub async fn close_with<T>(mut self, outcome: Result<T>, end: impl FnOnce(&T) -> End) -> Result<T> {
+        let outcome = self.journal.close_with(self.id, outcome, end).await;
+        self.closed = true;
+        outcome
+    }
+}
+
+impl Drop for OpenEntry {
+    fn drop(&mut self) {
+        // Without a runtime the app itself is ending, and the next start marks the entry.
+        if self.closed {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (journal, id) = (self.journal.clone(), self.id);
+            runtime.spawn(async move {
+                if let Err(error) = journal.cancelled(id).await {
+                    tracing::warn!(%error, "a cancelled entry could not be closed");
+                }
+            });
+        }
+    }
+}
+
 impl Journal {
     /// The timeline in `storage`; what a former run left open becomes interrupted.
     pub(crate) async fn open(storage: Storage, changes: Changes) -> Result<Journal> {
@@ -173,6 +211,36 @@ impl Journal {
             .await?;
         self.changed();
         Ok(id)
+    }
+
+    /// As [`begin`](Self::begin), for work that can be cancelled: the entry is closed however the work ends.
+    ///
+    /// # Errors
+    /// `app.storage`; the thing must then not be done.
+    pub async fn enter(&self, begin: Begin) -> Result<OpenEntry> {
+        // Written by a task of its own: whoever waits for it may be dropped between the writing and the answer, and
+        // the answer, which nobody then takes, closes the entry.
+        let (answer, written) = tokio::sync::oneshot::channel();
+        let journal = self.clone();
+        tokio::spawn(async move {
+            let begun = journal.begin(begin).await;
+            let _ = answer.send(begun.map(|id| OpenEntry { journal, id, closed: false }));
+        });
+        written.await.map_err(|_| AppError::internal("the timeline's writer ended"))?
+    }
+
+    /// Closes an entry as cancelled, unless it was closed already.
+    async fn cancelled(&self, id: i64) -> Result<()> {
+        self.storage
+            .with("the timeline cannot be written", move |c| {
+                c.execute(
+                    "UPDATE activity SET outcome = ?2, detail = ?3 WHERE id = ?1 AND outcome = 'started'",
+                    params![id, word(ActivityOutcome::Cancelled), "It was cancelled before it was finished."],
+                )
+            })
+            .await?;
+        self.changed();
+        Ok(())
     }
 
     /// Closes an entry as done.

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use pilothouse_chaos::{
+    Error as ChaosError,
     blast::Aim,
     engine::Target,
     instantiate::RunLabels,
-    launch,
+    launch::{self, Next, Prepared, Started},
     names::{PROJECT_LABEL, RUN_LABEL, label_value, run_name},
     run::{FaultRun, Phase, Run, run_view},
     stop,
+    workflow_object::Due,
 };
 use pilothouse_cluster::{Kind, kinds};
 use serde_json::Value;
@@ -18,7 +20,7 @@ use crate::{
     App, Result,
     contract::{
         ActivityKind, AppError, ChaosTarget, ErrorCode, FaultView, LastVerdict, ProbeView, RunEntry, RunPreview,
-        RunStarted, RunStep, RunTarget, RunView, Topic, Verdict,
+        RunSeen, RunStarted, RunStep, RunTarget, RunView, Topic, Verdict,
     },
     journal::{Begin, End, Intent},
     session::Live,
@@ -216,8 +218,16 @@ impl App {
         let live = self.chaos_live()?;
         let project = self.project(&live, &project).await?;
         let labels = Self::run_labels(&project.id, &name);
-        let preview = launch::preview(&live.cluster, &project.namespace, &run_name(&name, "xxxxx"), &labels).await?;
+        let suffix: String = (0..8)
+            .map(|_| fastrand::choice(b"bcdfghjklmnpqrstvwxz2456789"))
+            .map(|c| c.map_or('x', |c| char::from(*c)))
+            .collect();
+        let run = run_name(&name, &suffix);
+        let preview = launch::preview(&live.cluster, &project.namespace, &run, &labels).await?;
         Ok(RunPreview {
+            run,
+            digest: preview.digest,
+            context: live.name().to_owned(),
             yaml: serde_yaml::to_string(&preview.object).map_err(|e| AppError::internal(e.to_string()))?,
             targets: preview.aims.iter().map(|aim| self.run_target(&live, aim)).collect(),
             namespace: preview.namespace,
@@ -227,9 +237,22 @@ impl App {
         })
     }
 
-    /// Starts a run by hand.
-    pub async fn run_workflow(&self, project: String, name: String, confirm: Option<String>) -> Result<RunStarted> {
+    /// Starts the run that a preview showed. Asked again after a lost answer, it answers the same run.
+    ///
+    /// # Errors
+    /// `chaos.previewStale` when the context or the object is not the one that was shown; nothing was started then.
+    pub async fn run_workflow(
+        &self,
+        project: String,
+        name: String,
+        seen: RunSeen,
+        confirm: Option<String>,
+    ) -> Result<RunStarted> {
         let live = self.chaos_live()?;
+        if live.name() != seen.context {
+            let message = format!("You saw this run on {}, and are connected to {} now", seen.context, live.name());
+            return Err(AppError::new(ErrorCode::ChaosPreviewStale, message).with_hint("look again, then start it"));
+        }
         let project = self.project(&live, &project).await?;
         if live.cluster.is_production() && confirm.as_deref() != Some(name.as_str()) {
             return Err(AppError::new(
@@ -238,51 +261,72 @@ impl App {
             )
             .with_hint(format!("type {name} to run it here")));
         }
-        let suffix: String = (0..5)
-            .map(|_| fastrand::choice(b"bcdfghjklmnpqrstvwxz2456789"))
-            .map(|c| c.map_or('x', |c| char::from(*c)))
-            .collect();
-        let run = run_name(&name, &suffix);
-        let begin = Begin {
-            kind: ActivityKind::Run,
-            words: format!("Run the chaos workflow {name} of {}", project.id),
-            context: Some(live.name().to_owned()),
-            object: Some(format!("Run/{}/{run}", project.namespace)),
-            intent: Intent::Object {
-                api: kinds::WORKFLOW.api_version(),
-                kind: kinds::WORKFLOW.kind.into(),
-                namespace: project.namespace.clone(),
-                name: run.clone(),
-            },
-        };
-        let id = self.journal.begin(begin).await?;
         let labels = Self::run_labels(&project.id, &name);
-        let outcome = launch::run(&live.cluster, &project.namespace, &run, &labels).await.map_err(AppError::from);
-        let started = self
-            .journal
-            .close_with(id, outcome, |s| End {
-                object: Some(format!("{}/{}/{}", s.kind, s.namespace, s.name)),
-                url: Some(format!("/chaos/runs/{}/{}", s.namespace, s.name)),
-                ..End::default()
-            })
-            .await?;
+        let next = launch::as_seen(&live.cluster, &project.namespace, &seen.run, &labels, &seen.digest).await?;
+        let started = match next {
+            Next::There(started) => started,
+            Next::Start(prepared) => {
+                let words = format!("Run the chaos workflow {name} of {}", project.id);
+                self.start_noted(&live, &prepared, words).await??
+            }
+        };
         self.changes.tell(Topic::Runs);
         Ok(RunStarted { namespace: started.namespace, run: started.name })
     }
 
-    /// Notes a run that was started without anybody clicking.
-    pub(crate) async fn note_run(&self, live: &Live, namespace: &str, run: &str, words: String) -> Result<()> {
+    /// Starts a run with an entry of the timeline around it. The entry names the very object, wherever it is and of
+    /// whatever kind, so that after a kill it can be looked for.
+    async fn start_noted(
+        &self,
+        live: &Live,
+        prepared: &Prepared,
+        words: String,
+    ) -> Result<std::result::Result<Started, ChaosError>> {
+        let Prepared { kind, namespace, name, .. } = prepared;
         let begin = Begin {
             kind: ActivityKind::Run,
             words,
             context: Some(live.name().to_owned()),
-            object: Some(format!("Run/{namespace}/{run}")),
-            intent: Intent::Other,
+            object: Some(format!("{kind}/{namespace}/{name}")),
+            intent: Intent::Object {
+                api: prepared.api_version(),
+                kind: kind.clone(),
+                namespace: namespace.clone(),
+                name: name.clone(),
+            },
         };
-        let end = End { url: Some(format!("/chaos/runs/{namespace}/{run}")), ..End::default() };
-        self.journal.note(begin, end).await?;
+        let entry = self.journal.enter(begin).await?;
+        let outcome = launch::start(&live.cluster, prepared).await;
+        let noted = match &outcome {
+            Ok(_) => Ok(()),
+            Err(error) => Err(AppError::new(ErrorCode::Chaos, error.to_string())),
+        };
+        let url = Some(format!("/chaos/runs/{namespace}/{name}"));
+        let _: Result<()> = entry.close_with(noted, |()| End { url, ..End::default() }).await;
+        Ok(outcome)
+    }
+
+    /// Starts a run that nobody asks for at this moment, unless it was started before.
+    ///
+    /// # Errors
+    /// `app.storage` outside, as nothing is started that cannot be noted; why the run does not start inside.
+    pub(crate) async fn start_automatic(
+        &self,
+        live: &Live,
+        namespace: &str,
+        run: &str,
+        labels: &RunLabels,
+        due: Option<&Due>,
+        words: String,
+    ) -> Result<std::result::Result<Started, ChaosError>> {
+        let prepared = match launch::automatic(&live.cluster, namespace, run, labels, due).await {
+            Ok(Next::There(started)) => return Ok(Ok(started)),
+            Ok(Next::Start(prepared)) => prepared,
+            Err(error) => return Ok(Err(error)),
+        };
+        let outcome = self.start_noted(live, &prepared, words).await;
         self.changes.tell(Topic::Runs);
-        Ok(())
+        outcome
     }
 
     /// Stops a run.
@@ -295,13 +339,11 @@ impl App {
             object: Some(format!("Run/{namespace}/{name}")),
             intent: Intent::Other,
         };
-        let id = self.journal.begin(begin).await?;
+        let entry = self.journal.enter(begin).await?;
         let outcome = stop::stop(&live.cluster, &namespace, &name).await.map_err(AppError::from);
         let words = format!("Stop the run {name}: it had ended already");
         let url = Some(format!("/chaos/runs/{namespace}/{name}"));
-        self.journal
-            .close_with(id, outcome, |stopped| End { words: (!stopped).then_some(words), url, ..End::default() })
-            .await?;
+        entry.close_with(outcome, |stopped| End { words: (!stopped).then_some(words), url, ..End::default() }).await?;
         self.changes.tell(Topic::Runs);
         Ok(())
     }

@@ -1,20 +1,26 @@
-//! The trigger engine inside the app: under the Lease, so that one app is in charge.
+//! The trigger engine inside the app: in every namespace that holds triggers it runs under that namespace's Lease, so
+//! that one app is in charge of each, whatever platform the apps have chosen.
+//!
+//! Syncing needs no Lease: its every write is over the version that it was planned on, and what it starts is named by
+//! what it runs.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use pilothouse_chaos::{
-    Error as ChaosError, WorkflowDocument,
-    instantiate::RunLabels,
-    launch,
-    workflow_object::{self, RunPolicy},
-};
+use pilothouse_chaos::{Error as ChaosError, WorkflowDocument, instantiate::RunLabels, launch, workflow_object};
 use pilothouse_cluster::{ComponentId, Leadership, Timing, kinds};
 use pilothouse_triggers::{
     engine::{Engine, Event},
     launcher::{Launch, LaunchError, Launched, Launcher, RunState},
     spec::Outcome,
 };
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     App,
@@ -25,6 +31,8 @@ use crate::{
 
 /// The Lease's name; every app uses the same.
 const LEASE: &str = "pilothouse-triggers";
+/// How long changes of the objects are gathered before the namespaces are looked at again.
+const GATHER: Duration = Duration::from_secs(1);
 
 /// Who this app is among the candidates, in words that mean something to a colleague.
 fn identity() -> String {
@@ -37,16 +45,19 @@ fn identity() -> String {
 /// What a connection knows about its engine.
 #[derive(Default)]
 pub(crate) struct EngineState {
-    leadership: Option<Arc<Leadership>>,
-    problem: Option<String>,
+    /// The candidacy in each namespace.
+    seats: BTreeMap<String, Arc<Leadership>>,
+    /// What keeps this app from standing in a namespace.
+    problems: BTreeMap<String, String>,
 }
 
 impl EngineState {
-    /// As the window sees it.
+    /// As the window sees it: this app is in charge when it is in every namespace that has triggers.
     pub(crate) fn view(&self) -> EngineView {
-        let holder = self.leadership.as_ref().and_then(|l| l.holder());
-        let here = self.leadership.as_ref().is_some_and(|l| l.is_leader());
-        EngineView { holder, here, problem: self.problem.clone() }
+        let here = !self.seats.is_empty() && self.problems.is_empty() && self.seats.values().all(|s| s.is_leader());
+        let elsewhere = self.seats.values().find(|seat| !seat.is_leader());
+        let holder = elsewhere.or_else(|| self.seats.values().next()).and_then(|seat| seat.holder());
+        EngineView { holder, here, problem: self.problems.values().next().cloned() }
     }
 }
 
@@ -75,30 +86,22 @@ impl Launcher for Runs {
             tracing::info!(reason = %error, trigger = %launch.trigger, "a triggered run was not started");
             return Err(LaunchError { message: error.message, retry: false });
         }
-        let object = workflow_object::get(cluster, &launch.namespace, &launch.project, &launch.workflow)
-            .await
-            .map_err(refused)?;
-        if object.run_policy != RunPolicy::OnEvent {
-            let message = format!("the run policy of {} does not let triggers run it", launch.workflow);
-            return Err(LaunchError { message, retry: false });
-        }
+        let Some(app) = self.app.upgrade() else {
+            return Err(LaunchError { message: "the app is closing".to_owned(), retry: true });
+        };
         let labels = RunLabels {
             project: launch.project.clone(),
             workflow: launch.workflow.clone(),
             trigger: Some(launch.trigger.clone()),
             more: launch.labels.clone(),
         };
-        let started = launch::run_automatic(cluster, &launch.namespace, &launch.run, &labels).await.map_err(refused)?;
-        if started.already {
-            return Ok(Launched::Already);
-        }
-        if let Some(app) = self.app.upgrade() {
-            let words = format!("Run {}, because the trigger {} saw a new image", launch.workflow, launch.trigger);
-            if let Err(error) = app.note_run(&self.live, &started.namespace, &started.name, words).await {
-                tracing::warn!(%error, "a triggered run could not be noted in the timeline");
-            }
-        }
-        Ok(Launched::Created)
+        let words = format!("Run {}, because the trigger {} saw a new image", launch.workflow, launch.trigger);
+        let started = app
+            .start_automatic(&self.live, &launch.namespace, &launch.run, &labels, None, words)
+            .await
+            .map_err(|error| LaunchError { message: error.message, retry: true })?
+            .map_err(refused)?;
+        Ok(if started.already { Launched::Already } else { Launched::Created })
     }
 
     async fn state(&self, launch: &Launch) -> Result<RunState, LaunchError> {
@@ -151,38 +154,85 @@ fn tell(app: &Weak<App>, event: Event) {
 }
 
 impl App {
-    /// Runs for the Lease, and runs the engine while it is held; until the connection ends.
+    /// Stands for the Lease of every namespace that holds triggers or could hold some, and runs an engine wherever it
+    /// has it; until the connection ends.
     pub(crate) async fn serve_triggers(me: Weak<App>, live: Arc<Live>) {
         if !live.has(ComponentId::Pilothouse) {
             return;
         }
+        let identity = identity();
+        let index = live.index();
+        let mut changes = index.changes();
+        let mut seats: BTreeMap<String, CancellationToken> = BTreeMap::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            changes.mark_unchanged();
+            let wanted = namespaces(&live);
+            seats.retain(|namespace, seat| {
+                let stays = wanted.contains(namespace);
+                if !stays {
+                    seat.cancel();
+                }
+                stays
+            });
+            for namespace in wanted {
+                let seat = live.stop.child_token();
+                if let Entry::Vacant(free) = seats.entry(namespace) {
+                    let (me, live, identity) = (me.clone(), live.clone(), identity.clone());
+                    tasks.spawn(Self::serve_namespace(me, live, free.key().clone(), identity, seat.clone()));
+                    free.insert(seat);
+                }
+            }
+            let next = async {
+                if changes.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(GATHER).await;
+            };
+            tokio::select! {
+                () = next => {}
+                () = live.stop.cancelled() => break,
+            }
+        }
+        // Each gives its Lease up before it ends.
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Stands for the Lease of one namespace, and runs the engine for its triggers while it is held.
+    async fn serve_namespace(
+        me: Weak<App>,
+        live: Arc<Live>,
+        namespace: String,
+        identity: String,
+        seat: CancellationToken,
+    ) {
         let cluster = live.cluster.clone();
-        let namespace = live.chosen_platform().unwrap_or_else(|| cluster.default_namespace().to_owned());
         let may = cluster.access("create", &kinds::LEASE, None, Some(&namespace)).await;
         if let Ok(access) = &may
             && !access.allowed
         {
-            live.engine().problem = Some(access.who_can());
+            live.engine().problems.insert(namespace.clone(), access.who_can());
+            seat.cancelled().await;
+            live.engine().problems.remove(&namespace);
             return;
         }
-        let everywhere = cluster.can("watch", &kinds::EVENT_TRIGGER, None).await.unwrap_or(false);
-        let namespaces = if everywhere { Vec::new() } else { vec![namespace.clone()] };
-        let leadership = Arc::new(Leadership::start(&cluster, &namespace, LEASE, &identity(), Timing::default()));
-        live.engine().leadership = Some(leadership.clone());
+        let leadership = Arc::new(Leadership::start(&cluster, &namespace, LEASE, &identity, Timing::default()));
+        live.engine().seats.insert(namespace.clone(), leadership.clone());
         let mut leads = leadership.watch();
         loop {
             let leading = *leads.borrow_and_update();
             if let Some(app) = me.upgrade() {
                 app.changes.tell(Topic::Triggers);
             }
-            let round = live.stop.child_token();
+            let round = seat.child_token();
             let work = async {
                 if leading {
                     let launcher = Arc::new(Runs { app: me.clone(), live: live.clone() });
                     let sink = me.clone();
                     let sink = Arc::new(move |event| tell(&sink, event));
                     let clock = Arc::new(jiff::Timestamp::now);
-                    Engine::run(cluster.clone(), namespaces.clone(), launcher, clock, sink, round.clone()).await;
+                    let here = vec![namespace.clone()];
+                    Engine::run(cluster.clone(), here, launcher, clock, sink, round.clone()).await;
                 } else {
                     std::future::pending::<()>().await;
                 }
@@ -190,18 +240,24 @@ impl App {
             tokio::select! {
                 () = work => {}
                 changed = leads.changed() => if changed.is_err() { break },
-                () = live.stop.cancelled() => {}
+                () = seat.cancelled() => {}
             }
             round.cancel();
-            if live.stop.is_cancelled() {
+            if seat.is_cancelled() {
                 break;
             }
         }
-        live.engine().leadership = None;
+        live.engine().seats.remove(&namespace);
         drop(leads);
         // Given up in good order, so that the next one need not wait until the Lease runs out.
         if let Some(leadership) = Arc::into_inner(leadership) {
             leadership.release().await;
         }
     }
+}
+
+/// The namespaces that hold triggers, or projects whose workflows a trigger could run.
+fn namespaces(live: &Live) -> BTreeSet<String> {
+    let objects = [kinds::EVENT_TRIGGER, kinds::CHAOS_PROJECT].into_iter().flat_map(|kind| live.list(&kind));
+    objects.filter_map(|object| object.metadata.namespace.clone()).collect()
 }

@@ -24,7 +24,7 @@ use crate::{
     journal::{Begin, End, Intent},
     runs::only_by_hand,
     session::Live,
-    workflows::verdict_word,
+    workflows::{reach_view, verdict_word},
 };
 
 fn kind_of(text: &str) -> Result<WorkloadKind> {
@@ -255,17 +255,24 @@ impl App {
         if matches.is_empty() {
             warnings.push("Nothing in the cluster matches now; the trigger waits for a workload that does.".to_owned());
         }
+        let mut reach = None;
         let workflows = self.workflow_objects(&live, &project.namespace, &project.id);
         match workflows.iter().find(|w| w.workflow == form.workflow) {
             None => {
                 warnings.push(format!("The workflow {} is not in the cluster yet; sync its project.", form.workflow))
             }
-            Some(found) if found.run_policy != Policy::OnEvent => warnings
-                .push(format!("Saving lets the workflow {} run when a trigger asks; now it does not.", form.workflow)),
-            Some(_) => {}
+            Some(found) => {
+                let shown = reach_view(found, &project.namespace)?;
+                warnings.extend(shown.blocked.clone());
+                reach = Some(shown);
+                if found.run_policy != Policy::OnEvent {
+                    let now = "run when a trigger asks; now it does not.";
+                    warnings.push(format!("Saving lets the workflow {} {now}", form.workflow));
+                }
+            }
         }
         let yaml = serde_yaml::to_string(&object).map_err(|e| AppError::internal(e.to_string()))?;
-        Ok(TriggerPreview { yaml, matches, warnings })
+        Ok(TriggerPreview { yaml, matches, reach, warnings })
     }
 
     /// Creates a trigger or changes it.
@@ -295,18 +302,26 @@ impl App {
                 name: form.name.clone(),
             },
         };
-        let id = self.journal.begin(begin).await?;
-        let outcome = self.write_trigger(&live, &project.namespace, &form.name, &spec).await;
+        let entry = self.journal.enter(begin).await?;
+        let outcome = self.write_trigger(&live, &project.namespace, &form, &spec).await;
         let url = Some(PAGE.to_owned());
-        self.journal.close_with(id, outcome, |()| End { url, ..End::default() }).await?;
+        entry.close_with(outcome, |()| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Triggers);
         Ok(())
     }
 
-    async fn write_trigger(&self, live: &Arc<Live>, namespace: &str, name: &str, spec: &TriggerSpec) -> Result<()> {
-        let cluster = &live.cluster;
-        // Whoever makes a trigger wants its workflow to run on events; the policy says so to everybody.
-        workflow_object::set_run_policy(cluster, namespace, &spec.project, &spec.workflow, Policy::OnEvent).await?;
+    async fn write_trigger(
+        &self,
+        live: &Arc<Live>,
+        namespace: &str,
+        form: &TriggerForm,
+        spec: &TriggerSpec,
+    ) -> Result<()> {
+        let (cluster, name) = (&live.cluster, form.name.as_str());
+        // Whoever makes a trigger wants its workflow to run on events, and saw what it reaches; the policy says so to
+        // everybody.
+        let (which, seen) = ((spec.project.as_str(), spec.workflow.as_str()), form.seen.as_deref());
+        workflow_object::set_run_policy(cluster, namespace, which, Policy::OnEvent, seen).await?;
         let api = cluster.api(&kinds::EVENT_TRIGGER, namespace);
         let object = Self::trigger_object(name, namespace, spec)?;
         match cluster.in_time("the trigger", api.create(&PostParams::default(), &object)).await {
@@ -336,13 +351,13 @@ impl App {
             object: Some(format!("EventTrigger/{namespace}/{name}")),
             intent: Intent::Other,
         };
-        let id = self.journal.begin(begin).await?;
+        let entry = self.journal.enter(begin).await?;
         let api = live.cluster.api(&kinds::EVENT_TRIGGER, &namespace);
         let patch = json!({ "spec": { "suspended": suspended } });
         let parameters = PatchParams::default();
         let outcome = live.cluster.in_time("the trigger", api.patch(&name, &parameters, &Patch::Merge(&patch))).await;
         let url = Some(PAGE.to_owned());
-        self.journal.close_with(id, outcome.map_err(AppError::from), |_| End { url, ..End::default() }).await?;
+        entry.close_with(outcome.map_err(AppError::from), |_| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Triggers);
         Ok(())
     }
@@ -357,10 +372,10 @@ impl App {
             object: Some(format!("EventTrigger/{namespace}/{name}")),
             intent: Intent::Other,
         };
-        let id = self.journal.begin(begin).await?;
+        let entry = self.journal.enter(begin).await?;
         let api = live.cluster.api(&kinds::EVENT_TRIGGER, &namespace);
         let outcome = live.cluster.in_time("the trigger", api.delete(&name, &DeleteParams::default())).await;
-        self.journal.close_with(id, outcome.map_err(AppError::from), |_| End::default()).await?;
+        entry.close_with(outcome.map_err(AppError::from), |_| End::default()).await?;
         self.changes.tell(Topic::Triggers);
         Ok(())
     }

@@ -7,6 +7,7 @@ use pilothouse_chaos::{
     document::path_of,
     plan::SyncState,
     project::Project,
+    reach::Reach,
     resolve,
     run::Verdict as Found,
     templates::{Request, TemplateTarget, render, templates},
@@ -21,8 +22,9 @@ use crate::{
     commits::{Change, FILE_LIMIT},
     contract::{
         ActivityKind, AppError, ChaosTarget, ChaosWorkflowEntry, CommitOutcome, Diagnostic, ErrorCode, FieldProblem,
-        ImportedWorkflow, LastRun, OpenedWorkflow, Review, RunPolicy, SaveWorkflow, Severity, TemplateChoice,
-        TemplateParameter, Topic, Verdict, WorkflowResolution, WorkflowState, WorkflowTemplate,
+        ImportedWorkflow, LastRun, OpenedWorkflow, Review, RunPolicy, SaveWorkflow, Severity, SidesSeen,
+        TemplateChoice, TemplateParameter, Topic, Verdict, WorkflowReach, WorkflowResolution, WorkflowSides,
+        WorkflowState, WorkflowTemplate,
     },
     journal::{Begin, End, Intent},
     runs::only_by_hand,
@@ -127,6 +129,7 @@ fn entry(object: &WorkflowObject, namespace: &str) -> ChaosWorkflowEntry {
         commit: object.commit.clone(),
         author: object.author.clone(),
         run_policy: policy_view(object.run_policy),
+        held_back: object.held_back(namespace),
         last_run: object.last_run.as_ref().map(|run| LastRun {
             name: run.name.clone(),
             namespace: run_namespace,
@@ -136,6 +139,21 @@ fn entry(object: &WorkflowObject, namespace: &str) -> ChaosWorkflowEntry {
             finished_at: run.finished_at.clone(),
         }),
     }
+}
+
+/// What a workflow in the cluster reaches, for a person to agree to.
+pub(crate) fn reach_view(object: &WorkflowObject, namespace: &str) -> Result<WorkflowReach> {
+    let document = WorkflowDocument::accept(&object.project, &object.path, &object.manifest)?;
+    let reach = Reach::of(&document, namespace);
+    let list = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+    Ok(WorkflowReach {
+        digest: reach.digest(),
+        accounts: list(&reach.accounts),
+        namespaces: list(&reach.namespaces),
+        images: list(&reach.images),
+        powers: list(&reach.powers),
+        blocked: workflow_object::never_automatic(&document, &object.workflow, namespace).map(|why| why.to_string()),
+    })
 }
 
 /// The path of a workflow's file, or what is wrong with its name.
@@ -349,8 +367,25 @@ impl App {
         Ok(ImportedWorkflow { name, diagnostics: diagnostics(&text), text })
     }
 
-    /// Says when a workflow runs.
-    pub async fn set_run_policy(&self, project: String, name: String, policy: RunPolicy) -> Result<()> {
+    /// What a workflow reaches when it runs, to be agreed to before it runs by itself.
+    pub async fn workflow_reach(&self, project: String, name: String) -> Result<WorkflowReach> {
+        let live = self.chaos_live()?;
+        let project = self.project(&live, &project).await?;
+        let object = workflow_object::get(&live.cluster, &project.namespace, &project.id, &name).await?;
+        reach_view(&object, &project.namespace)
+    }
+
+    /// Says when a workflow runs. `seen` is the digest of the reach that was shown, for every policy but by hand.
+    ///
+    /// # Errors
+    /// `chaos.previewStale` when the workflow reaches something else by now.
+    pub async fn set_run_policy(
+        &self,
+        project: String,
+        name: String,
+        policy: RunPolicy,
+        seen: Option<String>,
+    ) -> Result<()> {
         let live = self.chaos_live()?;
         if policy != RunPolicy::Manual {
             only_by_hand(live.cluster.is_production(), live.name())?;
@@ -367,16 +402,34 @@ impl App {
             words: format!("Let the chaos workflow {name} of {} run {when}", project.id),
             context: Some(live.name().to_owned()),
             object: Some(format!("ChaosWorkflow/{}/{name}", project.namespace)),
+        if policy == RunPolicy::OnCommit && project.enabled {
+            // What was pushed before this moment comes in first, and is thereby not run.
+            self.sync(&live, &project, None).await?;
+        }
             intent: Intent::Other,
         };
-        let id = self.journal.begin(begin).await?;
+        let entry = self.journal.enter(begin).await?;
+        let which = (project.id.as_str(), name.as_str());
         let outcome =
-            workflow_object::set_run_policy(&live.cluster, &project.namespace, &project.id, &name, wanted).await;
-        self.journal.close_with(id, outcome.map_err(AppError::from), |_| End::default()).await?;
+            workflow_object::set_run_policy(&live.cluster, &project.namespace, which, wanted, seen.as_deref()).await;
+        entry.close_with(outcome.map_err(AppError::from), |_| End::default()).await?;
+        self.changes.tell(Topic::Chaos);
         Ok(())
     }
 
-    /// Settles what a sync cannot settle by itself: a conflict, or a file deleted in Git.
+    /// Both sides of a workflow, to be looked at before deciding between them.
+    pub async fn workflow_sides(&self, project: String, name: String) -> Result<WorkflowSides> {
+        let (live, project, git) = self.project_of(&project).await?;
+        let sides = resolve::sides(&live.cluster, &project.namespace, (&project.id, &name), &git).await?;
+        let seen = SidesSeen { blob: sides.seen.blob, manifest: sides.seen.manifest };
+        Ok(WorkflowSides { git: sides.git, cluster: sides.cluster, seen })
+    }
+
+    /// Settles what a sync cannot settle by itself, a conflict or a file deleted in Git, between the versions that the
+    /// user saw.
+    ///
+    /// # Errors
+    /// `chaos.previewStale` when either side is another by now; nothing was written then.
     pub async fn resolve_workflow(
         &self,
         project: String,
@@ -387,6 +440,7 @@ impl App {
         let (live, project, _) = self.project_of(&project).await?;
         let how = match &resolution {
             WorkflowResolution::TakeGit => "take what Git has",
+        seen: SidesSeen,
             WorkflowResolution::TakeCluster => "take what the cluster has",
             WorkflowResolution::Take { .. } => "take a joined text",
             WorkflowResolution::ConfirmDeletion => "delete it from the cluster too",
@@ -402,20 +456,21 @@ impl App {
         self.operations
             .run(operation, "Settling the workflow", |operation| async move {
                 let git = self.project_git(&project, Some(&operation))?;
-                let id = self.journal.begin(begin).await?;
+                let entry = self.journal.enter(begin).await?;
                 let (cluster, namespace) = (&live.cluster, project.namespace.as_str());
+        let seen = resolve::Seen { blob: seen.blob, manifest: seen.manifest };
                 let which = (project.id.as_str(), name.as_str());
-                let by = |how| resolve::resolve(cluster, namespace, which, &git, how);
+                let by = |how| resolve::resolve(cluster, namespace, which, &git, how, &seen);
                 let outcome = match resolution {
                     WorkflowResolution::TakeGit => by(resolve::Resolution::TakeGit).await,
                     WorkflowResolution::TakeCluster => by(resolve::Resolution::TakeCluster).await,
                     WorkflowResolution::Take { text } => by(resolve::Resolution::Take(text)).await,
                     WorkflowResolution::ConfirmDeletion => {
-                        resolve::confirm_deletion(cluster, namespace, which.0, which.1).await
+                        resolve::confirm_deletion(cluster, namespace, which, Some((&seen, &git))).await
                     }
-                    WorkflowResolution::Restore => resolve::restore(cluster, namespace, which, &git).await,
+                    WorkflowResolution::Restore => resolve::restore(cluster, namespace, which, &git, &seen).await,
                 };
-                self.journal.close_with(id, outcome.map_err(AppError::from), |()| End::default()).await?;
+                entry.close_with(outcome.map_err(AppError::from), |()| End::default()).await?;
                 operation.step("Syncing the project", 1, Some(2));
                 self.sync(&live, &project, Some(&operation)).await?;
                 self.changes.tell(Topic::Chaos);
@@ -448,7 +503,7 @@ impl App {
         let outcome = self.commit_workflow(live, project, change, "Deleting the workflow", operation).await?;
         if !matches!(outcome, CommitOutcome::Conflict { .. }) {
             // The user asked for the deletion, so it needs no second confirmation in the cluster.
-            match resolve::confirm_deletion(&cluster, &namespace, &id, &name).await {
+            match resolve::confirm_deletion(&cluster, &namespace, (&id, &name), None).await {
                 Ok(()) | Err(ChaosError::NotFound { .. } | ChaosError::WrongState { .. }) => {}
                 Err(other) => return Err(other.into()),
             }

@@ -111,3 +111,46 @@ async fn identity_and_preferences_are_kept() {
     let app = open(dir.path()).await;
     assert_eq!(app.app_info().await.unwrap().identity.unwrap().email, "ada@example.org");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_whose_work_was_cancelled_closes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = open(dir.path()).await;
+    let outcomes = async || -> Vec<ActivityOutcome> {
+        app.activity(None, 50).await.unwrap().entries.iter().map(|entry| entry.outcome).collect()
+    };
+    let closed = async |number: usize| {
+        loop {
+            let found = outcomes().await;
+            if found.len() == number && found.iter().all(|outcome| *outcome != ActivityOutcome::Started) {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+
+    // Dropped in the middle of the work, as a cancelled operation is.
+    let work = async {
+        let entry = app.journal().enter(begin("Enable a project")).await.unwrap();
+        std::future::pending::<()>().await;
+        entry.close_with(Ok(()), |()| End::default()).await
+    };
+    tokio::select! {
+        biased;
+        _ = work => unreachable!(),
+        () = async { while outcomes().await.is_empty() {} } => {}
+    }
+    assert_eq!(closed(1).await, [ActivityOutcome::Cancelled]);
+
+    // Dropped before the entry is even known to be written.
+    {
+        let mut enter = Box::pin(app.journal().enter(begin("Settle a workflow")));
+        assert!(futures::poll!(&mut enter).is_pending());
+    }
+    assert_eq!(closed(2).await, [ActivityOutcome::Cancelled, ActivityOutcome::Cancelled]);
+
+    // What was done stays done.
+    let entry = app.journal().enter(begin("Deploy")).await.unwrap();
+    entry.close_with(Ok(()), |()| End::default()).await.unwrap();
+    assert_eq!(closed(3).await[0], ActivityOutcome::Done);
+}

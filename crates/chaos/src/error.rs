@@ -75,6 +75,22 @@ pub enum Error {
         /// The project's namespace.
         project_namespace: String,
     },
+    /// What a person was shown before deciding is not what would be done now.
+    #[error("{name}: {why}; look again before you go on")]
+    PreviewStale {
+        /// The workflow's name.
+        name: String,
+        /// What differs.
+        why: String,
+    },
+    /// A run that nobody asked for at this moment would reach something that nobody agreed to.
+    #[error("{name} does not run by itself: {why}. Run it by hand, or agree to it on the workflow's page")]
+    NotAgreed {
+        /// The workflow's name.
+        name: String,
+        /// What it would reach.
+        why: String,
+    },
 }
 
 impl Error {
@@ -90,6 +106,8 @@ impl Error {
             Self::Contended { .. } => "chaos.contended",
             Self::WrongState { .. } => "chaos.wrong_state",
             Self::Elsewhere { .. } => "chaos.elsewhere",
+            Self::PreviewStale { .. } => "chaos.preview_stale",
+            Self::NotAgreed { .. } => "chaos.not_agreed",
         }
     }
 }

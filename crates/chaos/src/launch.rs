@@ -2,17 +2,21 @@
 
 use kube::api::{ListParams, PostParams};
 use pilothouse_cluster::{Cluster, Kind, kinds};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::blast::{self, Aim};
 use crate::document::{DocumentKind, WorkflowDocument};
 use crate::error::{Error, Result};
 use crate::instantiate::{RunLabels, instantiate};
-use crate::names::{PROJECT_LABEL, RUN_LABEL, label_value};
+use crate::names::{PROJECT_LABEL, RUN_LABEL, WORKFLOW_LABEL, digest, label_value};
 use crate::plan::SyncState;
 use crate::queue::{Controller, controllers, queued_reason};
+use crate::reach::Reach;
 use crate::run::{Phase, Run, run_view};
-use crate::workflow_object::{self, typed};
+use crate::workflow_object::{self, Due, RunPolicy, WorkflowObject, typed};
+
+/// Annotation on a run's object: the digest of the object as it was prepared, by which the run is known again.
+pub const PREPARED: &str = "pilothouse.dev/prepared-digest";
 
 /// A run that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +31,41 @@ pub struct Started {
     pub already: bool,
 }
 
+/// A run that can be started: everything is decided, and nothing is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// The object to create.
+    pub object: Value,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `Workflow` or `ChaosEngine`.
+    pub kind: String,
+    /// The digest of the object.
+    pub digest: String,
+    labels: RunLabels,
+    /// Only a run of this very digest is the same run. Automatic runs are told apart by their names, which are made of
+    /// what they run, so that different versions of this program agree on them.
+    strict: bool,
+}
+
+/// What is left to do for a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Nothing: it was started before.
+    There(Started),
+    /// [`start`] it.
+    Start(Box<Prepared>),
+}
+
 /// What a run would do.
 #[derive(Debug, Clone)]
 pub struct Preview {
     /// The object that would be created.
     pub object: Value,
+    /// Its digest.
+    pub digest: String,
     /// Its namespace.
     pub namespace: String,
     /// The service account it would run as.
@@ -42,25 +76,111 @@ pub struct Preview {
     pub warnings: Vec<String>,
 }
 
-/// Starts a run of a project's workflow. The object's name is `run_name`, and creating it is what starts the run, so
-/// that asking twice for one name starts one run.
-pub async fn run(cluster: &Cluster, namespace: &str, run_name: &str, labels: &RunLabels) -> Result<Started> {
-    let document = runnable(cluster, namespace, &labels.project, &labels.workflow).await?;
-    start(cluster, namespace, &document, run_name, labels).await
+impl Prepared {
+    fn new(document: &WorkflowDocument, namespace: &str, run_name: &str, labels: &RunLabels) -> Result<Self> {
+        let mut object = instantiate(document, run_name, namespace, labels)?;
+        let digest = digest(&object.to_string());
+        object["metadata"]["annotations"][PREPARED] = json!(digest);
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(Self {
+            namespace: text("/metadata/namespace"),
+            name: run_name.to_owned(),
+            kind: text("/kind"),
+            digest,
+            labels: labels.clone(),
+            strict: true,
+            object,
+        })
+    }
+
+    /// The API version of the object.
+    pub fn api_version(&self) -> String {
+        kind_of(&self.kind).api_version()
+    }
 }
 
-/// As [`run`], for a run that nobody asked for at this moment: what a commit or a trigger starts. It stays in the
-/// project's namespace, as whoever can commit is not thereby let into other namespaces.
+/// Prepares a run that a person saw in a preview. A run that this preview has started already is found, whatever
+/// became of the workflow since, so that asking again after a lost answer starts nothing.
 ///
 /// # Errors
-/// [`Error::Elsewhere`] when the document names another namespace; nothing was created then.
-pub async fn run_automatic(cluster: &Cluster, namespace: &str, run_name: &str, labels: &RunLabels) -> Result<Started> {
-    let document = runnable(cluster, namespace, &labels.project, &labels.workflow).await?;
-    stays(&document, &labels.workflow, namespace)?;
-    start(cluster, namespace, &document, run_name, labels).await
+/// [`Error::PreviewStale`] when the object would be another than the one that was shown.
+pub async fn as_seen(
+    cluster: &Cluster,
+    namespace: &str,
+    run_name: &str,
+    labels: &RunLabels,
+    seen: &str,
+) -> Result<Next> {
+    let workflow = labels.workflow.as_str();
+    let prepared = async {
+        let object = workflow_object::get(cluster, namespace, &labels.project, workflow).await?;
+        Prepared::new(&runnable(&object, workflow)?, namespace, run_name, labels)
+    };
+    let prepared = prepared.await;
+    let mut places = vec![namespace];
+    places.extend(prepared.iter().map(|one| one.namespace.as_str()).filter(|other| *other != namespace));
+    for place in places {
+        for kind in [DocumentKind::Workflow, DocumentKind::ChaosEngine] {
+            let is_it = |there: &Value| is_run(there, run_name, labels) && prepared_as(there) == Some(seen);
+            if let Some(started) = find(cluster, kind.as_str(), place, run_name, is_it).await? {
+                return Ok(Next::There(started));
+            }
+        }
+    }
+    let prepared = prepared?;
+    if prepared.digest != seen {
+        let why = "the run would be another than the one you saw, as the workflow changed meanwhile".to_owned();
+        return Err(Error::PreviewStale { name: workflow.to_owned(), why });
+    }
+    Ok(Next::Start(Box::new(prepared)))
 }
 
-fn stays(document: &WorkflowDocument, workflow: &str, project_namespace: &str) -> Result<()> {
+/// Prepares a run that nobody asks for at this moment: what a commit (`due`) or a trigger starts. It stays in the
+/// project's namespace and within what a person agreed to, as whoever can commit is not thereby let into anything.
+///
+/// # Errors
+/// [`Error::Elsewhere`] when the document names another namespace, [`Error::NotAgreed`] when it reaches what nobody
+/// agreed to or its policy asks for something else by now.
+pub async fn automatic(
+    cluster: &Cluster,
+    namespace: &str,
+    run_name: &str,
+    labels: &RunLabels,
+    due: Option<&Due>,
+) -> Result<Next> {
+    let workflow = labels.workflow.as_str();
+    let object = workflow_object::get(cluster, namespace, &labels.project, workflow).await?;
+    let document = runnable(&object, workflow)?;
+    let policy = if due.is_some() { RunPolicy::OnCommit } else { RunPolicy::OnEvent };
+    let refuse = |why: String| Err(Error::NotAgreed { name: workflow.to_owned(), why });
+    if object.run_policy != policy {
+        return refuse(format!("its run policy is {:?}, not {policy:?}", object.run_policy));
+    }
+    if object.state == Some(SyncState::Paused) {
+        return refuse("GitOps is off for its project".to_owned());
+    }
+    if due.is_some_and(|due| object.due.as_ref() != Some(due) || object.synced_blob.as_ref() != Some(&due.blob)) {
+        let why = "it changed again meanwhile".to_owned();
+        return Err(Error::WrongState { name: workflow.to_owned(), why });
+    }
+    stays(&document, workflow, namespace)?;
+    if let Some(why) = object.not_agreed(&Reach::of(&document, namespace)) {
+        return refuse(why);
+    }
+    let prepared = Prepared { strict: false, ..Prepared::new(&document, namespace, run_name, labels)? };
+    let is_it = |there: &Value| is_run(there, run_name, labels);
+    if let Some(started) = find(cluster, &prepared.kind, &prepared.namespace, run_name, is_it).await? {
+        return Ok(Next::There(started));
+    }
+    // A run that ended may have been cleaned up since.
+    if object.last_run.as_ref().is_some_and(|last| last.name == run_name) {
+        let Prepared { namespace, name, kind, .. } = prepared;
+        return Ok(Next::There(Started { namespace, name, kind, already: true }));
+    }
+    Ok(Next::Start(Box::new(prepared)))
+}
+
+pub(crate) fn stays(document: &WorkflowDocument, workflow: &str, project_namespace: &str) -> Result<()> {
     match document.namespace.as_deref() {
         Some(namespace) if namespace != project_namespace => Err(Error::Elsewhere {
             name: workflow.to_owned(),
@@ -71,41 +191,69 @@ fn stays(document: &WorkflowDocument, workflow: &str, project_namespace: &str) -
     }
 }
 
-async fn start(
-    cluster: &Cluster,
-    namespace: &str,
-    document: &WorkflowDocument,
-    run_name: &str,
-    labels: &RunLabels,
-) -> Result<Started> {
-    let object = instantiate(document, run_name, namespace, labels)?;
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (target, kind) = (text("/metadata/namespace"), text("/kind"));
-    let mut started = Started { namespace: target, name: run_name.to_owned(), kind, already: false };
-    let api = cluster.api(&kind_of(&started.kind), &started.namespace);
-    match cluster.in_time("start the run", api.create(&PostParams::default(), &typed(object)?)).await {
+/// Starts a run. Creating its object is what starts it, so that asking twice for one name starts one run.
+///
+/// # Errors
+/// [`Error::WrongState`] when another object has the name.
+pub async fn start(cluster: &Cluster, prepared: &Prepared) -> Result<Started> {
+    let Prepared { namespace, name, kind, .. } = prepared;
+    let started = Started { namespace: namespace.clone(), name: name.clone(), kind: kind.clone(), already: false };
+    let api = cluster.api(&kind_of(kind), namespace);
+    let object = typed(prepared.object.clone())?;
+    match cluster.in_time("start the run", api.create(&PostParams::default(), &object)).await {
         Ok(_) => Ok(started),
         Err(pilothouse_cluster::Error::Conflict { exists: true, .. }) => {
-            let there = cluster.in_time("read the run", api.get(run_name)).await?;
-            let ours = there.metadata.labels.as_ref().is_some_and(|all| {
-                all.get(RUN_LABEL) == Some(&label_value(run_name))
-                    && all.get(PROJECT_LABEL) == Some(&label_value(&labels.project))
-            });
-            if !ours {
-                let why = "another object has this name; choose another name for the run".to_owned();
-                return Err(Error::WrongState { name: run_name.to_owned(), why });
-            }
-            started.already = true;
-            Ok(started)
+            let is_it = |there: &Value| {
+                is_run(there, name, &prepared.labels)
+                    && (!prepared.strict || prepared_as(there) == Some(prepared.digest.as_str()))
+            };
+            let why = "another object has this name; choose another name for the run".to_owned();
+            let other = Error::WrongState { name: name.clone(), why };
+            find(cluster, kind, namespace, name, is_it).await?.ok_or(other)
         }
         Err(error) => Err(error.into()),
     }
 }
 
+/// The run of a name, when there is an object of that name and it is the one meant.
+async fn find(
+    cluster: &Cluster,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    is_it: impl Fn(&Value) -> bool,
+) -> Result<Option<Started>> {
+    let api = cluster.api(&kind_of(kind), namespace);
+    let there = match cluster.in_time("look for the run", api.get_opt(name)).await {
+        Ok(there) => there.and_then(|there| serde_json::to_value(&there).ok()),
+        // The kind is not installed.
+        Err(pilothouse_cluster::Error::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(there.filter(is_it).map(|_| Started {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        already: true,
+    }))
+}
+
+fn is_run(there: &Value, name: &str, labels: &RunLabels) -> bool {
+    let label = |key: &str| there.pointer("/metadata/labels").and_then(|all| all.get(key)).and_then(Value::as_str);
+    label(RUN_LABEL) == Some(&label_value(name))
+        && label(PROJECT_LABEL) == Some(&label_value(&labels.project))
+        && label(WORKFLOW_LABEL) == Some(&label_value(&labels.workflow))
+}
+
+fn prepared_as(there: &Value) -> Option<&str> {
+    there.pointer("/metadata/annotations").and_then(|all| all.get(PREPARED)).and_then(Value::as_str)
+}
+
 /// What a run of a project's workflow would do.
 pub async fn preview(cluster: &Cluster, namespace: &str, run_name: &str, labels: &RunLabels) -> Result<Preview> {
-    let document = runnable(cluster, namespace, &labels.project, &labels.workflow).await?;
-    let object = instantiate(&document, run_name, namespace, labels)?;
+    let object = workflow_object::get(cluster, namespace, &labels.project, &labels.workflow).await?;
+    let document = runnable(&object, &labels.workflow)?;
+    let prepared = Prepared::new(&document, namespace, run_name, labels)?;
     let mut pods = Vec::new();
     let mut unread = Vec::new();
     for target in blast::namespaces(&document) {
@@ -121,16 +269,16 @@ pub async fn preview(cluster: &Cluster, namespace: &str, run_name: &str, labels:
     let mut warnings = if unread.is_empty() { blast::warnings(&document, &aims) } else { unread };
     warnings.dedup();
     Ok(Preview {
-        namespace: object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or(namespace).to_owned(),
+        namespace: prepared.namespace,
+        digest: prepared.digest,
         service_account: document.service_account.clone(),
-        object,
+        object: prepared.object,
         aims,
         warnings,
     })
 }
 
-async fn runnable(cluster: &Cluster, namespace: &str, project: &str, workflow: &str) -> Result<WorkflowDocument> {
-    let object = workflow_object::get(cluster, namespace, project, workflow).await?;
+fn runnable(object: &WorkflowObject, workflow: &str) -> Result<WorkflowDocument> {
     let refuse = |why: String| Err(Error::WrongState { name: workflow.to_owned(), why });
     match object.state {
         Some(SyncState::Conflict) => return refuse("settle its conflict with Git before running it".to_owned()),
@@ -143,7 +291,7 @@ async fn runnable(cluster: &Cluster, namespace: &str, project: &str, workflow: &
     if object.manifest.is_empty() {
         return refuse("it has no manifest yet".to_owned());
     }
-    WorkflowDocument::accept(project, &object.path, &object.manifest)
+    WorkflowDocument::accept(&object.project, &object.path, &object.manifest)
 }
 
 fn kind_of(kind: &str) -> Kind {

@@ -1,6 +1,6 @@
 //! Chaos: projects, workflow documents, the sync planner, runs, verdicts and scores.
 //!
-//! The core is pure: [`document`], [`plan`], [`templates`], [`instantiate`], [`run`] and [`blast`] take data and give
+//! The core is pure: [`document`], [`plan`], [`templates`], [`instantiate`], [`run`], [`blast`] and [`reach`] take data and give
 //! data. The effects ([`project`], [`sync`], [`launch`], [`stop`]) take a cluster, do what the core says, and are safe
 //! to repeat.
 
@@ -18,6 +18,7 @@ pub mod plan;
 pub mod position;
 pub mod project;
 pub mod queue;
+pub mod reach;
 pub mod resolve;
 pub mod run;
 pub mod stop;

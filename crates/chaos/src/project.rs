@@ -146,6 +146,9 @@ pub async fn disable(cluster: &Cluster, namespace: &str, id: &str) -> Result<()>
     ]);
     for object in workflow_object::list(cluster, namespace, id).await?.values() {
         workflow_object::write_status(cluster, namespace, object, &paused).await?;
+        if let Some(due) = &object.due {
+            workflow_object::settle_due(cluster, namespace, id, due).await?;
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::git_side::{GitChange, GitSide, Publication, Snapshot};
 use crate::names::{digest, project_fault};
 use crate::plan::{Action, Base, ClusterItem, Content as FileContent, Planned, Sides, SyncState, key_of, plan};
-use crate::workflow_object::{self, Content, RunPolicy, WorkflowObject};
+use crate::workflow_object::{self, Content, Due, RunPolicy, WorkflowObject};
 
 /// The most files a project may have.
 pub const MAX_FILES: usize = 2_000;
@@ -27,8 +27,9 @@ pub struct SyncReport {
     pub done: Vec<Done>,
     /// Every workflow's state now.
     pub states: BTreeMap<String, SyncState>,
-    /// Workflows that a commit changed and whose run policy is `OnCommit`, with the blob that is due to run.
-    pub due: Vec<(String, String)>,
+    /// Changes by commits of workflows whose run policy is `OnCommit`, which are to be run: those that this sync
+    /// brought, and those that an earlier one brought and whose run nobody got to start.
+    pub due: Vec<Due>,
     /// What went wrong without stopping the sync, in words.
     pub problems: Vec<String>,
     /// Writes to the cluster and to Git; none on a second pass over the same state.
@@ -80,6 +81,7 @@ pub async fn sync_once(cluster: &Cluster, namespace: &str, project: &str, git: &
         if let Some(why) = &refused_by_git {
             stay_ahead(&mut planned, why);
         }
+        report.due.clear();
         let moved = Pass { cluster, namespace, git, snapshot: &snapshot, sides: &sides, objects: &objects }
             .apply(&planned, &mut report)
             .await?;
@@ -222,11 +224,14 @@ impl Pass<'_> {
     async fn apply_one(&self, one: &Planned, report: &mut SyncReport) -> Result<()> {
         let known = self.objects.get(&one.workflow);
         let project = self.sides.project.as_str();
+        let change = self.change_to_run(one, known).await?;
         let content = match &one.action {
             Action::Create { text, blob } | Action::Update { text, blob } | Action::Record { text, blob } => {
-                Some(Content { path: &one.path, manifest: text, blob: Some(blob) })
+                Some(Content { path: &one.path, manifest: text, blob: Some(blob), run_for: change.as_deref() })
             }
-            Action::Invalid(_) if known.is_none() => Some(Content { path: &one.path, manifest: "", blob: None }),
+            Action::Invalid(_) if known.is_none() => {
+                Some(Content { path: &one.path, manifest: "", blob: None, run_for: None })
+            }
             Action::Drop => {
                 if let Some(object) = known {
                     workflow_object::delete(self.cluster, self.namespace, object).await?;
@@ -262,19 +267,37 @@ impl Pass<'_> {
         if written.is_some() || marked {
             report.done.push(done(one, what));
         }
-        if let Action::Update { blob, .. } = &one.action
+        // Read from the object, not from the action: what a killed app left to be run is found here too.
+        if let Some(due) = &object.due
             && object.run_policy == RunPolicy::OnCommit
+            && one.state == SyncState::InSync
+            && object.synced_blob.as_ref() == Some(&due.blob)
         {
-            report.due.push((one.workflow.clone(), blob.clone()));
+            report.due.push(due.clone());
         }
         Ok(())
+    }
+
+    /// The commit that a change is to be run for. The policy is the object's, which no commit can touch, and it counts
+    /// as it stands in the very version that the change is written over. What changed while the project was switched
+    /// off is older than its enabling, and is not run.
+    async fn change_to_run(&self, one: &Planned, known: Option<&WorkflowObject>) -> Result<Option<String>> {
+        let asked = known
+            .is_some_and(|known| known.run_policy == RunPolicy::OnCommit && known.state != Some(SyncState::Paused));
+        let (true, Action::Update { .. }, Some(tip)) = (asked, &one.action, &self.snapshot.commit) else {
+            return Ok(None);
+        };
+        let change = self.git.last_change(tip, &one.path).await?;
+        Ok(Some(change.map_or_else(|| tip.clone(), |change| change.commit)))
     }
 
     /// The status fields that the sync owns; `lastRun` is left alone.
     async fn status(&self, one: &Planned, object: &WorkflowObject) -> Result<Map<String, Value>> {
         let mut fields = Map::new();
         fields.insert("state".into(), json!(one.state.as_str()));
-        fields.insert("message".into(), if one.message.is_empty() { Value::Null } else { json!(one.message) });
+        let held_back = || object.held_back(self.namespace).map(|why| format!("it does not run by itself: {why}"));
+        let message = Some(one.message.clone()).filter(|words| !words.is_empty()).or_else(held_back);
+        fields.insert("message".into(), json!(message));
         fields.insert("line".into(), json!(one.line));
         fields.insert("observedGeneration".into(), json!(object.generation));
         fields.insert("syncedBlob".into(), json!(object.synced_blob));

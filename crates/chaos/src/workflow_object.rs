@@ -7,15 +7,47 @@ use pilothouse_cluster::{Cluster, kinds};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::document::WorkflowDocument;
 use crate::error::{Error, Result};
-use crate::names::{PROJECT_LABEL, digest, label_value, object_name, object_name_hashed};
+use crate::names::{PROJECT_LABEL, digest, label_value, object_name, object_name_hashed, run_name};
 use crate::plan::SyncState;
+use crate::reach::Reach;
 
 /// Annotation: the Git blob that the manifest was equal to last. Together with [`DIGEST`] it is the base of the next
 /// three-way plan, and it is written in one piece with the manifest.
 pub(crate) const BLOB: &str = "pilothouse.dev/synced-blob";
 /// Annotation: the digest of the manifest that was equal to the blob.
 pub(crate) const DIGEST: &str = "pilothouse.dev/synced-digest";
+/// Annotation: the change that is to be run, written in one piece with the manifest that it brought, so that a kill
+/// between the two cannot be. It goes once its run is there.
+pub(crate) const DUE: &str = "pilothouse.dev/run-due";
+/// Annotation: what a person agreed to that runs may reach which nobody asks for at the moment they start.
+const AGREED: &str = "pilothouse.dev/agreed-reach";
+/// The largest agreement, in bytes; an object's annotations together may have 256 KiB.
+const MAX_AGREEMENT: usize = 64 * 1024;
+
+/// A change of a workflow's file that is to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The workflow.
+    pub workflow: String,
+    /// The blob that is to be run.
+    pub blob: String,
+    /// The commit that brought it.
+    pub commit: String,
+    /// The run's name: a function of the project, the workflow, the commit and the blob, so that everybody who sees
+    /// the change starts the same run, and the same text coming back with a later commit another.
+    pub run: String,
+}
+
+impl Due {
+    fn read(project: &str, workflow: &str, text: &str) -> Option<Self> {
+        let (blob, commit) = text.split_once('@')?;
+        let hash = digest(&format!("{project}\n{workflow}\n{commit}\n{blob}"));
+        let run = run_name(workflow, &hash[..16]);
+        Some(Self { workflow: workflow.to_owned(), blob: blob.to_owned(), commit: commit.to_owned(), run })
+    }
+}
 
 /// What may start a workflow besides a person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +108,10 @@ pub struct WorkflowObject {
     pub last_run: Option<LastRun>,
     /// The blob it was last equal to.
     pub synced_blob: Option<String>,
+    /// The change that is to be run.
+    pub due: Option<Due>,
+    /// What its automatic runs may reach; `None` as long as nobody agreed to anything.
+    pub agreed: Option<Reach>,
     pub(crate) synced_digest: Option<String>,
     pub(crate) version: String,
     pub(crate) generation: i64,
@@ -92,6 +128,7 @@ impl WorkflowObject {
         let said = |key: &str| status.get(key).and_then(Value::as_str).map(str::to_owned);
         let noted = |key: &str| object.metadata.annotations.as_ref()?.get(key).cloned();
         let typed = |value: Option<&Value>| value.cloned().unwrap_or(Value::Null);
+        let due = noted(DUE).and_then(|due| Due::read(&text("project"), &text("workflow"), &due));
         Some(Self {
             object: object.metadata.name.clone()?,
             project: text("project"),
@@ -106,12 +143,41 @@ impl WorkflowObject {
             author: said("author"),
             last_run: serde_json::from_value(typed(status.get("lastRun"))).ok(),
             synced_blob: noted(BLOB),
+            due,
+            agreed: noted(AGREED).and_then(|agreed| serde_json::from_str(&agreed).ok()),
             synced_digest: noted(DIGEST),
             version: object.metadata.resource_version.clone()?,
             generation: object.metadata.generation.unwrap_or(0),
             created: object.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default(),
             status,
         })
+    }
+
+    /// Why the workflow may not run by itself although its policy says so, in words; `None` when it may, or when its
+    /// policy does not ask for it.
+    pub fn held_back(&self, namespace: &str) -> Option<String> {
+        if self.run_policy == RunPolicy::Manual {
+            return None;
+        }
+        let document = WorkflowDocument::parse(&self.manifest).ok()?;
+        if let Some(other) = document.namespace.as_deref().filter(|other| *other != namespace) {
+            return Some(format!("it names the namespace {other}, which is not its project's"));
+        }
+        self.not_agreed(&Reach::of(&document, namespace))
+    }
+
+    /// What of a reach nobody agreed to, in words.
+    pub(crate) fn not_agreed(&self, reach: &Reach) -> Option<String> {
+        let Some(agreed) = &self.agreed else {
+            return Some("nobody has agreed yet to what it reaches when it runs by itself".to_owned());
+        };
+        let beyond = reach.beyond(agreed);
+        (!beyond.is_empty()).then(|| beyond.join("; "))
+    }
+
+    /// A digest of the manifest: what a person who decides about it must have seen.
+    pub fn manifest_digest(&self) -> String {
+        digest(&self.manifest)
     }
 }
 
@@ -143,11 +209,14 @@ pub(crate) struct Content<'a> {
     pub(crate) manifest: &'a str,
     /// The blob that the manifest equals; `None` for a placeholder.
     pub(crate) blob: Option<&'a str>,
+    /// The commit to run the manifest for; a content that is not to be run takes back what was to be run before.
+    pub(crate) run_for: Option<&'a str>,
 }
 
 impl Content<'_> {
     fn annotations(&self) -> Value {
-        json!({BLOB: self.blob, DIGEST: self.blob.map(|_| digest(self.manifest))})
+        let due = self.blob.zip(self.run_for).map(|(blob, commit)| format!("{blob}@{commit}"));
+        json!({BLOB: self.blob, DIGEST: self.blob.map(|_| digest(self.manifest)), DUE: due})
     }
 }
 
@@ -216,19 +285,64 @@ pub(crate) async fn update(
     patch_object(cluster, namespace, &object.object, patch).await
 }
 
-/// Changes what may start a workflow.
+/// Why a document can never run by itself, whatever anybody agrees to; `None` when it can.
+pub fn never_automatic(document: &WorkflowDocument, workflow: &str, namespace: &str) -> Option<Error> {
+    if let Err(elsewhere) = crate::launch::stays(document, workflow, namespace) {
+        return Some(elsewhere);
+    }
+    let reach = Reach::of(document, namespace);
+    let open = reach.beyond(&reach);
+    (!open.is_empty()).then(|| Error::NotAgreed { name: workflow.to_owned(), why: open.join("; ") })
+}
+
+/// Changes what may start a workflow. Whoever lets it start by itself agrees to what it reaches: `seen` is the digest
+/// of the [`Reach`] that was shown. What changed before is not run: an automatic run is for a change that comes after.
+///
+/// # Errors
+/// [`Error::PreviewStale`] when the workflow reaches something else by now; nothing was written then.
 pub async fn set_run_policy(
     cluster: &Cluster,
     namespace: &str,
-    project: &str,
-    workflow: &str,
+    (project, workflow): (&str, &str),
     policy: RunPolicy,
+    seen: Option<&str>,
 ) -> Result<WorkflowObject> {
     let object = get(cluster, namespace, project, workflow).await?;
-    if object.run_policy == policy {
-        return Ok(object);
+    let agreed = if policy == RunPolicy::Manual {
+        None
+    } else {
+        let document = WorkflowDocument::accept(project, &object.path, &object.manifest)?;
+        if let Some(why) = never_automatic(&document, workflow, namespace) {
+            return Err(why);
+        }
+        let reach = Reach::of(&document, namespace);
+        if seen != Some(reach.digest().as_str()) {
+            let why = "it reaches something else now than what you saw".to_owned();
+            return Err(Error::PreviewStale { name: workflow.to_owned(), why });
+        }
+        let text = serde_json::to_string(&reach).unwrap_or_default();
+        if text.len() > MAX_AGREEMENT {
+            let why = "it names more images and accounts than can be agreed to; run it by hand".to_owned();
+            return Err(Error::WrongState { name: workflow.to_owned(), why });
+        }
+        Some(text)
+    };
+    // Over exactly the version whose reach was compared.
+    let patch = json!({
+        "metadata": {"resourceVersion": object.version, "annotations": {AGREED: agreed, DUE: null}},
+        "spec": {"runPolicy": policy},
+    });
+    patch_object(cluster, namespace, &object.object, patch).await
+}
+
+/// Notes that a change has its run, or is not to have one, unless another change has come meanwhile.
+pub async fn settle_due(cluster: &Cluster, namespace: &str, project: &str, due: &Due) -> Result<()> {
+    let object = get(cluster, namespace, project, &due.workflow).await?;
+    if object.due.as_ref() != Some(due) {
+        return Ok(());
     }
-    patch_object(cluster, namespace, &object.object, json!({"spec": {"runPolicy": policy}})).await
+    let patch = json!({"metadata": {"resourceVersion": object.version, "annotations": {DUE: null}}});
+    patch_object(cluster, namespace, &object.object, patch).await.map(|_| ())
 }
 
 async fn patch_object(cluster: &Cluster, namespace: &str, name: &str, patch: Value) -> Result<WorkflowObject> {

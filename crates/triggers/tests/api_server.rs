@@ -188,6 +188,72 @@ async fn a_changed_image_fires_once_and_nothing_else_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stateful_set_fires_once_for_each_change_of_an_image_and_for_nothing_else() {
+    let place = Place::new().await;
+    let pod = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "app", "image": "db:1"}]});
+    let set = json!({"metadata": {"name": "db"}, "spec": {"replicas": 1, "serviceName": "db",
+        "selector": {"matchLabels": {"app": "db"}}, "template": {"metadata": {"labels": {"app": "db"}}, "spec": pod}}});
+    place.create(&kinds::STATEFUL_SET, set).await;
+    let spec = json!({"project": "shop", "workflow": "kill-db",
+        "target": {"kind": "StatefulSet", "namespace": place.namespace, "names": ["db"]}});
+    place.create(&kinds::EVENT_TRIGGER, json!({"metadata": {"name": "on-image"}, "spec": spec})).await;
+    let api = place.cluster.api(&kinds::STATEFUL_SET, &place.namespace);
+    let patch = async |patch: Value| {
+        api.patch("db", &PatchParams::default(), &Patch::Strategic(&patch)).await.unwrap();
+    };
+    let template = |pod: Value| json!({"spec": {"template": {"spec": pod}}});
+    let images = |status: &TriggerStatus| status.observed.first().map(|one| one.images.clone()).unwrap_or_default();
+    let wanted = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, image)| ((*name).to_owned(), (*image).to_owned())).collect()
+    };
+    // A change is over when its one run has its verdict, and nothing waits.
+    let settled = async |pairs: &[(&str, &str)], runs: usize| {
+        let status = place
+            .until("a settled change", |status| {
+                images(status) == wanted(pairs)
+                    && count(status, Outcome::Fired) == runs
+                    && status.decisions.iter().all(|one| one.verdict.is_some())
+            })
+            .await;
+        assert_eq!(status.decisions.len(), runs, "{:#?}", status.decisions);
+        assert_eq!(place.created().len(), runs);
+    };
+
+    let engine = place.engine();
+    place.until("the first sight", |status| images(status) == wanted(&[("app", "db:1")])).await;
+    // Scaling, annotating and an annotation of the template, which even rolls the pods, are no change of an image. They
+    // are made before each change that counts, whose decision they would come before.
+    let nothing = async |n: usize| {
+        patch(json!({"spec": {"replicas": 1 + n % 2}})).await;
+        patch(json!({"metadata": {"annotations": {"x": n.to_string()}}})).await;
+        patch(json!({"spec": {"template": {"metadata": {"annotations": {"x": n.to_string()}}}}})).await;
+    };
+    nothing(1).await;
+    patch(template(json!({"containers": [{"name": "app", "image": "db:2"}]}))).await;
+    settled(&[("app", "db:2")], 1).await;
+
+    // The tag stays, the digest is another.
+    let digest = |c: &str| format!("db:2@sha256:{}", c.repeat(64));
+    nothing(2).await;
+    patch(template(json!({"containers": [{"name": "app", "image": digest("a")}]}))).await;
+    settled(&[("app", &digest("a"))], 2).await;
+    patch(template(json!({"containers": [{"name": "app", "image": digest("b")}]}))).await;
+    settled(&[("app", &digest("b"))], 3).await;
+
+    // An init container comes, and then its image changes. Those of the rig's node never end, so that their rollouts
+    // are not waited for.
+    let guards = json!({"spec": {"guards": {"waitForRollout": false}}});
+    let triggers = place.cluster.api(&kinds::EVENT_TRIGGER, &place.namespace);
+    triggers.patch("on-image", &PatchParams::default(), &Patch::Merge(&guards)).await.unwrap();
+    for (image, runs) in [("init:1", 4), ("init:2", 5)] {
+        nothing(runs).await;
+        patch(template(json!({"initContainers": [{"name": "prepare", "image": image}]}))).await;
+        settled(&[("app", &digest("b")), ("prepare", image)], runs).await;
+    }
+    stop(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_engines_start_one_run() {
     let place = Place::new().await;
     place.deployment().await;

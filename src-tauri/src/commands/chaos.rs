@@ -6,8 +6,8 @@ use pilothouse_app::{
     App, Result,
     contract::{
         ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ChaosWorkflowEntry, CommitOutcome, Diagnostic,
-        ImportedWorkflow, OpenedWorkflow, RemoteCheck, Review, RunPolicy, SaveWorkflow, SyncReport, TemplateChoice,
-        WorkflowResolution, WorkflowTemplate,
+        ImportedWorkflow, OpenedWorkflow, RemoteCheck, Review, RunPolicy, SaveWorkflow, SidesSeen, SyncReport,
+        TemplateChoice, WorkflowReach, WorkflowResolution, WorkflowSides, WorkflowTemplate,
     },
 };
 use tauri::State;
@@ -117,11 +117,31 @@ pub async fn import_workflow_file(app: State<'_, Arc<App>>, project: String, pat
     app.import_workflow_file(project, path).await
 }
 
+/// What a workflow reaches when it runs, to be agreed to before it runs by itself.
+#[tauri::command]
+#[specta::specta]
+pub async fn workflow_reach(app: State<'_, Arc<App>>, project: String, name: String) -> Result<WorkflowReach> {
+    app.workflow_reach(project, name).await
+}
+
 /// Says when a workflow runs.
 #[tauri::command]
 #[specta::specta]
-pub async fn set_run_policy(app: State<'_, Arc<App>>, project: String, name: String, policy: RunPolicy) -> Result<()> {
-    app.set_run_policy(project, name, policy).await
+pub async fn set_run_policy(
+    app: State<'_, Arc<App>>,
+    project: String,
+    name: String,
+    policy: RunPolicy,
+    seen: Option<String>,
+) -> Result<()> {
+    app.set_run_policy(project, name, policy, seen).await
+}
+
+/// Both sides of a workflow, to be looked at before deciding between them.
+#[tauri::command]
+#[specta::specta]
+pub async fn workflow_sides(app: State<'_, Arc<App>>, project: String, name: String) -> Result<WorkflowSides> {
+    app.workflow_sides(project, name).await
 }
 
 /// Settles what a sync cannot settle by itself: a conflict, or a file deleted in Git.
@@ -132,9 +152,10 @@ pub async fn resolve_workflow(
     project: String,
     name: String,
     resolution: WorkflowResolution,
+    seen: SidesSeen,
     operation: String,
 ) -> Result<()> {
-    app.resolve_workflow(project, name, resolution, operation).await
+    app.resolve_workflow(project, name, resolution, seen, operation).await
 }
 
 /// Deletes a workflow's file from Git and the workflow from the cluster.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pilothouse_app::{
     App, Result,
-    contract::{RunEntry, RunPreview, RunStarted, RunView},
+    contract::{RunEntry, RunPreview, RunSeen, RunStarted, RunView},
 };
 use tauri::State;
 
@@ -15,16 +15,17 @@ pub async fn preview_run(app: State<'_, Arc<App>>, project: String, name: String
     app.preview_run(project, name).await
 }
 
-/// Starts a run by hand.
+/// Starts the run that a preview showed; asked again, it answers the same run.
 #[tauri::command]
 #[specta::specta]
 pub async fn run_workflow(
     app: State<'_, Arc<App>>,
     project: String,
     name: String,
+    seen: RunSeen,
     confirm: Option<String>,
 ) -> Result<RunStarted> {
-    app.run_workflow(project, name, confirm).await
+    app.run_workflow(project, name, seen, confirm).await
 }
 
 /// Stops a run.

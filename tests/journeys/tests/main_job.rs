@@ -9,8 +9,8 @@ mod stage;
 use pilothouse_app::contract::{
     ActivityOutcome, ChaosProjectForm, ChaosTarget, CloneState, CommitOutcome, CommitValues, DecisionKind,
     DeployChoice, DeployRequest, DeployStatus, ErrorCode, ErrorDetail, ParameterValue, RemoteTarget, RepositoryForm,
-    RepositoryStrategy, RunPolicy, SaveWorkflow, TemplateChoice, Transport, TriggerForm, TriggerGuards, TriggerTarget,
-    ValuesFile, ValuesFileState, Verdict, WorkflowState,
+    RepositoryStrategy, RunPolicy, RunSeen, SaveWorkflow, TemplateChoice, Transport, TriggerForm, TriggerGuards,
+    TriggerTarget, ValuesFile, ValuesFileState, Verdict, WorkflowState,
 };
 use stage::{Stage, until};
 
@@ -320,7 +320,17 @@ async fn run_by_hand(stage: &Stage) -> Verdict {
     let preview = app.preview_run(stage.project.clone(), WORKFLOW.into()).await.unwrap();
     assert!(preview.targets.iter().all(|t| t.found), "{preview:?}");
     assert_eq!(preview.confirm, None);
-    let started = app.run_workflow(stage.project.clone(), WORKFLOW.into(), None).await.unwrap();
+    let seen = RunSeen { run: preview.run, digest: preview.digest, context: preview.context };
+    let elsewhere = RunSeen { context: "elsewhere".into(), ..seen.clone() };
+    let other = RunSeen { digest: "0".repeat(64), ..seen.clone() };
+    for stale in [elsewhere, other] {
+        let refused = app.run_workflow(stage.project.clone(), WORKFLOW.into(), stale, None).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::ChaosPreviewStale, "{refused:?}");
+    }
+    let started = app.run_workflow(stage.project.clone(), WORKFLOW.into(), seen.clone(), None).await.unwrap();
+    // The answer was lost and the button is pressed again: it is the same run.
+    let again = app.run_workflow(stage.project.clone(), WORKFLOW.into(), seen, None).await.unwrap();
+    assert_eq!(again, started);
     let run = until("the run", async || {
         let run = app.run(started.namespace.clone(), started.run.clone()).await.unwrap();
         (!run.entry.running).then_some(run)
@@ -335,6 +345,7 @@ async fn run_by_hand(stage: &Stage) -> Verdict {
     })
     .await;
     assert_eq!(listed.verdict, run.entry.verdict);
+    assert_eq!(app.list_runs(Some(stage.project.clone())).await.unwrap().len(), 1, "asked for twice, run once");
     stage
         .noticed("the end of the run", |notice| notice.path.as_deref().is_some_and(|p| p.ends_with(&started.run)))
         .await;
@@ -354,12 +365,17 @@ async fn trigger(stage: &Stage) {
         containers: Vec::new(),
         guards: TriggerGuards { wait_for_rollout: true, soak_seconds: 0, cooldown_seconds: 0, max_per_day: None },
         suspended: false,
+        seen: None,
     };
     let nameless = TriggerForm { name: String::new(), ..form.clone() };
     assert_eq!(app.preview_trigger(nameless).await.unwrap_err().code, ErrorCode::Fields);
     let preview = app.preview_trigger(form.clone()).await.unwrap();
     assert_eq!(preview.matches.len(), 1, "{preview:?}");
-    app.save_trigger(form).await.unwrap();
+    let reach = preview.reach.unwrap();
+    assert!(reach.blocked.is_none() && reach.accounts.iter().any(|a| a == "argo-chaos"), "{reach:?}");
+    let unseen = app.save_trigger(form.clone()).await.unwrap_err();
+    assert_eq!(unseen.code, ErrorCode::ChaosPreviewStale, "{unseen:?}");
+    app.save_trigger(TriggerForm { seen: Some(reach.digest), ..form }).await.unwrap();
     until("the trigger in charge", async || {
         let overview = app.list_triggers().await.unwrap();
         let ours = overview.triggers.iter().find(|t| t.namespace == stage.chaos)?;

@@ -187,8 +187,28 @@ pub struct ChaosWorkflowEntry {
     pub author: Option<String>,
     /// When it runs.
     pub run_policy: RunPolicy,
+    /// Why it does not run by itself although it is set to; none when nothing holds it back.
+    pub held_back: Option<String>,
     /// Its last run.
     pub last_run: Option<LastRun>,
+}
+
+/// What a workflow reaches when it runs. Letting it run by itself means agreeing to this and to nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowReach {
+    /// Identifies what is shown, to be given back when agreeing.
+    pub digest: String,
+    /// The service accounts it runs as.
+    pub accounts: Vec<String>,
+    /// The namespaces it runs in, looks into and aims at.
+    pub namespaces: Vec<String>,
+    /// The images it starts.
+    pub images: Vec<String>,
+    /// What else it asks for, such as paths of the node or privileges.
+    pub powers: Vec<String>,
+    /// Why it cannot be let run by itself at all.
+    pub blocked: Option<String>,
 }
 
 /// The last run of a workflow.
@@ -226,6 +246,28 @@ pub enum WorkflowResolution {
     ConfirmDeletion,
     /// Deleted in Git: put the file back.
     Restore,
+}
+
+/// Both sides of a workflow that a sync cannot settle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowSides {
+    /// The text in Git; none where there is no file that can be read.
+    pub git: Option<String>,
+    /// The text in the cluster.
+    pub cluster: String,
+    /// Identifies the two versions, to be given back with the decision.
+    pub seen: SidesSeen,
+}
+
+/// The versions of both sides that a person saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SidesSeen {
+    /// The content id in Git; none for no file.
+    pub blob: Option<String>,
+    /// The digest of the text in the cluster.
+    pub manifest: String,
 }
 
 /// A workflow file, opened.

@@ -196,6 +196,8 @@ pub enum Retry {
     /// The user has to do something first; the hint says what.
     NeedsUser,
 }
+    /// What was shown before a decision is not what would be done now: look again, then decide.
+    ChaosPreviewStale = "chaos.previewStale",
 
 /// One problem of one field of a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]

@@ -27,6 +27,12 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
 pub struct RunPreview {
+    /// The run's name, by which asking twice starts it once.
+    pub run: String,
+    /// The digest of the exact object.
+    pub digest: String,
+    /// The context it would run in.
+    pub context: String,
     /// The exact object.
     pub yaml: String,
     /// The namespace it runs in.
@@ -39,6 +45,18 @@ pub struct RunPreview {
     pub warnings: Vec<String>,
     /// A text the user has to type first, on a production context.
     pub confirm: Option<String>,
+}
+
+/// What the user saw in a preview, to be given back when starting the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSeen {
+    /// The run's name.
+    pub run: String,
+    /// The digest of the exact object.
+    pub digest: String,
+    /// The context.
+    pub context: String,
 }
 
 /// A target as found in the cluster.

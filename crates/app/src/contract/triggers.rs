@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{Permission, Verdict};
+use super::{Permission, Verdict, WorkflowReach};
 
 /// Everything the triggers page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
@@ -155,6 +155,8 @@ pub struct TriggerForm {
     pub guards: TriggerGuards,
     /// Create it switched off.
     pub suspended: bool,
+    /// The digest of what the workflow reaches, from the preview; needed for saving.
+    pub seen: Option<String>,
 }
 
 /// What a trigger would be.
@@ -165,6 +167,8 @@ pub struct TriggerPreview {
     pub yaml: String,
     /// The workloads it matches now.
     pub matches: Vec<WorkloadEntry>,
+    /// What the workflow reaches when the trigger runs it; none when it is not in the cluster yet.
+    pub reach: Option<WorkflowReach>,
     /// Remarks, for example that nothing matches.
     pub warnings: Vec<String>,
 }

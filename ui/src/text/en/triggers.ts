@@ -51,6 +51,7 @@ export const triggers = {
   'trigger.seconds': 'seconds',
   'trigger.name': 'Trigger name',
   'trigger.matches': 'It matches now',
+  'trigger.reaches': 'What its runs reach',
   'trigger.save': 'Create trigger',
   'trigger.saved': 'Trigger {name} created',
   'trigger.chooseBoth': 'Choose a workload and a workflow.',

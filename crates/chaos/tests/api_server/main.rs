@@ -1,150 +1,22 @@
 //! Sync, runs and stops against a real API server, with Git in memory.
 
 // Clippy takes only the functions marked as tests for tests, not what they share.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+mod decisions;
+mod once;
+mod stage;
 
-use async_trait::async_trait;
-use kube::api::{Patch, PatchParams};
 use pilothouse_chaos::document::path_of;
-use pilothouse_chaos::git_side::{GitChange, LastChange, Publication, Snapshot};
-use pilothouse_chaos::instantiate::RunLabels;
-use pilothouse_chaos::names::digest;
-use pilothouse_chaos::plan::{Content, GitFile, SyncState};
+use pilothouse_chaos::plan::SyncState;
 use pilothouse_chaos::resolve::{self, Resolution};
 use pilothouse_chaos::run::Phase;
-use pilothouse_chaos::sync::{SyncReport, sync_once};
-use pilothouse_chaos::workflow_object::{self, RunPolicy, WorkflowObject};
-use pilothouse_chaos::{Error, GitSide, launch, project, stop};
-use pilothouse_cluster::{Cluster, kinds};
-use pilothouse_rig::Rig;
+use pilothouse_chaos::sync::sync_once;
+use pilothouse_chaos::workflow_object::{self, RunPolicy};
+use pilothouse_chaos::{Error, launch, project, stop};
+use pilothouse_cluster::kinds;
 use serde_json::json;
-
-const PROJECT: &str = "shop";
-
-#[derive(Default)]
-struct MemoryGit {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
-    files: BTreeMap<String, String>,
-    blobs: BTreeMap<String, String>,
-    commits: usize,
-    refuses: bool,
-}
-
-impl MemoryGit {
-    fn put(&self, path: &str, text: Option<&str>) {
-        let mut inner = self.inner.lock().unwrap();
-        inner.commits += 1;
-        match text {
-            Some(text) => {
-                inner.blobs.insert(digest(text), text.to_owned());
-                inner.files.insert(path.to_owned(), text.to_owned());
-            }
-            None => {
-                inner.files.remove(path);
-            }
-        }
-    }
-
-    fn text(&self, path: &str) -> Option<String> {
-        self.inner.lock().unwrap().files.get(path).cloned()
-    }
-
-    fn commits(&self) -> usize {
-        self.inner.lock().unwrap().commits
-    }
-}
-
-#[async_trait]
-impl GitSide for MemoryGit {
-    async fn snapshot(&self, folder: &str, limit: usize) -> pilothouse_chaos::Result<Snapshot> {
-        let inner = self.inner.lock().unwrap();
-        let all: Vec<_> = inner.files.iter().filter(|(path, _)| path.starts_with(folder)).collect();
-        Ok(Snapshot {
-            commit: Some(inner.commits.to_string()),
-            files: all
-                .iter()
-                .take(limit)
-                .map(|(path, text)| GitFile {
-                    path: (*path).clone(),
-                    blob: digest(text),
-                    content: Content::Text((*text).clone()),
-                })
-                .collect(),
-            complete: all.len() <= limit,
-        })
-    }
-
-    async fn blob_text(&self, blob: &str) -> pilothouse_chaos::Result<Option<String>> {
-        Ok(self.inner.lock().unwrap().blobs.get(blob).cloned())
-    }
-
-    async fn last_change(&self, commit: &str, _: &str) -> pilothouse_chaos::Result<Option<LastChange>> {
-        Ok(Some(LastChange { commit: commit.to_owned(), author: "Ann".into() }))
-    }
-
-    async fn publish(&self, changes: &[GitChange], _: &str) -> pilothouse_chaos::Result<Publication> {
-        {
-            let inner = self.inner.lock().unwrap();
-            if inner.refuses {
-                return Err(Error::Git {
-                    code: "git.protected_branch".into(),
-                    message: "the branch is protected".into(),
-                });
-            }
-            if changes.iter().any(|change| inner.files.get(&change.path).map(|text| digest(text)) != change.base_blob) {
-                return Ok(Publication::Moved);
-            }
-        }
-        changes.iter().for_each(|change| self.put(&change.path, change.text.as_deref()));
-        Ok(Publication::Published { commit: self.commits().to_string() })
-    }
-}
-
-fn workflow(name: &str, lines: &str) -> String {
-    format!(
-        "# {name}\napiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata:\n  name: {name}\n{lines}spec:\n  entrypoint: main\n  templates:\n    - name: main\n      container:\n        image: busybox\n"
-    )
-}
-
-fn labels(workflow: &str) -> RunLabels {
-    RunLabels { project: PROJECT.into(), workflow: workflow.into(), ..RunLabels::default() }
-}
-
-async fn place() -> (Cluster, String) {
-    let rig = Rig::get();
-    let cluster = Cluster::from_client(rig.client().await, "rig", false);
-    pilothouse_cluster::crds::install(&cluster).await.unwrap();
-    (cluster, rig.namespace("chaos").await)
-}
-
-/// Syncs, and checks that a second pass finds nothing to do.
-async fn sync(cluster: &Cluster, namespace: &str, git: &MemoryGit) -> SyncReport {
-    let first = sync_once(cluster, namespace, PROJECT, git).await.unwrap();
-    let commits = git.commits();
-    let second = sync_once(cluster, namespace, PROJECT, git).await.unwrap();
-    assert_eq!((second.writes, &second.done[..]), (0, &[][..]), "the second pass wrote something");
-    assert_eq!(git.commits(), commits);
-    assert_eq!(first.states, second.states);
-    first
-}
-
-async fn edit(cluster: &Cluster, namespace: &str, workflow: &str, manifest: &str) {
-    let object = workflow_object::get(cluster, namespace, PROJECT, workflow).await.unwrap();
-    let patch = json!({"spec": {"manifest": manifest}});
-    let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
-    api.patch(&object.object, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
-}
-
-async fn object(cluster: &Cluster, namespace: &str, workflow: &str) -> WorkflowObject {
-    workflow_object::get(cluster, namespace, PROJECT, workflow).await.unwrap()
-}
+use stage::{MemoryGit, PROJECT, edit, labels, let_run, object, place, sync, workflow};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn git_and_the_cluster_agree_in_both_directions() {
@@ -169,13 +41,13 @@ async fn git_and_the_cluster_agree_in_both_directions() {
     assert_eq!((kill.author.as_deref(), kill.run_policy), (Some("Ann"), RunPolicy::Manual));
 
     // Changed in Git; mended in Git; removed in Git.
-    workflow_object::set_run_policy(&cluster, &namespace, PROJECT, "kill", RunPolicy::OnCommit).await.unwrap();
+    let_run(&cluster, &namespace, "kill", RunPolicy::OnCommit).await;
     git.put(&path("kill"), Some(&workflow("kill", "  # one\n")));
     git.put(&path("broken"), Some(&workflow("broken", "")));
     git.put("litmus/shop/odd.yml", None);
     let report = sync(&cluster, &namespace, &git).await;
     assert_eq!(report.states.len(), 2);
-    assert_eq!(report.due.iter().map(|due| due.0.as_str()).collect::<Vec<_>>(), ["kill"]);
+    assert_eq!(report.due.iter().map(|due| due.workflow.as_str()).collect::<Vec<_>>(), ["kill"]);
     assert_eq!(object(&cluster, &namespace, "broken").await.manifest, workflow("broken", ""));
 
     // Changed in the cluster: into Git, as it is.
@@ -199,10 +71,13 @@ async fn git_and_the_cluster_agree_in_both_directions() {
     let report = sync(&cluster, &namespace, &git).await;
     assert_eq!(report.states["kill"], SyncState::Conflict);
     assert!(matches!(
-        launch::run(&cluster, &namespace, "kill-1", &labels("kill")).await,
+        launch::preview(&cluster, &namespace, "kill-1", &labels("kill")).await,
         Err(Error::WrongState { .. })
     ));
-    resolve::resolve(&cluster, &namespace, (PROJECT, "kill"), &git, Resolution::TakeCluster).await.unwrap();
+    let seen =
+        async |workflow: &str| resolve::sides(&cluster, &namespace, (PROJECT, workflow), &git).await.unwrap().seen;
+    let which = (PROJECT, "kill");
+    resolve::resolve(&cluster, &namespace, which, &git, Resolution::TakeCluster, &seen("kill").await).await.unwrap();
     let report = sync(&cluster, &namespace, &git).await;
     assert_eq!(report.states["kill"], SyncState::InSync);
     assert_eq!(git.text(&path("kill")), Some(merged.replace("alpine", "cluster")));
@@ -211,11 +86,13 @@ async fn git_and_the_cluster_agree_in_both_directions() {
     git.put(&path("broken"), None);
     let report = sync(&cluster, &namespace, &git).await;
     assert_eq!(report.states["broken"], SyncState::DeletedInGit);
-    resolve::restore(&cluster, &namespace, (PROJECT, "broken"), &git).await.unwrap();
+    let which = (PROJECT, "broken");
+    resolve::restore(&cluster, &namespace, which, &git, &seen("broken").await).await.unwrap();
     assert_eq!(sync(&cluster, &namespace, &git).await.states["broken"], SyncState::InSync);
     git.put(&path("broken"), None);
     sync(&cluster, &namespace, &git).await;
-    resolve::confirm_deletion(&cluster, &namespace, PROJECT, "broken").await.unwrap();
+    let seen = seen("broken").await;
+    resolve::confirm_deletion(&cluster, &namespace, which, Some((&seen, &git))).await.unwrap();
     assert_eq!(sync(&cluster, &namespace, &git).await.states.len(), 1);
 
     // Git takes no writes: the change stays in the cluster and says so.
@@ -265,9 +142,7 @@ async fn a_run_starts_once_and_stops() {
 
     let preview = launch::preview(&cluster, &namespace, "kill-1", &labels("kill")).await.unwrap();
     assert_eq!(preview.namespace, namespace);
-    let first = launch::run(&cluster, &namespace, "kill-1", &labels("kill")).await.unwrap();
-    let second = launch::run(&cluster, &namespace, "kill-1", &labels("kill")).await.unwrap();
-    assert_eq!((first.already, second.already), (false, true));
+    once::start_as_seen(&cluster, &namespace, "kill-1", &preview.digest).await;
 
     let run = launch::read_run(&cluster, &namespace, "kill-1").await.unwrap();
     assert_eq!((run.phase, run.workflow.as_deref()), (Phase::Queued, Some("kill")));

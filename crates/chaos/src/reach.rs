@@ -1,0 +1,288 @@
+//! What a document can reach when it runs: service accounts, namespaces, images, and what breaks out of a container.
+//!
+//! A run that nobody asks for at this moment may reach only what a person saw and agreed to when letting it start by
+//! itself; whoever can commit to the repository could otherwise borrow the cluster's rights. Commands and their
+//! arguments are not compared: they run with exactly these rights, in exactly these images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::document::{DocumentKind, WorkflowDocument, scalar_text};
+use crate::names::digest;
+
+/// The account that Kubernetes gives to pods which name none.
+const DEFAULT_ACCOUNT: &str = "default";
+/// What a parameter that is not known before the run is put between, so that the rest can still be read as YAML.
+const OPEN: (char, char) = ('«', '»');
+
+/// What a document can reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Reach {
+    /// The service accounts its steps and its faults run as.
+    pub accounts: BTreeSet<String>,
+    /// The namespaces it runs in, looks into and aims at.
+    pub namespaces: BTreeSet<String>,
+    /// The images it starts.
+    pub images: BTreeSet<String>,
+    /// What else it asks for: paths of the node, privileges, secrets, templates kept in the cluster, further objects.
+    pub powers: BTreeSet<String>,
+    /// What cannot be told before it runs; nobody can agree to that.
+    pub open: BTreeSet<String>,
+}
+
+impl Reach {
+    /// What a document reaches when it is run for a project in `project_namespace`.
+    pub fn of(document: &WorkflowDocument, project_namespace: &str) -> Self {
+        let namespace = document.namespace.as_deref().unwrap_or(project_namespace);
+        let spec = document.workflow_spec();
+        let own = spec.and_then(|spec| spec.get("serviceAccountName")).and_then(Value::as_str);
+        let account = own.or(document.service_account.as_deref()).unwrap_or(DEFAULT_ACCOUNT);
+        let mut known: BTreeMap<String, String> = document
+            .parameters
+            .iter()
+            .filter_map(|(name, value)| Some((format!("workflow.parameters.{name}"), value.clone()?)))
+            .collect();
+        known.insert("workflow.namespace".to_owned(), namespace.to_owned());
+        known.insert("workflow.serviceAccountName".to_owned(), account.to_owned());
+        let mut walk = Walk { known, found: Self::default() };
+        walk.found.namespaces.insert(namespace.to_owned());
+        if matches!(document.kind, DocumentKind::Workflow | DocumentKind::CronWorkflow) {
+            walk.note("service account", account, |found| &mut found.accounts);
+        }
+        walk.value(&document.value);
+        walk.found
+    }
+
+    /// A digest that changes when any of it does.
+    pub fn digest(&self) -> String {
+        digest(&serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// What goes beyond `agreed`, in words; empty when nothing does.
+    pub fn beyond(&self, agreed: &Self) -> Vec<String> {
+        let more = |here: &BTreeSet<String>, there: &BTreeSet<String>, words: &str| {
+            here.difference(there).map(|one| format!("{words} {one}")).collect::<Vec<_>>()
+        };
+        let mut found = more(&self.accounts, &agreed.accounts, "it runs as the service account");
+        found.extend(more(&self.namespaces, &agreed.namespaces, "it reaches into the namespace"));
+        found.extend(more(&self.images, &agreed.images, "it starts the image"));
+        found.extend(more(&self.powers, &agreed.powers, "it asks for"));
+        found.extend(self.open.iter().map(|one| format!("it does not say before it runs which {one} it takes")));
+        found
+    }
+}
+
+struct Walk {
+    known: BTreeMap<String, String>,
+    found: Reach,
+}
+
+impl Walk {
+    fn note(&mut self, what: &str, text: &str, into: impl Fn(&mut Reach) -> &mut BTreeSet<String>) {
+        let text = self.filled(text);
+        let text = text.trim();
+        if text.contains(OPEN.0) {
+            let shown = text.replace(OPEN.0, "{{").replace(OPEN.1, "}}");
+            self.found.open.insert(format!("{what} ({shown})"));
+        } else if !text.is_empty() {
+            into(&mut self.found).insert(text.to_owned());
+        }
+    }
+
+    fn power(&mut self, text: String) {
+        self.note("privilege", &text, |found| &mut found.powers);
+    }
+
+    /// A text with the parameters that are known put in.
+    fn filled(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find("{{") {
+            out.push_str(&rest[..start]);
+            let after = &rest[start + 2..];
+            let Some(end) = after.find("}}") else {
+                rest = after;
+                continue;
+            };
+            let inner = after[..end].trim();
+            match self.known.get(inner) {
+                Some(value) => out.push_str(value),
+                None => out.extend([OPEN.0.to_string(), inner.to_owned(), OPEN.1.to_string()]),
+            }
+            rest = &after[end + 2..];
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Object(map) => self.map(map),
+            Value::Array(list) => list.iter().for_each(|one| self.value(one)),
+            _ => {}
+        }
+    }
+
+    fn map(&mut self, map: &Map<String, Value>) {
+        self.environment(map);
+        for (key, value) in map {
+            self.entry(key, value);
+            self.value(value);
+        }
+    }
+
+    /// Litmus takes much of what a fault reaches from entries of its environment.
+    fn environment(&mut self, map: &Map<String, Value>) {
+        let (Some(name), Some(value)) =
+            (map.get("name").and_then(Value::as_str), map.get("value").and_then(scalar_text))
+        else {
+            return;
+        };
+        let name = name.to_ascii_uppercase();
+        if name.ends_with("IMAGE") {
+            self.note("image", &value, |found| &mut found.images);
+        } else if name.ends_with("NAMESPACE") {
+            self.note("namespace", &value, |found| &mut found.namespaces);
+        } else if name.ends_with("SERVICE_ACCOUNT") {
+            self.note("service account", &value, |found| &mut found.accounts);
+        }
+    }
+
+    fn entry(&mut self, key: &str, value: &Value) {
+        let named = |inner: &str| value.get(inner).and_then(Value::as_str).unwrap_or_default().to_owned();
+        match (key, value) {
+            ("image", Value::String(text)) => self.note("image", text, |found| &mut found.images),
+            ("serviceAccountName" | "serviceAccount" | "chaosServiceAccount", Value::String(text)) => {
+                self.note("service account", text, |found| &mut found.accounts);
+            }
+            ("namespace" | "appns" | "appNamespace", Value::String(text)) => {
+                self.note("namespace", text, |found| &mut found.namespaces);
+            }
+            ("hostPath", Value::Object(_)) => self.power(format!("the node's path {}", named("path"))),
+            // Litmus' own way of writing a hostPath.
+            ("nodePath", Value::String(path)) => self.power(format!("the node's path {path}")),
+            ("privileged" | "allowPrivilegeEscalation" | "hostNetwork" | "hostPID" | "hostIPC", Value::Bool(true)) => {
+                self.power(key.to_owned())
+            }
+            ("capabilities", Value::Object(of)) => {
+                let added = of.get("add").and_then(Value::as_array).cloned().unwrap_or_default();
+                added.iter().filter_map(Value::as_str).for_each(|one| self.power(format!("the capability {one}")));
+            }
+            ("runAsUser", Value::Number(user)) if user.as_u64() == Some(0) => self.power("root".to_owned()),
+            ("secretName", Value::String(name)) => self.power(format!("the secret {name}")),
+            ("secretKeyRef" | "secretRef", Value::Object(_)) => self.power(format!("the secret {}", named("name"))),
+            ("workflowTemplateRef" | "templateRef", Value::Object(_)) => {
+                self.power(format!("the template {} kept in the cluster", named("name")));
+            }
+            ("manifestFrom", Value::Object(_)) => {
+                self.found.open.insert("object (its manifest is made while it runs)".to_owned());
+            }
+            ("podSpecPatch" | "manifest", Value::String(text)) => self.embedded(text, key == "manifest"),
+            ("raw", Value::Object(of)) => {
+                // A file for a step; only one that holds objects can reach further.
+                let text = of.get("data").and_then(Value::as_str).unwrap_or_default();
+                if text.contains("kind:") || text.contains("\"kind\"") {
+                    self.embedded(text, true);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Objects or a part of one, written as a text within the document.
+    fn embedded(&mut self, text: &str, objects: bool) {
+        let filled = self.filled(text);
+        for document in serde_yaml::Deserializer::from_str(&filled) {
+            let Ok(value) = Value::deserialize(document) else {
+                self.found.open.insert("object (a manifest in it cannot be read)".to_owned());
+                return;
+            };
+            match value.get("kind").and_then(Value::as_str) {
+                Some("ChaosEngine" | "ChaosExperiment") | None => {}
+                Some(kind) if objects => self.power(format!("an object of kind {kind}")),
+                Some(_) => {}
+            }
+            self.value(&value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(spec: &str) -> Reach {
+        let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+        let text = format!("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {{name: w}}\nspec:\n{spec}");
+        Reach::of(&WorkflowDocument::parse(&text).unwrap(), "litmus")
+    }
+
+    const SEEN: &str = "entrypoint: a
+serviceAccountName: argo-chaos
+arguments: {parameters: [{name: image, value: 'busybox:1'}]}
+templates:
+  - name: a
+    container: {image: '{{workflow.parameters.image}}'}
+  - name: b
+    inputs:
+      artifacts:
+        - name: e
+          raw:
+            data: |
+              kind: ChaosEngine
+              metadata: {namespace: '{{workflow.namespace}}'}
+              spec: {chaosServiceAccount: litmus-admin, appinfo: {appns: shop, applabel: app=cart}}";
+
+    #[test]
+    fn everything_that_is_named_is_found() {
+        let found = reach(SEEN);
+        let words = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        assert_eq!(words(&found.accounts), ["argo-chaos", "litmus-admin"]);
+        assert_eq!(words(&found.namespaces), ["litmus", "shop"]);
+        assert_eq!(words(&found.images), ["busybox:1"]);
+        assert!(found.powers.is_empty() && found.open.is_empty(), "{found:?}");
+        assert!(found.beyond(&found).is_empty());
+        assert_eq!(reach("entrypoint: a\ntemplates: [{name: a}]").accounts, BTreeSet::from(["default".to_owned()]));
+    }
+
+    #[test]
+    fn what_was_not_seen_is_told() {
+        let seen = reach(SEEN);
+        for (from, to, words) in [
+            ("serviceAccountName: argo-chaos", "serviceAccountName: cluster-admin", "service account cluster-admin"),
+            ("chaosServiceAccount: litmus-admin", "chaosServiceAccount: root", "service account root"),
+            ("- name: a\n", "- name: a\n    serviceAccountName: other\n", "service account other"),
+            ("value: 'busybox:1'", "value: 'miner:1'", "image miner:1"),
+            ("appns: shop", "appns: bank", "namespace bank"),
+            ("'{{workflow.namespace}}'", "kube-system", "namespace kube-system"),
+            ("templates:\n", "volumes: [{name: v, hostPath: {path: /}}]\ntemplates:\n", "the node's path /"),
+            ("- name: b\n", "- name: b\n    securityContext: {privileged: true}\n", "privileged"),
+            ("- name: b\n", "- name: b\n    podSpecPatch: '{\"hostNetwork\": true}'\n", "hostNetwork"),
+            ("kind: ChaosEngine", "kind: ClusterRoleBinding", "kind ClusterRoleBinding"),
+            ("- name: b\n", "- name: b\n    initContainers: [{name: i, image: evil}]\n", "image evil"),
+            ("- name: b\n", "- name: b\n    steps: [[{name: s, templateRef: {name: t}}]]\n", "the template t"),
+            (
+                "spec: {chaos",
+                "spec: {experiments: [{name: x, spec: {components: {env: [{name: LIB_IMAGE, value: lib}]}}}], chaos",
+                "image lib",
+            ),
+        ] {
+            let changed = SEEN.replacen(from, to, 1);
+            assert_ne!(changed, SEEN, "{from}");
+            let beyond = reach(&changed).beyond(&seen);
+            assert!(beyond.iter().any(|one| one.contains(words)), "{to}: {beyond:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_known_later_is_never_agreed_to() {
+        let later = reach(&SEEN.replace("workflow.parameters.image", "inputs.parameters.image"));
+        let beyond = later.beyond(&later);
+        assert!(beyond.iter().any(|one| one.contains("{{inputs.parameters.image}}")), "{beyond:?}");
+        let broken = reach(&SEEN.replace("kind: ChaosEngine", "kind: ["));
+        assert!(!broken.beyond(&broken).is_empty());
+    }
+}
