@@ -109,7 +109,7 @@ impl Hold {
 fn sweep(dir: &Path, below: &[&str], locks: bool) {
     let mut folders: Vec<PathBuf> = below.iter().map(|name| dir.join(name)).collect();
     if locks {
-        for name in ["HEAD.lock", "config.lock", "packed-refs.lock"] {
+        for name in ["HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock"] {
             let _ = fs::remove_file(dir.join(name));
         }
     }

@@ -290,6 +290,27 @@ pub enum Error {
         /// The commit.
         id: String,
     },
+    /// The path leads to no folder.
+    #[error("there is no folder {path} in this commit")]
+    NoFolder {
+        /// The path.
+        path: String,
+    },
+    /// The place to go on from is not one that a page of this listing or history gave.
+    #[error("{text} is no place to go on from; start at the first page again")]
+    BadCursor {
+        /// The text, made printable.
+        text: String,
+    },
+    /// The clone holds the newest commits only, and the answer lies in older ones; deepen it.
+    #[error("the clone holds the newest commits only; fetch the whole history first")]
+    NeedsHistory,
+    /// The repository names its objects with SHA-256, which the Git library does not speak yet.
+    #[error("{host} keeps this repository with SHA-256 names, which are not supported yet; use one with SHA-1 names")]
+    Sha256 {
+        /// The server.
+        host: String,
+    },
     /// The result would equal what is there.
     #[error("nothing changed")]
     NothingChanged,
@@ -349,6 +370,10 @@ impl Error {
             Self::Passphrase { .. } => "git.passphrase",
             Self::NoBranch { .. } => "git.no_branch",
             Self::NoCommit { .. } => "git.no_commit",
+            Self::NoFolder { .. } => "git.no_folder",
+            Self::BadCursor { .. } => "git.bad_cursor",
+            Self::NeedsHistory => "git.needs_history",
+            Self::Sha256 { .. } => "git.sha256",
             Self::NothingChanged => "git.nothing_changed",
             Self::Clone { .. } => "git.clone",
             Self::Internal(_) => "git.internal",

@@ -140,7 +140,7 @@ impl BareClone {
         accept: &MergeCheck,
         replays: u32,
     ) -> Result<Option<PublishOutcome>> {
-        let fetched = self.fetch(access, branch)?;
+        let fetched = self.fetch_as_deep(access, branch)?;
         if fetched.tip.is_none() && !fetched.empty {
             return Err(Error::NoBranch { branch: branch.to_owned() });
         }
@@ -152,7 +152,15 @@ impl BareClone {
             let commit = describe(&commit_of(&repo, &id)?);
             return Ok(Some(PublishOutcome::Published { commit, replays, merged: false }));
         }
-        let (id, merged) = match prepare(&repo, fetched.tip.as_ref(), request, accept)? {
+        let prepared = match prepare(&self.repo()?, fetched.tip.as_ref(), request, accept) {
+            // Naming the commit behind a conflict takes history.
+            Err(Error::NeedsHistory) => {
+                self.fetch(access, branch)?;
+                prepare(&self.repo()?, fetched.tip.as_ref(), request, accept)?
+            }
+            prepared => prepared?,
+        };
+        let (id, merged) = match prepared {
             Prepared::Done(outcome) => return Ok(Some(*outcome)),
             Prepared::Commit { id, merged } => (id, merged),
         };
@@ -168,7 +176,7 @@ impl BareClone {
             Err(error) if error.leaves_doubt() => {
                 // The answer may have been lost on the way back: the server knows.
                 rescue::keep(&repo, &id)?;
-                match self.fetch(access, branch) {
+                match self.fetch_as_deep(access, branch) {
                     Ok(now) if now.tip.as_ref().is_some_and(|tip| holds(&repo, tip, &id)) => {
                         rescue::forget(&repo, &id)?;
                         published(&repo)

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub struct RepoPath(String);
 
 /// Names Windows gives to devices, whatever the extension.
-const DEVICES: [&str; 24] = [
+pub(crate) const DEVICES: [&str; 24] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
     "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "conin$", "conout$",
 ];

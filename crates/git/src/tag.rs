@@ -1,15 +1,12 @@
 //! Bringing one tag: a chart lies in its application's repository at the tag that was built.
 
-use std::sync::Arc;
-
-use git2::{AutotagOption, Direction, FetchOptions, ObjectType, RemoteRedirect};
+use git2::ObjectType;
 
 use crate::access::Access;
 use crate::bare_clone::{BareClone, check_branch};
-use crate::deadline::{self, Pulse};
+use crate::depth::Depth;
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
-use crate::session::Session;
 
 impl BareClone {
     /// The commit that the server's tag `tag` names, brought into the clone; `None` when the server has no such tag
@@ -17,51 +14,20 @@ impl BareClone {
     pub fn fetch_tag(&self, access: &Access, tag: &str) -> Result<Option<CommitId>> {
         // A tag's name obeys the same rules as a branch's.
         check_branch(tag)?;
-        let hold = self.hold(access)?;
-        let (this, owned_access, owned_tag, inner) = (self.clone(), access.clone(), tag.to_owned(), hold.clone());
-        deadline::run(
-            access,
-            &self.host(),
-            "fetching a tag",
-            || hold.release(),
-            move |pulse| {
-                let outcome = this.fetch_tag_now(&owned_access, &owned_tag, pulse);
-                drop(inner);
-                outcome
-            },
-        )
-    }
-
-    fn fetch_tag_now(&self, access: &Access, tag: &str, pulse: &Arc<Pulse>) -> Result<Option<CommitId>> {
-        let repo = self.repo()?;
-        let session = Session::new(&self.url, access, pulse)?;
-        let explain = |error: git2::Error| session.explain(&error);
-        let wanted = format!("refs/tags/{tag}");
-        let mut remote = repo.remote_anonymous(self.url.as_str())?;
-        let mut connection =
-            remote.connect_auth(Direction::Fetch, Some(session.callbacks()), Some(session.proxy())).map_err(explain)?;
-        let heads = connection.list().map_err(explain)?;
-        let Some(target) = heads.iter().find(|head| head.name() == wanted).map(|head| head.oid()) else {
-            return Ok(None);
-        };
-        if repo.find_object(target, None).is_err() {
-            let mut options = FetchOptions::new();
-            options
-                .remote_callbacks(session.callbacks())
-                .proxy_options(session.proxy())
-                .download_tags(AutotagOption::None)
-                .update_fetchhead(false)
-                .follow_redirects(RemoteRedirect::None);
-            connection.remote().download(&[wanted.as_str()], Some(&mut options)).map_err(explain)?;
-        }
-        if pulse.left() {
-            return Err(Error::Cancelled);
-        }
-        let object = repo.find_object(target, None)?;
-        let Ok(commit) = object.peel(ObjectType::Commit) else { return Ok(None) };
-        // Kept under a name, so that the objects are not swept away.
-        repo.reference(&format!("refs/pilothouse/tags/{tag}"), commit.id(), true, "fetch")?;
-        Ok(Some(commit.id().into()))
+        let tag = tag.to_owned();
+        self.holding(access, "fetching a tag", move |this, access, pulse| {
+            // Only the files at the tag are wanted.
+            let shown = this.bring(access, &format!("refs/tags/{tag}"), Depth::Tip, pulse)?;
+            if pulse.left() {
+                return Err(Error::Cancelled);
+            }
+            let Some(target) = shown.target else { return Ok(None) };
+            let repo = this.repo()?;
+            let Ok(commit) = repo.find_object(target, None)?.peel(ObjectType::Commit) else { return Ok(None) };
+            // Kept under a name, so that the objects are not swept away.
+            repo.reference(&format!("refs/pilothouse/tags/{tag}"), commit.id(), true, "fetch")?;
+            Ok(Some(commit.id().into()))
+        })
     }
 }
 

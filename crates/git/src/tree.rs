@@ -16,8 +16,11 @@ const MAX_COMMIT: usize = 1024 * 1024;
 pub(crate) const MODE_TREE: i32 = 0o040_000;
 pub(crate) const MODE_FILE: i32 = 0o100_644;
 pub(crate) const MODE_EXECUTABLE: i32 = 0o100_755;
-const MODE_LINK: i32 = 0o120_000;
-const MODE_SUBMODULE: i32 = 0o160_000;
+pub(crate) const MODE_LINK: i32 = 0o120_000;
+pub(crate) const MODE_SUBMODULE: i32 = 0o160_000;
+
+/// The largest values file or workflow that is read, in bytes: what the editors and the chaos sync pass as their limit.
+pub const FILE_LIMIT: usize = 1024 * 1024;
 
 /// A file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +104,8 @@ impl BareClone {
                     continue;
                 };
                 let kind = match entry.filemode_raw() {
-                    _ if flaw(name).is_some() && name != ".gitmodules" => EntryKind::BadName,
+                    // A tree made by hand can hold a slash within one name: a way out of its folder.
+                    _ if name.contains('/') || (flaw(name).is_some() && name != ".gitmodules") => EntryKind::BadName,
                     MODE_TREE => {
                         folders.push((format!("{base}{name}/"), entry.id()));
                         continue;
@@ -184,7 +188,18 @@ pub(crate) fn bounded_tree(repo: &Repository, oid: Oid) -> Result<Tree<'_>> {
     Ok(repo.find_tree(oid)?)
 }
 
-fn too_large(what: &str, size: usize, limit: usize) -> Result<()> {
+/// A blob's size without loading it; `None` when it is absent or no blob.
+pub(crate) fn blob_head(repo: &Repository, oid: Oid) -> Option<usize> {
+    let (size, kind) = repo.odb().ok()?.read_header(oid).ok()?;
+    (kind == ObjectType::Blob).then_some(size)
+}
+
+/// Whether a mode is a plain file's.
+pub(crate) fn mode_is_file(mode: i32) -> bool {
+    mode & 0o170_000 == 0o100_000
+}
+
+pub(crate) fn too_large(what: &str, size: usize, limit: usize) -> Result<()> {
     if size > limit {
         return Err(Error::TooLarge { what: what.to_owned(), size: size as u64, limit: limit as u64 });
     }

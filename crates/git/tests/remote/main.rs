@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod history;
 mod hostile;
 mod https;
 mod publish;
 mod push_beside;
 mod refused;
+mod shallow;
 mod ssh;
 mod stage;
+mod states;
 mod upstream;
