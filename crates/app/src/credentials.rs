@@ -1,6 +1,6 @@
 //! Credentials and host keys.
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::Ordering};
 
 use pilothouse_git::{Credential, KnownHosts, RemoteUrl, Scheme, generate_ed25519, inspect_private_key, probe};
 use secrecy::{ExposeSecret, SecretString};
@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     App, Result,
     contract::{
-        AcceptHostKey, ActivityKind, AppError, CredentialInput, ErrorCode, FieldProblem, GeneratedKey, RemoteCheck,
-        RemoteTarget, Topic, Transport,
+        AcceptHostKey, ActivityKind, AppError, CredentialInput, ErrorCode, FieldProblem, GeneratedKey, KeychainInfo,
+        Notice, NoticeLevel, RemoteCheck, RemoteTarget, Topic, Transport,
     },
     journal::{Begin, End, Intent},
 };
@@ -40,6 +40,39 @@ fn read_key(path: &str) -> Result<SecretString> {
 }
 
 impl App {
+    /// Says once, when there is a window to say it in, that secrets will not outlive this session.
+    pub(crate) fn say_keychain(&self) {
+        let Some(app) = self.me.upgrade() else { return };
+        if app.keychain_said.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        tokio::spawn(async move {
+            let info = app.keychain.settled().await;
+            let Some(problem) = info.problem else { return };
+            let hint = info.hint.map(|hint| format!(" To mend it: {hint}.")).unwrap_or_default();
+            app.tell_notice(Notice {
+                level: NoticeLevel::Warn,
+                title: "Secrets are kept for this session only".into(),
+                body: format!("Tokens and keys you enter are forgotten when Pilothouse ends, for {problem}.{hint}"),
+                path: Some("/settings".into()),
+            });
+            app.changes.tell(Topic::Session);
+        });
+    }
+
+    /// Keeps what is entered from now on in this session's memory, which the user agreed to.
+    pub async fn keep_secrets_in_session(&self) -> Result<KeychainInfo> {
+        self.keychain.keep_in_session();
+        Ok(self.keychain.info().await)
+    }
+
+    /// Looks again whether the system's keychain works, and moves this session's secrets there.
+    pub async fn try_keychain_again(&self) -> Result<KeychainInfo> {
+        let outcome = self.keychain.try_again().await;
+        self.changes.tell(Topic::Session);
+        outcome
+    }
+
     /// Makes an ed25519 key pair; the private half goes to the keychain.
     pub async fn generate_key(&self, comment: String) -> Result<GeneratedKey> {
         let comment = comment.chars().filter(|c| !c.is_control()).take(100).collect::<String>();
@@ -182,9 +215,12 @@ impl App {
         };
         let outcome = outcome.await;
         self.journal.close_with(id, outcome, |()| End::default()).await?;
+        self.outbox.wake.notify_one();
         // The key lives on under the repository's name.
-        if let Some(name) = used {
-            self.keychain.delete(&name).await?;
+        if let Some(name) = used
+            && let Err(error) = self.keychain.delete(&name).await
+        {
+            tracing::warn!(%error, "a generated key is still in the keychain under its first name too");
         }
         self.changes.tell(Topic::Repository);
         Ok(())

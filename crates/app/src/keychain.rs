@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::OnceCell;
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     Result,
@@ -17,8 +20,10 @@ use crate::{
 
 /// The name under which the operating system lists the app's secrets.
 const SERVICE: &str = "dev.pilothouse.desktop";
-/// How long the probe may take: a locked keychain asks the user for its password meanwhile.
-const PROBE_TIME: Duration = Duration::from_secs(30);
+/// How long a call may take: a locked keychain asks the user for its password meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long somebody who only wants to know where secrets are kept waits for the answer.
+const GLANCE: Duration = Duration::from_millis(1_500);
 
 /// A place for secrets. Calls may block.
 pub trait SecretStore: Send + Sync {
@@ -56,8 +61,14 @@ fn refused(e: &keyring::Error) -> AppError {
         },
         other => other.to_string(),
     };
-    AppError::new(ErrorCode::Keychain, format!("the system's keychain refused: {words}"))
-        .with_hint("unlock the keychain, or start its service, and try again")
+    let hint = match e {
+        keyring::Error::NoDefaultStore if cfg!(target_os = "linux") => {
+            "start a Secret Service such as GNOME Keyring, KWallet or KeePassXC, then start Pilothouse again"
+        }
+        keyring::Error::NoStorageAccess(_) => "unlock the keychain, or allow Pilothouse to use it, then try again",
+        _ => "unlock the keychain, or start its service, and try again",
+    };
+    AppError::new(ErrorCode::Keychain, format!("the system's keychain refused: {words}")).with_hint(hint)
 }
 
 fn entry(account: &str) -> Result<keyring::Entry> {
@@ -124,6 +135,14 @@ pub struct MemoryStore {
     secrets: Mutex<HashMap<String, SecretString>>,
 }
 
+impl MemoryStore {
+    /// Everything in it.
+    fn all(&self) -> Vec<(String, SecretString)> {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.iter().map(|(name, secret)| (name.clone(), secret.clone())).collect()
+    }
+}
+
 impl SecretStore for MemoryStore {
     fn kind(&self) -> String {
         "memory of this session".to_owned()
@@ -144,55 +163,202 @@ impl SecretStore for MemoryStore {
     }
 }
 
-struct Chosen {
-    store: Arc<dyn SecretStore>,
-    problem: Option<String>,
-}
-
-/// The secrets of the app, in the first store that works.
+/// The secrets of the app: in the system's keychain, or in this session's memory where that does not work.
+///
+/// Every call to the system runs on a thread of its own and is given up after a while, so that a keychain which waits
+/// for a person, or hangs, holds up nothing but what needs a secret.
 #[derive(Clone)]
 pub struct Keychain {
     wanted: Arc<dyn SecretStore>,
-    chosen: Arc<OnceCell<Chosen>>,
+    patience: Duration,
+    state: Arc<State>,
+}
+
+struct State {
+    memory: MemoryStore,
+    /// Whether the probe was begun.
+    begun: AtomicBool,
+    /// What the last probe found; none until the first ends.
+    verdict: watch::Sender<Option<Verdict>>,
+    /// The user wants new secrets in memory.
+    session_only: AtomicBool,
+    /// Calls that were given up and have not come back.
+    stuck: AtomicUsize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Verdict {
+    problem: Option<String>,
+    hint: Option<String>,
+}
+
+/// Where a call stands: under way, given up, or back.
+const UNDER_WAY: u8 = 0;
+const GIVEN_UP: u8 = 1;
+const BACK: u8 = 2;
+
+fn silent(patience: Duration) -> AppError {
+    let words = format!(
+        "the system's keychain did not answer within {} s; it may wait to be unlocked",
+        patience.as_secs().max(1)
+    );
+    AppError::new(ErrorCode::Keychain, words).with_hint("answer or unlock the keychain, then try again")
 }
 
 impl Keychain {
     /// Secrets in `wanted`, once a real write and read have shown that it works.
     pub fn new(wanted: Arc<dyn SecretStore>) -> Self {
-        Self { wanted, chosen: Arc::default() }
+        Self::with_patience(wanted, PATIENCE)
     }
 
-    async fn chosen(&self) -> &Chosen {
-        self.chosen
-            .get_or_init(|| async {
-                let store = self.wanted.clone();
-                let probe = tokio::time::timeout(PROBE_TIME, crate::blocking(move || probe(store.as_ref())));
-                let problem = match probe.await {
-                    Ok(Ok(())) => None,
-                    Ok(Err(e)) => Some(e.message),
-                    Err(_) => Some("the system's keychain did not answer; it may be waiting to be unlocked".to_owned()),
-                };
-                let store: Arc<dyn SecretStore> =
-                    if problem.is_none() { self.wanted.clone() } else { Arc::new(MemoryStore::default()) };
-                Chosen { store, problem }
-            })
-            .await
+    /// As [`Keychain::new`], giving up calls after `patience`.
+    pub fn with_patience(wanted: Arc<dyn SecretStore>, patience: Duration) -> Self {
+        let state = State {
+            memory: MemoryStore::default(),
+            begun: AtomicBool::new(false),
+            verdict: watch::Sender::new(None),
+            session_only: AtomicBool::new(false),
+            stuck: AtomicUsize::new(0),
+        };
+        Self { wanted, patience, state: Arc::new(state) }
     }
 
-    /// Where secrets are kept.
+    /// Calls the system's keychain.
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn SecretStore) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        // Behind a call that hangs, another would only hang too.
+        if self.state.stuck.load(Ordering::SeqCst) > 0 {
+            return Err(silent(self.patience));
+        }
+        let (answer, answered) = oneshot::channel();
+        let (store, state) = (self.wanted.clone(), self.state.clone());
+        let place = Arc::new(AtomicU8::new(UNDER_WAY));
+        let theirs = place.clone();
+        // Not one of the runtime's threads: those are waited for when the app ends.
+        let started = std::thread::Builder::new().name("keychain".into()).spawn(move || {
+            let outcome = work(store.as_ref());
+            if theirs.swap(BACK, Ordering::SeqCst) == GIVEN_UP {
+                state.stuck.fetch_sub(1, Ordering::SeqCst);
+            }
+            // Nobody waits any more after a cancel.
+            let _ = answer.send(outcome);
+        });
+        started.map_err(|e| AppError::internal(format!("no thread for the keychain: {e}")))?;
+        match tokio::time::timeout(self.patience, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(AppError::internal("the keychain's thread ended early")),
+            Err(_) => {
+                self.state.stuck.fetch_add(1, Ordering::SeqCst);
+                if place.compare_exchange(UNDER_WAY, GIVEN_UP, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+                    self.state.stuck.fetch_sub(1, Ordering::SeqCst);
+                }
+                Err(silent(self.patience))
+            }
+        }
+    }
+
+    async fn probed(&self) -> Verdict {
+        match self.call(probe).await {
+            Ok(()) => Verdict::default(),
+            Err(error) => Verdict { problem: Some(error.message), hint: error.hint },
+        }
+    }
+
+    /// Begins to look whether the keychain works; asked once.
+    pub fn begin(&self) {
+        if self.state.begun.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let verdict = this.probed().await;
+            this.state.verdict.send_replace(Some(verdict));
+        });
+    }
+
+    async fn verdict(&self) -> Verdict {
+        self.begin();
+        let mut told = self.state.verdict.subscribe();
+        match told.wait_for(Option::is_some).await {
+            Ok(verdict) => verdict.clone().unwrap_or_default(),
+            Err(_) => Verdict::default(),
+        }
+    }
+
+    fn describe(&self, verdict: Verdict) -> KeychainInfo {
+        let session_only = self.state.session_only.load(Ordering::SeqCst);
+        let works = verdict.problem.is_none();
+        let store: &dyn SecretStore = if works && !session_only { self.wanted.as_ref() } else { &self.state.memory };
+        KeychainInfo {
+            available: works,
+            kind: store.kind(),
+            problem: verdict.problem,
+            hint: verdict.hint,
+            checking: false,
+            session_only: session_only || !works,
+        }
+    }
+
+    /// Where secrets are kept. A keychain that has not answered yet is said to be so rather than waited for.
     pub async fn info(&self) -> KeychainInfo {
-        let chosen = self.chosen().await;
-        KeychainInfo { available: chosen.problem.is_none(), kind: chosen.store.kind(), problem: chosen.problem.clone() }
+        match tokio::time::timeout(GLANCE, self.verdict()).await {
+            Ok(verdict) => self.describe(verdict),
+            Err(_) => KeychainInfo {
+                available: false,
+                kind: self.wanted.kind(),
+                problem: Some("the system's keychain has not answered yet; it may wait to be unlocked".into()),
+                hint: Some("unlock it; nothing else waits for it".into()),
+                checking: true,
+                session_only: false,
+            },
+        }
+    }
+
+    /// Where secrets are kept, once that is known.
+    pub async fn settled(&self) -> KeychainInfo {
+        let verdict = self.verdict().await;
+        self.describe(verdict)
+    }
+
+    /// Keeps what is set from now on in memory: the user agreed to enter it again after the next start.
+    pub fn keep_in_session(&self) {
+        self.state.session_only.store(true, Ordering::SeqCst);
+    }
+
+    /// Looks again whether the keychain works, and moves what this session holds there.
+    ///
+    /// # Errors
+    /// `app.keychain` when a secret is refused; it stays in memory.
+    pub async fn try_again(&self) -> Result<KeychainInfo> {
+        self.state.begun.store(true, Ordering::SeqCst);
+        let verdict = self.probed().await;
+        let works = verdict.problem.is_none();
+        self.state.verdict.send_replace(Some(verdict.clone()));
+        if works {
+            self.state.session_only.store(false, Ordering::SeqCst);
+            for (name, secret) in self.state.memory.all() {
+                let account = name.clone();
+                self.call(move |store| store.set(&account, &secret)).await?;
+                self.state.memory.delete(&name)?;
+            }
+        }
+        Ok(self.describe(verdict))
     }
 
     /// Keeps a secret.
     ///
     /// # Errors
-    /// `app.keychain`.
+    /// `app.keychain` when a keychain that works refuses; nothing is kept elsewhere unless the user agrees.
     pub async fn set(&self, name: &str, secret: SecretString) -> Result<()> {
-        let store = self.chosen().await.store.clone();
-        let name = name.to_owned();
-        crate::blocking(move || store.set(&name, &secret)).await
+        let broken = self.verdict().await.problem.is_some();
+        if broken || self.state.session_only.load(Ordering::SeqCst) {
+            return self.state.memory.set(name, &secret);
+        }
+        let account = name.to_owned();
+        self.call(move |store| store.set(&account, &secret)).await?;
+        self.state.memory.delete(name)
     }
 
     /// A secret.
@@ -200,9 +366,14 @@ impl Keychain {
     /// # Errors
     /// `app.keychain`.
     pub async fn get(&self, name: &str) -> Result<Option<SecretString>> {
-        let store = self.chosen().await.store.clone();
-        let name = name.to_owned();
-        crate::blocking(move || store.get(&name)).await
+        if let Some(secret) = self.state.memory.get(name)? {
+            return Ok(Some(secret));
+        }
+        if self.verdict().await.problem.is_some() {
+            return Ok(None);
+        }
+        let account = name.to_owned();
+        self.call(move |store| store.get(&account)).await
     }
 
     /// Forgets a secret.
@@ -210,9 +381,12 @@ impl Keychain {
     /// # Errors
     /// `app.keychain`.
     pub async fn delete(&self, name: &str) -> Result<()> {
-        let store = self.chosen().await.store.clone();
-        let name = name.to_owned();
-        crate::blocking(move || store.delete(&name)).await
+        self.state.memory.delete(name)?;
+        if self.verdict().await.problem.is_some() {
+            return Ok(());
+        }
+        let account = name.to_owned();
+        self.call(move |store| store.delete(&account)).await
     }
 }
 

@@ -29,6 +29,12 @@ pub struct KeychainInfo {
     pub kind: String,
     /// Why the keychain cannot be used.
     pub problem: Option<String>,
+    /// How to mend that.
+    pub hint: Option<String>,
+    /// The keychain has not answered yet.
+    pub checking: bool,
+    /// What is set now is forgotten when the app ends.
+    pub session_only: bool,
 }
 
 /// The author of commits.
@@ -63,6 +69,48 @@ pub enum Theme {
     Dark,
 }
 
+/// The certificates that Git servers are trusted by besides the system's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthorityView {
+    /// Who named the file.
+    pub source: AuthoritySource,
+    /// The file.
+    pub path: Option<String>,
+    /// The certificates in it, the first ones when there are many.
+    pub certificates: Vec<AuthorityCertificate>,
+    /// How many more there are.
+    pub more: u32,
+    /// Why the file cannot be used; Git servers are not reached over HTTPS then.
+    pub problem: Option<String>,
+}
+
+/// Who named the file of certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum AuthoritySource {
+    /// Nobody: the system's certificates alone are trusted.
+    None,
+    /// `GIT_SSL_CAINFO` in the environment, which goes before the settings.
+    Environment,
+    /// The user, in the settings.
+    Settings,
+}
+
+/// A certificate of a private authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthorityCertificate {
+    /// Whom it names.
+    pub subject: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// When it ends.
+    pub expires: String,
+    /// True when today is in its time.
+    pub valid: bool,
+}
+
 /// What the first screen offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
@@ -73,6 +121,8 @@ pub struct Contexts {
     pub contexts: Vec<ContextEntry>,
     /// True when the practice cluster can be started.
     pub practice: bool,
+    /// True when it goes on where it was left.
+    pub practice_kept: bool,
 }
 
 /// A kubeconfig file.
