@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -12,11 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     EventSink, Result,
+    authority::ChosenAuthority,
     changes::Changes,
     contract::{AppError, ErrorCode},
     journal::Journal,
     keychain::{Keychain, SecretStore, SystemStore},
     operations::Operations,
+    outbox::Outbox,
     picked_files::PickedFiles,
     remotes::ShownKeys,
     seen_charts::SeenCharts,
@@ -38,7 +40,7 @@ pub struct AppOptions {
     pub kubeconfig: Option<Vec<PathBuf>>,
     /// SSH host keys known to the user besides those accepted in the app.
     pub known_hosts: Vec<PathBuf>,
-    /// A file of certificates in PEM trusted for Git servers besides the system's.
+    /// A file of certificates in PEM trusted for Git servers besides the system's; goes before the one in the settings.
     pub authority: Option<PathBuf>,
 }
 
@@ -63,11 +65,15 @@ pub struct App {
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) storage: Storage,
     pub(crate) journal: Journal,
+    pub(crate) outbox: Outbox,
     pub(crate) keychain: Keychain,
+    /// Whether it was said that the keychain does not work.
+    pub(crate) keychain_said: AtomicBool,
     pub(crate) operations: Operations,
     pub(crate) changes: Changes,
     pub(crate) shown_keys: Arc<ShownKeys>,
     pub(crate) picked: PickedFiles,
+    pub(crate) authority: ChosenAuthority,
     pub(crate) session: RwLock<Option<Arc<Live>>>,
     pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
     pub(crate) cloning: Mutex<BTreeSet<String>>,
@@ -91,6 +97,8 @@ impl App {
         .await?;
         let changes = Changes::start(events.clone());
         let journal = Journal::open(storage.clone(), changes.clone()).await?;
+        let outbox = Outbox::new(storage.clone());
+        let authority = ChosenAuthority::load(&storage).await?;
         let keychain = Keychain::new(options.secrets.clone());
         let operations = Operations::new(events.clone());
         let app = Arc::new_cyclic(|me: &Weak<App>| App {
@@ -98,11 +106,14 @@ impl App {
             events,
             storage,
             journal,
+            outbox,
             keychain,
+            keychain_said: AtomicBool::new(false),
             operations,
             changes,
             shown_keys: Arc::default(),
             picked: PickedFiles::default(),
+            authority,
             session: RwLock::default(),
             practice: tokio::sync::Mutex::default(),
             cloning: Mutex::default(),
@@ -111,6 +122,8 @@ impl App {
             me: me.clone(),
         });
         tokio::spawn(App::watch_kubeconfig(app.me.clone()));
+        app.keychain.begin();
+        tokio::spawn(App::keep_pushing(app.me.clone()));
         Ok(app)
     }
 
@@ -121,9 +134,11 @@ impl App {
 
     /// Ends the connection and waits a moment for what belongs to it, so that colleagues need not wait for a Lease.
     pub async fn close(&self) {
+        // First, so that what waits to be pushed is not begun any more.
+        self.tasks.close();
         self.operations.cancel_all();
         self.set_live(None);
-        self.tasks.close();
+        self.keep_practice().await;
         // A cluster that does not answer must not keep the window from closing.
         let _ = tokio::time::timeout(CLOSING, self.tasks.wait()).await;
     }
@@ -141,6 +156,8 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
+        // The sender of what waits notices that there is no app any more.
+        self.outbox.wake.notify_one();
         if let Some(live) = self.session.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             live.stop.cancel();
         }

@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App, Result,
-    contract::{ActivityKind, AppError, CommitOutcome, Diagnostic, ErrorCode, Review, Topic},
+    contract::{ActivityKind, AppError, CommitOutcome, Diagnostic, ErrorCode, FieldProblem, Review, Topic},
     gitops::{Fetched, commit_entry},
     journal::{Begin, End, Intent},
     operations::Operation,
+    sending::may_pass,
     values::{text_diff, text_of},
 };
 
@@ -34,6 +35,19 @@ pub(crate) struct Change {
     pub(crate) text: Option<String>,
     pub(crate) message: String,
     pub(crate) accept: Accept,
+}
+
+impl Change {
+    /// A commit needs a message.
+    pub(crate) fn check_message(&self) -> Result<()> {
+        if self.message.trim().is_empty() {
+            return Err(AppError::fields(vec![FieldProblem {
+                field: "message".into(),
+                message: "Say in a few words what the change is.".into(),
+            }]));
+        }
+        Ok(())
+    }
 }
 
 /// The digest by which an interrupted commit is recognised later.
@@ -66,6 +80,10 @@ impl App {
     ) -> Result<Review> {
         let seen = base_blob.as_deref().map(BlobId::parse).transpose()?;
         let (mut now, mut old) = (None, None);
+        let mut queued = None;
+        if let Some(fetched) = &fetched {
+            queued = self.outbox.text_behind(fetched.clone.url().as_str(), path.as_str(), seen.as_ref()).await?;
+        }
         if let Some(fetched) = fetched {
             let at = path.clone();
             (now, old) = self
@@ -82,9 +100,14 @@ impl App {
                 })
                 .await?;
         }
-        let old = old.map(|bytes| text_of(path, bytes)).transpose()?.unwrap_or_default();
+        // What waits to be pushed is in no clone; the branch is no measure for whether it moved.
+        let waits = queued.is_some();
+        let old = match queued {
+            Some(text) => text,
+            None => old.map(|bytes| text_of(path, bytes)).transpose()?.unwrap_or_default(),
+        };
         let author = self.identity().await?.map(|i| format!("{} <{}>", i.name, i.email));
-        let moved = now.map(|blob| blob.to_string()) != base_blob;
+        let moved = !waits && now.map(|blob| blob.to_string()) != base_blob;
         Ok(Review { diff: text_diff(&old, text), diagnostics, message, author, moved })
     }
 
@@ -97,13 +120,11 @@ impl App {
         operation: &Operation,
     ) -> Result<CommitOutcome> {
         let identity = self.author().await?;
-        if change.message.trim().is_empty() {
-            return Err(AppError::fields(vec![crate::contract::FieldProblem {
-                field: "message".into(),
-                message: "Say in a few words what the change is.".into(),
-            }]));
-        }
+        change.check_message()?;
         let base_blob = change.base_blob.as_deref().map(BlobId::parse).transpose()?;
+        let base_text = self.outbox.text_behind(url.as_str(), change.path.as_str(), base_blob.as_ref()).await?;
+        self.send_what_waits(url, &change.path, operation).await?;
+        let text = change.text.clone();
         let new = change.text.map(String::into_bytes);
         let begin = Begin {
             kind: change.kind,
@@ -118,9 +139,14 @@ impl App {
             },
         };
         let request = PublishRequest {
-            changes: vec![ExpectedChange { path: change.path.clone(), base_blob, base_text: None, new }],
+            changes: vec![ExpectedChange {
+                path: change.path.clone(),
+                base_blob,
+                base_text: base_text.map(String::into_bytes),
+                new,
+            }],
             identity,
-            message: change.message,
+            message: change.message.clone(),
         };
         let access = self.access(url, self.credential(url).await?, Some(operation))?;
         let (clone, name, accept) = (fetched.clone.clone(), fetched.branch.clone(), change.accept);
@@ -132,9 +158,32 @@ impl App {
         let (words, page) = (change.words, change.page);
         let follow = tokio::spawn(async move {
             let outcome = app.git(move || clone.publish_checked(&access, &name, &request, accept)).await;
+            if let Err(error) = &outcome
+                && error.code == ErrorCode::GitArchived
+            {
+                app.note_read_only(fetched.clone.url(), &error.message).await;
+            }
+            if let Ok(PublishOutcome::Published { .. }) = &outcome {
+                app.forget_twins(&fetched.clone, &change.path, text, &change.message).await;
+            }
             app.published(id, words, page, fetched, change.path, outcome).await
         });
         follow.await.map_err(|e| AppError::internal(format!("the commit ended early: {e}")))?
+    }
+
+    /// Sends what waits for a remote before something new goes there, so that commits arrive in the order in which
+    /// they were made. An entry that waits for a decision stops only changes of the same file.
+    async fn send_what_waits(&self, url: &RemoteUrl, path: &RepoPath, operation: &Operation) -> Result<()> {
+        if self.outbox.of(url.as_str()).await?.is_empty() {
+            return Ok(());
+        }
+        operation.step("Pushing what waited", 0, None);
+        let flushed = self.flush(url.as_str().to_owned(), Some(operation.clone()), false).await?;
+        let Some(error) = flushed.stopped.map(|stop| stop.error) else { return Ok(()) };
+        if may_pass(error.code) || self.outbox.newest(url.as_str(), path.as_str()).await?.is_some() {
+            return Err(error);
+        }
+        Ok(())
     }
 
     async fn published(
@@ -154,7 +203,8 @@ impl App {
         let (answer, end) = match outcome {
             PublishOutcome::Published { commit, replays, merged } => {
                 let (clone, tip, at) = (fetched.clone, commit.id.clone(), path.clone());
-                let content = self.git(move || clone.read(&tip, &at, FILE_LIMIT)).await?;
+                // The commit is out: a clone that cannot be read now must not make a failure of it.
+                let content = self.git(move || clone.read(&tip, &at, FILE_LIMIT)).await.unwrap_or_default();
                 let blob = content.map(|c| c.blob.to_string());
                 let end = End { commit: Some(commit.id.to_string()), url: Some(page), ..End::default() };
                 (CommitOutcome::Published { commit: commit_entry(commit), replays, merged, blob }, end)
@@ -166,7 +216,10 @@ impl App {
             PublishOutcome::Conflict { path, base, ours, theirs, their_blob, their_commit } => {
                 let who = &their_commit.author_name;
                 let error = AppError::blocked(format!("{who} changed the same lines meanwhile; nothing was pushed"));
-                self.journal.failed(id, &error).await?;
+                // Both versions are shown whether or not the timeline can be written.
+                if let Err(error) = self.journal.failed(id, &error).await {
+                    tracing::warn!(%error, "the timeline could not be written");
+                }
                 return Ok(CommitOutcome::Conflict {
                     path: path.to_string(),
                     base: lossy(base),
@@ -177,7 +230,7 @@ impl App {
                 });
             }
         };
-        self.journal.done(id, end).await?;
+        self.note_done(id, end).await;
         self.changes.tell(Topic::Repository);
         self.changes.tell(Topic::Environments);
         Ok(answer)

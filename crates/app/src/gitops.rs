@@ -8,13 +8,14 @@ use pilothouse_delivery::{
     objects::{Codebase, GitServer},
     repository::{Card, CloneUrls, PLATFORM_BRANCH, card, clone_urls, find_existing},
 };
-use pilothouse_git::{BareClone, CommitId, CommitInfo, Error as GitError, RemoteUrl, Scheme, probe};
+use pilothouse_git::{BareClone, CommitId, CommitInfo, Depth, Error as GitError, RemoteState, RemoteUrl, Scheme};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     App, Result,
     contract::{AppError, CommitEntry, ErrorCode, Topic, Transport},
     journal,
+    kept_commits::condition,
     operations::Operation,
     session::Live,
 };
@@ -210,22 +211,40 @@ impl App {
         let (at, here) = (url.clone(), clone.clone());
         let outcome = self
             .git(move || {
-                if let Some(branch) = known {
-                    let outcome = here.fetch(&access, &branch)?;
-                    if outcome.tip.is_some() || outcome.empty {
-                        return Ok((branch, outcome.tip));
-                    }
+                let branch = known.clone().unwrap_or(usual);
+                let look = here.look(&access, &branch, Depth::Whole)?;
+                let found = condition(&look.state);
+                let stays = known.is_some() || look.default_branch.as_ref().is_none_or(|d| *d == branch);
+                if look.state == RemoteState::Empty || (look.tip.is_some() && stays) {
+                    return Ok((Ok((branch, look.tip)), found));
                 }
-                // Not known yet, or renamed meanwhile.
-                let refs = probe(&at, &access)?;
-                let branch = refs.default_branch.unwrap_or(usual);
-                let outcome = here.fetch(&access, &branch)?;
+                if look.state == RemoteState::Sha256Repository {
+                    return Ok((Err(GitError::Sha256 { host: at.host().unwrap_or_default().to_owned() }), found));
+                }
+                // Not known yet, or renamed or deleted meanwhile.
+                let other = match &look.state {
+                    RemoteState::BranchRenamed { to, .. } => Some(to.clone()),
+                    _ => look.default_branch,
+                };
+                let Some(other) = other else { return Ok((Err(GitError::NoBranch { branch }), found)) };
+                let outcome = here.fetch(&access, &other)?;
                 if outcome.tip.is_none() && !outcome.empty {
-                    return Err(GitError::NoBranch { branch });
+                    return Ok((Err(GitError::NoBranch { branch: other }), found));
                 }
-                Ok((branch, outcome.tip))
+                Ok((Ok((other, outcome.tip)), found))
             })
             .await;
+        let outcome = match outcome {
+            Ok((there, found)) => {
+                let before = note.condition.clone();
+                note.found(found);
+                if note.condition != before {
+                    self.changes.tell(Topic::Repository);
+                }
+                there.map_err(AppError::from)
+            }
+            Err(error) => Err(error),
+        };
         match outcome {
             Ok((branch, tip)) => {
                 note.default_branch = Some(branch.clone());
@@ -235,7 +254,8 @@ impl App {
                 Ok(Fetched { clone, branch, tip })
             }
             Err(error) => {
-                if error.code != ErrorCode::GitCancelled {
+                // Said once: whoever looks at the repository asks again at each word, and would never come to rest.
+                if error.code != ErrorCode::GitCancelled && note.error.as_ref() != Some(&error.message) {
                     note.error = Some(error.message.clone());
                     self.note_remote(url, &note).await?;
                     self.changes.tell(Topic::Repository);

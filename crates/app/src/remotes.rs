@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     App, Result,
-    contract::{AppError, ErrorCode},
+    contract::{AppError, ErrorCode, RemoteCondition},
+    journal,
+    kept_commits::passes,
     operations::Operation,
 };
 
@@ -53,6 +55,26 @@ pub(crate) struct RemoteNote {
     pub fetched: Option<String>,
     /// Why the last attempt failed.
     pub error: Option<String>,
+    /// What the last look found that has to be told.
+    #[serde(default)]
+    pub condition: Option<RemoteCondition>,
+    /// Since when.
+    #[serde(default)]
+    pub since: Option<String>,
+}
+
+impl RemoteNote {
+    /// Takes in what a look found.
+    pub(crate) fn found(&mut self, now: Option<RemoteCondition>) {
+        match now {
+            Some(now) if self.condition.as_ref() != Some(&now) => {
+                (self.condition, self.since) = (Some(now), Some(journal::now()));
+            }
+            Some(_) => {}
+            None if self.condition.as_ref().is_some_and(passes) => (self.condition, self.since) = (None, None),
+            None => {}
+        }
+    }
 }
 
 /// Tells a Git transfer's progress as an operation's.
@@ -93,13 +115,35 @@ fn keychain_name(url: &RemoteUrl) -> String {
     format!("git:{}", url.as_str())
 }
 
-fn note_name(url: &RemoteUrl) -> String {
+/// The setting that holds what is known about a remote.
+pub(crate) fn note_name(url: &RemoteUrl) -> String {
     format!("remote:{}", url.as_str())
 }
 
-/// A credential as the keychain keeps it.
-fn pack(credential: &Credential) -> Option<SecretString> {
-    let packed = match credential {
+/// Which server a credential may be given to.
+fn bound_to(url: &RemoteUrl) -> String {
+    format!("{:?} {}", url.scheme(), url.authority())
+}
+
+/// Refuses an address that carries a token in the place of a user name: it would be shown, and written into clusters.
+pub(crate) fn without_secret(text: &str) -> Result<RemoteUrl> {
+    let url = RemoteUrl::parse(text)?;
+    let web = matches!(url.scheme(), Scheme::Https | Scheme::HttpLoopback);
+    if web && url.username().is_some_and(looks_like_token) {
+        return Err(GitError::SecretInUrl.into());
+    }
+    Ok(url)
+}
+
+/// Tokens are long, or begin as the large providers' do; names of accounts are neither.
+fn looks_like_token(name: &str) -> bool {
+    let marks = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gloas-", "gldt-", "ATBB", "ATCTT"];
+    marks.iter().any(|mark| name.starts_with(mark)) || (name.len() >= 20 && name.bytes().any(|b| b.is_ascii_digit()))
+}
+
+/// A credential as the keychain keeps it, with the server it is for.
+fn pack(credential: &Credential, url: &RemoteUrl) -> Option<SecretString> {
+    let mut packed = match credential {
         Credential::None => return None,
         Credential::Token { username, token } => {
             json!({ "kind": "token", "username": username, "token": token.expose_secret() })
@@ -112,6 +156,7 @@ fn pack(credential: &Credential) -> Option<SecretString> {
         }),
         Credential::SshAgent { username } => json!({ "kind": "agent", "username": username }),
     };
+    packed["server"] = bound_to(url).into();
     Some(SecretString::from(packed.to_string()))
 }
 
@@ -123,7 +168,18 @@ enum Packed {
     Agent { username: String },
 }
 
-fn unpack(text: &SecretString) -> Option<Credential> {
+#[derive(Deserialize)]
+struct Bound {
+    server: Option<String>,
+}
+
+/// The credential in an entry of the keychain; none when it is for another server.
+fn unpack(text: &SecretString, url: &RemoteUrl) -> Option<Credential> {
+    let bound: Bound = serde_json::from_str(text.expose_secret()).ok()?;
+    // Entries of the first release name no server; they are found under the whole address only.
+    if bound.server.is_some_and(|server| server != bound_to(url)) {
+        return None;
+    }
     Some(match serde_json::from_str(text.expose_secret()).ok()? {
         Packed::Token { username, token } => Credential::Token { username, token },
         Packed::Key { username, key, passphrase } => Credential::SshKey { username, private_key: key, passphrase },
@@ -134,7 +190,7 @@ fn unpack(text: &SecretString) -> Option<Credential> {
 impl App {
     /// The address behind `text`: the practice cluster's Git server is a folder on this machine.
     pub(crate) fn remote(&self, text: &str) -> Result<RemoteUrl> {
-        let url = RemoteUrl::parse(text)?;
+        let url = without_secret(text)?;
         match self.practice_path(&url) {
             Some(dir) => Ok(RemoteUrl::local(&dir)?),
             None => Ok(url),
@@ -147,12 +203,12 @@ impl App {
             return Ok(Some(Credential::None));
         }
         let kept = self.keychain.get(&keychain_name(url)).await?;
-        Ok(kept.as_ref().and_then(unpack))
+        Ok(kept.as_ref().and_then(|text| unpack(text, url)))
     }
 
     /// Keeps a remote's credential.
     pub(crate) async fn keep_credential(&self, url: &RemoteUrl, credential: &Credential) -> Result<()> {
-        match pack(credential) {
+        match pack(credential, url) {
             Some(secret) => self.keychain.set(&keychain_name(url), secret).await,
             None => self.keychain.delete(&keychain_name(url)).await,
         }
@@ -178,8 +234,8 @@ impl App {
     ) -> Result<Access> {
         let known = KnownHosts::new(self.options.data_dir.join("known_hosts"), self.options.known_hosts.clone());
         let mut access = Access::new(url, credential, known);
-        if let Some(file) = &self.options.authority {
-            let pem = std::fs::read(file).map_err(|e| {
+        if let Some(file) = self.authority_file() {
+            let pem = std::fs::read(&file).map_err(|e| {
                 AppError::new(ErrorCode::GitBadAuthority, format!("{} cannot be read: {e}", file.display()))
             })?;
             access = access.with_authority(pem);
@@ -252,7 +308,9 @@ mod tests {
             private_key: secret("-----BEGIN\nkey\n"),
             passphrase: Some(secret("p\"w")),
         };
-        match unpack(&pack(&key).unwrap()).unwrap() {
+        let url = RemoteUrl::parse("ssh://git@git.example/a/b").unwrap();
+        let web = RemoteUrl::parse("https://git.example/a/b").unwrap();
+        match unpack(&pack(&key, &url).unwrap(), &url).unwrap() {
             Credential::SshKey { username, private_key, passphrase } => {
                 assert_eq!(username, "git");
                 assert_eq!(private_key.expose_secret(), "-----BEGIN\nkey\n");
@@ -262,9 +320,42 @@ mod tests {
         }
         let token = Credential::Token { username: String::new(), token: secret("t") };
         assert!(
-            matches!(unpack(&pack(&token).unwrap()), Some(Credential::Token { token, .. }) if token.expose_secret() == "t")
+            matches!(unpack(&pack(&token, &web).unwrap(), &web), Some(Credential::Token { token, .. }) if token.expose_secret() == "t")
         );
-        assert!(pack(&Credential::None).is_none());
-        assert!(unpack(&secret("{}")).is_none());
+        assert!(pack(&Credential::None, &web).is_none());
+        assert!(unpack(&secret("{}"), &web).is_none());
+        let old = secret(r#"{"kind":"token","username":"","token":"t"}"#);
+        assert!(unpack(&old, &web).is_some(), "an entry of the first release is read");
+    }
+
+    #[test]
+    fn a_credential_is_not_read_for_another_server() {
+        let token = Credential::Token { username: String::new(), token: SecretString::from("t".to_owned()) };
+        let url = |text: &str| RemoteUrl::parse(text).unwrap();
+        let kept = pack(&token, &url("https://git.example/a/b")).unwrap();
+        assert!(unpack(&kept, &url("https://git.example/a/b")).is_some());
+        for other in ["https://evil.example/a/b", "https://git.example:8443/a/b", "ssh://git.example/a/b"] {
+            assert!(unpack(&kept, &url(other)).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn case_11_an_address_with_a_token_in_it_is_refused() {
+        for text in [
+            "https://robin:hush@git.example/a/b.git",
+            "https://:hush@git.example/a/b.git",
+            "https://ghp_abcdef@github.com/a/b",
+            "https://glpat-x1@gitlab.com/a/b",
+            "https://abcdefghij0123456789@git.example/a/b",
+            "robin:hush@git.example:a/b.git",
+            "ssh://git:hush@git.example/a/b.git",
+        ] {
+            let refused = without_secret(text).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::GitSecretInUrl, "{text}");
+            assert!(!format!("{refused:?}").contains("hush"), "{refused:?}");
+        }
+        for text in ["https://robin@git.example/a/b.git", "git@github.com:a/b.git", "ssh://git@h/a/b"] {
+            assert!(without_secret(text).is_ok(), "{text}");
+        }
     }
 }

@@ -254,6 +254,9 @@ impl App {
             old.stop.cancel();
         }
         self.changes.tell(Topic::Session);
+        self.say_keychain();
+        // Whoever connects is back on the network, most likely.
+        self.outbox.wake.notify_one();
     }
 
     /// The connection's name, for the timeline.

@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// The layout; each step brings the file from the version before. Steps are never changed, only added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE activity (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -30,7 +31,31 @@ const STEPS: &[&str] = &["
         intent TEXT
     );
     CREATE INDEX activity_open ON activity (outcome) WHERE outcome IN ('started', 'interrupted');
-"];
+",
+    "
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time TEXT NOT NULL,
+        context TEXT,
+        remote TEXT NOT NULL,
+        branch TEXT NOT NULL,
+        path TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        words TEXT NOT NULL,
+        page TEXT NOT NULL,
+        base_blob TEXT,
+        base_text TEXT,
+        text TEXT,
+        message TEXT NOT NULL,
+        author_name TEXT NOT NULL,
+        author_email TEXT NOT NULL,
+        state TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        attempt_tip TEXT,
+        detail TEXT
+    );
+",
+];
 
 /// The open database.
 #[derive(Clone)]

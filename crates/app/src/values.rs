@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use crate::{
     App, Result,
-    commits::Change,
+    commits::{Accept, Change},
     contract::{
         ActivityKind, AppError, CommitOutcome, CommitValues, Diagnostic, DiffHunk, DiffKind, DiffLine, EffectiveLine,
         EffectiveValues, EnvironmentEntry, ErrorCode, FlowEntry, OpenedValues, Review, Severity, TextDiff, ValueSource,
-        ValuesFile,
+        ValuesFile, WaitingCommits,
     },
     gitops::commit_entry,
 };
@@ -62,6 +62,13 @@ pub(crate) fn text_of(path: &RepoPath, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| {
         AppError::new(ErrorCode::Values, format!("{path} is not UTF-8 text"))
             .with_hint("save it as UTF-8 with another editor and push it")
+    })
+}
+
+/// Two changes that fit line by line can still make a file that Helm does not read.
+pub(crate) fn readable_values() -> Accept {
+    Arc::new(|_, bytes| {
+        std::str::from_utf8(bytes).is_ok_and(|text| diagnose(text).iter().all(|d| d.severity != Seriousness::Error))
     })
 }
 
@@ -157,11 +164,17 @@ impl App {
             Ok(defaults) => (Some(defaults), None),
             Err(error) => (None, Some(error.message)),
         };
-        let base_blob = content.as_ref().map(|c| c.blob.to_string());
-        let exists = content.is_some();
-        let text = match content {
-            Some(content) => text_of(&path, content.bytes)?,
-            None => {
+        let waiting = self.waiting_text(&repository.url, &path).await?;
+        let exists = content.is_some() || waiting.is_some();
+        let base_blob = match &waiting {
+            Some(waiting) => Some(waiting.blob.clone()),
+            None => content.as_ref().map(|c| c.blob.to_string()),
+        };
+        let note = waiting.as_ref().map(|waiting| waiting.note.clone());
+        let text = match (waiting, content) {
+            (Some(waiting), _) => waiting.text,
+            (None, Some(content)) => text_of(&path, content.bytes)?,
+            (None, None) => {
                 let header = format!(
                     "Values of {} in {}/{}.\nEvery line below is the chart's default: take away the # of what you change.",
                     file.app, file.flow, file.env
@@ -195,6 +208,7 @@ impl App {
             defaults_problem,
             last_change: last_change.map(commit_entry),
             diagnostics,
+            waiting: note,
         })
     }
 
@@ -237,15 +251,14 @@ impl App {
         self.review(fetched, &path, &text, base_blob, diagnostics, message).await
     }
 
-    /// Commits and pushes a values file.
-    pub async fn commit_values(&self, request: CommitValues, operation: String) -> Result<CommitOutcome> {
+    /// The change that a commit of a values file makes.
+    pub(crate) fn values_change(&self, request: CommitValues) -> Result<Change> {
         let file = ValuesFile { flow: request.flow, env: request.env, app: request.app };
         let path = file.path()?;
         if let Some(error) = diagnose(&request.text).into_iter().find(|d| d.severity == Seriousness::Error) {
             return Err(AppError::new(ErrorCode::Values, format!("line {}: {}", error.line, error.message)));
         }
-        let repository = self.gitops().await?;
-        let change = Change {
+        Ok(Change {
             kind: ActivityKind::Values,
             words: format!("Commit the values of {} in {}/{}", file.app, file.flow, file.env),
             page: file.page(),
@@ -253,12 +266,21 @@ impl App {
             base_blob: request.base_blob,
             text: Some(request.text),
             message: request.message,
-            // Two changes that fit line by line can still make a file that Helm does not read.
-            accept: Arc::new(|_, bytes| {
-                std::str::from_utf8(bytes)
-                    .is_ok_and(|text| diagnose(text).iter().all(|d| d.severity != Seriousness::Error))
-            }),
-        };
+            accept: readable_values(),
+        })
+    }
+
+    /// Keeps a values file's new text on this machine until the server takes it.
+    pub async fn keep_values(&self, request: CommitValues) -> Result<WaitingCommits> {
+        let change = self.values_change(request)?;
+        let repository = self.gitops().await?;
+        self.keep_change(&repository.url, "", change).await
+    }
+
+    /// Commits and pushes a values file.
+    pub async fn commit_values(&self, request: CommitValues, operation: String) -> Result<CommitOutcome> {
+        let change = self.values_change(request)?;
+        let repository = self.gitops().await?;
         self.operations
             .run(operation, "Committing the values", |operation| async move {
                 operation.step("Fetching what others pushed", 0, None);

@@ -200,6 +200,11 @@ impl App {
             (None, Some(object)) => (object.manifest.clone(), None),
             (None, None) => return Err(AppError::not_found(format!("there is no {path} in the repository"))),
         };
+        // What was committed and waits to be pushed is what one goes on from.
+        let (text, base_blob) = match self.waiting_text(&git.url, &path).await? {
+            Some(waiting) => (waiting.text, Some(waiting.blob)),
+            None => (text, base_blob),
+        };
         Ok(OpenedWorkflow {
             diagnostics: diagnostics(&text),
             run_policy: object.map_or(RunPolicy::Manual, |o| policy_view(o.run_policy)),
@@ -397,15 +402,15 @@ impl App {
             RunPolicy::OnSchedule => (Policy::OnSchedule, "on its schedule"),
             RunPolicy::OnEvent => (Policy::OnEvent, "when a trigger asks"),
         };
+        if policy == RunPolicy::OnCommit && project.enabled {
+            // What was pushed before this moment comes in first, and is thereby not run.
+            self.sync(&live, &project, None).await?;
+        }
         let begin = Begin {
             kind: ActivityKind::Chaos,
             words: format!("Let the chaos workflow {name} of {} run {when}", project.id),
             context: Some(live.name().to_owned()),
             object: Some(format!("ChaosWorkflow/{}/{name}", project.namespace)),
-        if policy == RunPolicy::OnCommit && project.enabled {
-            // What was pushed before this moment comes in first, and is thereby not run.
-            self.sync(&live, &project, None).await?;
-        }
             intent: Intent::Other,
         };
         let entry = self.journal.enter(begin).await?;
@@ -435,12 +440,12 @@ impl App {
         project: String,
         name: String,
         resolution: WorkflowResolution,
+        seen: SidesSeen,
         operation: String,
     ) -> Result<()> {
         let (live, project, _) = self.project_of(&project).await?;
         let how = match &resolution {
             WorkflowResolution::TakeGit => "take what Git has",
-        seen: SidesSeen,
             WorkflowResolution::TakeCluster => "take what the cluster has",
             WorkflowResolution::Take { .. } => "take a joined text",
             WorkflowResolution::ConfirmDeletion => "delete it from the cluster too",
@@ -453,12 +458,12 @@ impl App {
             object: Some(format!("ChaosWorkflow/{}/{name}", project.namespace)),
             intent: Intent::Other,
         };
+        let seen = resolve::Seen { blob: seen.blob, manifest: seen.manifest };
         self.operations
             .run(operation, "Settling the workflow", |operation| async move {
                 let git = self.project_git(&project, Some(&operation))?;
                 let entry = self.journal.enter(begin).await?;
                 let (cluster, namespace) = (&live.cluster, project.namespace.as_str());
-        let seen = resolve::Seen { blob: seen.blob, manifest: seen.manifest };
                 let which = (project.id.as_str(), name.as_str());
                 let by = |how| resolve::resolve(cluster, namespace, which, &git, how, &seen);
                 let outcome = match resolution {

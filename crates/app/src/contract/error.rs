@@ -122,6 +122,26 @@ codes! {
     GitNothingChanged = "git.nothingChanged",
     /// The branch kept moving while the push was retried.
     GitBusy = "git.busy",
+    /// The repository is archived or read-only.
+    GitArchived = "git.archived",
+    /// The push is larger than the server takes.
+    GitPushTooLarge = "git.pushTooLarge",
+    /// The server takes no more requests for a while.
+    GitRateLimited = "git.rateLimited",
+    /// The server found a secret in the push.
+    GitSecretFound = "git.secretFound",
+    /// The server takes signed commits only.
+    GitSignatureRequired = "git.signatureRequired",
+    /// The repository names its objects with SHA-256, which the app does not read.
+    GitSha256 = "git.sha256",
+    /// The proxy refuses or cannot be reached.
+    GitProxy = "git.proxy",
+    /// The clone does not hold enough history for this.
+    GitNeedsHistory = "git.needsHistory",
+    /// There is no such folder.
+    GitNoFolder = "git.noFolder",
+    /// The place in a list is not one that was given out.
+    GitBadCursor = "git.badCursor",
     /// Git failed in another way; the message holds the server's or the library's words.
     GitInternal = "git.internal",
     /// The API server cannot be reached.
@@ -152,12 +172,32 @@ codes! {
     ClusterBusy = "cluster.busy",
     /// The cluster failed in another way.
     ClusterInternal = "cluster.internal",
+    /// The provider's API does not accept the token.
+    ProviderAuth = "provider.auth",
+    /// The provider's API does not let this token do it.
+    ProviderForbidden = "provider.forbidden",
+    /// The provider has nothing of that name to show to this token.
+    ProviderNotFound = "provider.notFound",
+    /// The provider takes no more requests for a while; the message says until when.
+    ProviderRateLimited = "provider.rateLimited",
+    /// The provider's API cannot be reached.
+    ProviderNetwork = "provider.network",
+    /// The provider's certificate is not trusted.
+    ProviderTls = "provider.tls",
+    /// The provider's API did not answer in time.
+    ProviderTimeout = "provider.timeout",
+    /// The provider's API cannot do this.
+    ProviderUnsupported = "provider.unsupported",
+    /// The provider's API was not asked, or answered something else than documented.
+    ProviderRefused = "provider.refused",
     /// The repository or deployment part refused; the message says why.
     Delivery = "delivery.refused",
     /// The values text is not usable; the message says where.
     Values = "values.invalid",
     /// The chaos workflow or project is not usable; the message says why.
     Chaos = "chaos.invalid",
+    /// What was shown before a decision is not what would be done now: look again, then decide.
+    ChaosPreviewStale = "chaos.previewStale",
     /// The trigger is not usable; the message says why.
     Trigger = "triggers.invalid",
     /// The practice cluster failed.
@@ -196,8 +236,6 @@ pub enum Retry {
     /// The user has to do something first; the hint says what.
     NeedsUser,
 }
-    /// What was shown before a decision is not what would be done now: look again, then decide.
-    ChaosPreviewStale = "chaos.previewStale",
 
 /// One problem of one field of a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
@@ -317,7 +355,7 @@ impl ErrorCode {
     pub fn retry(self) -> Retry {
         use ErrorCode as C;
         match self {
-            C::Timeout | C::GitNetwork | C::GitTimeout | C::GitBusy | C::ClusterUnreachable | C::ClusterTimeout => {
+            C::Timeout | C::GitNetwork | C::GitTimeout | C::GitBusy | C::GitRateLimited | C::ProviderNetwork | C::ProviderTimeout | C::ProviderRateLimited | C::ClusterUnreachable | C::ClusterTimeout => {
                 Retry::Later
             }
             C::Cancelled | C::GitCancelled | C::ClusterConflict | C::ClusterGone | C::Storage => Retry::Now,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::CommitEntry;
+use super::{CommitEntry, WaitingNote};
 
 /// A deployment flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
@@ -75,6 +75,8 @@ pub struct OpenedValues {
     pub last_change: Option<CommitEntry>,
     /// Problems of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// Set when `text` is that of a commit which waits to be pushed.
+    pub waiting: Option<WaitingNote>,
 }
 
 /// A chart's defaults.

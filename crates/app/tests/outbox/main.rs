@@ -1,0 +1,310 @@
+//! Commits that cannot go out now: kept, sent in order, never twice, and never in the way of what a person decides.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
+
+mod stage;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use pilothouse_app::{
+    contract::{CommitOutcome, ConnectTarget, ErrorCode, RemoteCondition, RemoteTarget, Transport, WaitingState},
+    keychain::MemoryStore,
+};
+use pilothouse_rig::git_host::GitHost;
+use stage::{Place, Stage, change, file, path};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_41_offline_edits_queue_and_push_in_order() {
+    let mut stage = Stage::new().await;
+    let base = stage.commit("cart", "replicaCount: 1\n", None, "Add the cart").await;
+    stage.wire.unplug();
+    let two = change("cart", "replicaCount: 2\n", base, "Two carts");
+    let refused = stage.app.commit_values(two.clone(), "c".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::GitNetwork, "{refused:?}");
+    assert!(stage.app.waiting_commits().await.unwrap().entries.is_empty(), "nothing is kept unasked");
+    assert_eq!(stage.app.keep_values(two).await.unwrap().entries.len(), 1);
+
+    // The editor goes on from what waits.
+    let opened = stage.app.open_values(file("cart")).await.unwrap();
+    assert_eq!((opened.text.as_str(), opened.waiting.as_ref().unwrap().count), ("replicaCount: 2\n", 1));
+    let text = "replicaCount: 3\n";
+    let review = stage.app.review_values(file("cart"), text.into(), opened.base_blob.clone()).await.unwrap();
+    assert_eq!((review.diff.added, review.diff.removed, review.moved), (1, 1, false));
+    stage.app.keep_values(change("cart", text, opened.base_blob, "Three carts")).await.unwrap();
+    stage.app.keep_values(change("checkout", "replicaCount: 4\n", None, "Add the checkout")).await.unwrap();
+
+    // A colleague goes on meanwhile, and the app is started again.
+    stage.repo.push_file("README.md", "# Changed\n", "Theirs").unwrap();
+    stage.end().await;
+    stage.start_again().await;
+    let waiting = stage.app.waiting_commits().await.unwrap();
+    let messages: Vec<_> = waiting.entries.iter().map(|e| e.message.as_str()).collect();
+    assert_eq!(messages, ["Two carts", "Three carts", "Add the checkout"]);
+    assert_eq!(stage.subjects(), ["Add the cart", "Theirs"], "nothing went out through a pulled wire");
+
+    stage.wire.plug_in().unwrap();
+    let report = stage.app.push_waiting("push".into()).await.unwrap();
+    assert!(report.waiting.entries.is_empty(), "{report:?}");
+    assert_eq!(stage.subjects(), ["Add the cart", "Theirs", "Two carts", "Three carts", "Add the checkout"]);
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some(text));
+    let authors = stage.repo.git(&["log", "-3", "--format=%an <%ae>", "main"]).unwrap();
+    assert!(authors.lines().all(|author| author == "Ada Example <ada@example.org>"), "{authors}");
+    let opened = stage.app.open_values(file("cart")).await.unwrap();
+    assert!(opened.waiting.is_none() && opened.text == text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_goes_out_by_itself_and_before_anything_newer() {
+    let stage = Stage::new().await;
+    stage.wire.unplug();
+    stage.app.keep_values(change("cart", "replicaCount: 1\n", None, "First")).await.unwrap();
+    stage.wire.plug_in().unwrap();
+    // Whether the background was quicker or not, the order is that in which the commits were made.
+    stage.commit("checkout", "replicaCount: 1\n", None, "Second").await;
+    assert_eq!(stage.subjects(), ["First", "Second"]);
+    assert!(stage.app.waiting_commits().await.unwrap().entries.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_same_lines_stops_the_queue_until_somebody_decides() {
+    let stage = Stage::new().await;
+    let base = stage.commit("cart", "replicaCount: 1\n", None, "Add the cart").await;
+    stage.wire.unplug();
+    stage.app.keep_values(change("cart", "replicaCount: 2\n", base, "Two")).await.unwrap();
+    stage.app.keep_values(change("checkout", "replicaCount: 1\n", None, "Behind")).await.unwrap();
+    stage.repo.push_file(&path("cart"), "replicaCount: 5\n", "Five").unwrap();
+    stage.wire.plug_in().unwrap();
+    let report = stage.app.push_waiting("push".into()).await.unwrap();
+    assert!(report.stopped.is_some(), "{report:?}");
+    let states: Vec<_> = report.waiting.entries.iter().map(|e| e.state).collect();
+    assert_eq!(states, [WaitingState::Conflict, WaitingState::Waiting]);
+    let id = report.waiting.entries[0].id;
+    let waiting = stage.app.waiting_change(id).await.unwrap();
+    let Some(CommitOutcome::Conflict { theirs, ours, their_blob, .. }) = waiting.conflict else { panic!() };
+    assert_eq!((theirs.as_deref(), ours.as_deref()), (Some("replicaCount: 5\n"), Some("replicaCount: 2\n")));
+    assert_eq!(stage.subjects(), ["Add the cart", "Five"]);
+
+    // The same file waits for the decision, another one does not.
+    let opened = stage.app.open_values(file("cart")).await.unwrap();
+    let more = change("cart", "replicaCount: 9\n", opened.base_blob, "More");
+    assert_eq!(stage.app.commit_values(more, "c".into()).await.unwrap_err().code, ErrorCode::Blocked);
+
+    let joined = "replicaCount: 6\n".to_owned();
+    let outcome = stage.app.settle_waiting(id, joined.clone(), their_blob, "Six".into(), "s".into()).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Published { .. }), "{outcome:?}");
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some(joined.as_str()));
+    assert_eq!(stage.subjects(), ["Add the cart", "Five", "Six", "Behind"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discarded_commit_can_still_be_copied() {
+    let stage = Stage::new().await;
+    stage.wire.unplug();
+    let text = "replicaCount: 7\n";
+    let kept = stage.app.keep_values(change("cart", text, None, "Seven")).await.unwrap();
+    let id = kept.entries[0].id;
+    assert_eq!(stage.app.forget_waiting(id).await.unwrap_err().code, ErrorCode::Blocked);
+    let after = stage.app.discard_waiting(id).await.unwrap();
+    assert_eq!((after.entries.len(), after.discarded.len()), (0, 1));
+    assert_eq!(stage.app.waiting_change(id).await.unwrap().text.as_deref(), Some(text));
+    stage.wire.plug_in().unwrap();
+    assert_eq!(stage.app.push_waiting("push".into()).await.unwrap().sent, 0);
+    assert!(stage.app.forget_waiting(id).await.unwrap().discarded.is_empty());
+    assert_eq!(stage.app.waiting_change(id).await.unwrap_err().code, ErrorCode::NotFound);
+}
+
+const CHILD: &str = "PILOTHOUSE_TEST_OUTBOX";
+
+/// The child of the test below: opens the app, and pushes what waits until it is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_pushes() {
+    let Some(text) = std::env::var_os(CHILD) else { return };
+    let text = text.into_string().unwrap();
+    let [data, authority, url, username, token]: [String; 5] =
+        text.split('\n').map(str::to_owned).collect::<Vec<_>>().try_into().unwrap();
+    let place = Place { data: data.into(), authority: authority.into(), url, username, token };
+    let app = stage::open(&place.data, &place.authority, Arc::new(MemoryStore::default())).await;
+    app.connect(ConnectTarget::Practice, "connect".into()).await.unwrap();
+    app.save_repository_credential(Transport::Https, place.credential()).await.unwrap();
+    println!("\npushing");
+    let _ = app.push_waiting("push".into()).await;
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_36_a_commit_that_landed_before_a_kill_is_not_pushed_again() {
+    let mut stage = Stage::new().await;
+    let base = stage.commit("cart", "replicaCount: 1\n", None, "Add the cart").await;
+    stage.wire.unplug();
+    stage.app.keep_values(change("cart", "replicaCount: 2\n", base, "Two")).await.unwrap();
+    stage.end().await;
+
+    // The server takes the push, and its answer does not come while this file is there.
+    let hold = stage.place.data.join("hold");
+    std::fs::write(&hold, "").unwrap();
+    let script =
+        format!("#!/bin/sh\n[ \"$1\" = committed ] || exit 0\nwhile [ -e '{}' ]; do sleep 0.1; done\n", hold.display());
+    stage.repo.install_hook("reference-transaction", &script).unwrap();
+    stage.wire.plug_in().unwrap();
+    let before = stage.repo.tip("main");
+    let place = &stage.place;
+    let lines = [
+        &place.data.display().to_string(),
+        &place.authority.display().to_string(),
+        &place.url,
+        &place.username,
+        &place.token,
+    ];
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_pushes", "--nocapture"])
+        .env(CHILD, lines.map(String::as_str).join("\n"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(output.map_while(Result::ok).any(|line| line.trim() == "pushing"));
+    while stage.repo.tip("main") == before {
+        assert!(child.try_wait().unwrap().is_none(), "the child ended early");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::remove_file(&hold).unwrap();
+    stage.repo.remove_hook("reference-transaction").unwrap();
+
+    // A colleague has changed the very line since.
+    stage.repo.push_file(&path("cart"), "replicaCount: 5\n", "Five").unwrap();
+    stage.wire.unplug();
+    stage.start_again().await;
+    let waiting = stage.app.waiting_commits().await.unwrap();
+    assert_eq!(waiting.entries.len(), 1, "the kill came before the entry was taken out: {waiting:?}");
+    stage.wire.plug_in().unwrap();
+    let report = stage.app.push_waiting("push".into()).await.unwrap();
+    assert!(report.waiting.entries.is_empty(), "{report:?}");
+    assert_eq!(stage.subjects(), ["Add the cart", "Two", "Five"]);
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some("replicaCount: 5\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_push_nothing_makes_a_failure_of_it() {
+    let stage = Stage::new().await;
+    // From now on the timeline cannot be closed, and nothing taken off the list.
+    stage.sql(
+        "CREATE TRIGGER full BEFORE UPDATE ON activity BEGIN SELECT RAISE(ABORT, 'the disk is full'); END;
+         CREATE TRIGGER stuck BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'the disk is full'); END;",
+    );
+    let text = "replicaCount: 1\n";
+    assert!(stage.commit("cart", text, None, "Add the cart").await.is_some());
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some(text));
+
+    stage.wire.unplug();
+    stage.app.keep_values(change("checkout", text, None, "Kept")).await.unwrap();
+    stage.wire.plug_in().unwrap();
+    let report = stage.app.push_waiting("push".into()).await.unwrap();
+    assert_eq!(report.waiting.entries.len(), 1);
+    stage.sql("DROP TRIGGER full; DROP TRIGGER stuck;");
+    let report = stage.app.push_waiting("again".into()).await.unwrap();
+    assert!(report.waiting.entries.is_empty(), "{report:?}");
+    assert_eq!(stage.subjects(), ["Add the cart", "Kept"], "found, not made again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_push_goes_out_as_a_branch_of_its_own() {
+    let stage = Stage::new().await;
+    let script = "#!/bin/sh\nwhile read old new ref; do [ \"$ref\" = refs/heads/main ] && \
+                  { echo 'main takes merge requests only' >&2; exit 1; }; done\nexit 0\n";
+    stage.repo.install_hook("pre-receive", script).unwrap();
+    let tip = stage.repo.tip("main");
+    let request = change("cart", "replicaCount: 1\n", None, "Add the cart");
+    let refused = stage.app.commit_values(request.clone(), "c".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::GitHookRefused, "{refused:?}");
+    assert!(refused.message.contains("merge requests only"), "{refused:?}");
+    let same = stage.app.propose_values(request.clone(), "main".into(), "p0".into()).await.unwrap_err();
+    assert_eq!(same.code, ErrorCode::GitBadBranch);
+    let wanted = "pilothouse/storefront-dev-cart-1a2b";
+    let proposed = stage.app.propose_values(request.clone(), wanted.into(), "p1".into()).await.unwrap();
+    assert_eq!((proposed.branch.as_str(), proposed.target.as_str()), (wanted, "main"));
+    assert!(matches!(proposed.outcome, CommitOutcome::Published { .. }));
+    assert_eq!(stage.repo.show(wanted, &path("cart")).as_deref(), Some("replicaCount: 1\n"));
+    assert_eq!(stage.repo.tip("main"), tip);
+    // A branch that is there is never touched.
+    let again = stage.app.propose_values(request, wanted.into(), "p2".into()).await.unwrap();
+    assert_ne!(again.branch, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_never_sent_to_an_address_that_somebody_else_chose() {
+    let stage = Stage::new().await;
+    let evil = GitHost::https().unwrap();
+    let theirs = evil.create_repo("acme/gitops").unwrap();
+    // The cluster's word for where the repository is changes to another server.
+    stage.app.register_repository(theirs.url.clone()).await.unwrap();
+    let refused = stage.app.clone_repository("clone".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::NoCredential, "{refused:?}");
+    let target = RemoteTarget::Repository { transport: Transport::Https };
+    assert!(stage.app.test_remote(target, None).await.is_err());
+    assert!(evil.requests().iter().all(|request| request.authorization.is_none()));
+    assert!(stage.host.requests().iter().any(|request| request.authorization.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_11_a_token_in_an_address_is_refused_and_stored_nowhere() {
+    let stage = Stage::new().await;
+    let url = "https://robin:seeded-secret@git.example/acme/gitops.git".to_owned();
+    let refused = stage.app.register_repository(url.clone()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::GitSecretInUrl);
+    let refused = stage.app.test_remote(RemoteTarget::Url { url }, None).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::GitSecretInUrl);
+    let mut files = vec![stage.place.data.clone()];
+    while let Some(place) = files.pop() {
+        if place.is_dir() {
+            files.extend(std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()));
+        } else if let Ok(bytes) = std::fs::read(&place) {
+            assert!(!bytes.windows(13).any(|window| window == b"seeded-secret"), "{}", place.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewritten_branch_is_told_and_what_it_lost_can_be_made_again() {
+    let stage = Stage::new().await;
+    stage.commit("cart", "replicaCount: 1\n", None, "Add the cart").await;
+    stage.repo.git(&["update-ref", "refs/heads/main", "main~1"]).unwrap();
+    stage.app.clone_repository("fetch".into()).await.unwrap();
+    let standing = stage.app.repository_standing().await.unwrap();
+    assert!(matches!(standing.condition, Some(RemoteCondition::Rewritten { .. })), "{standing:?}");
+    let lost = standing.rescued.first().unwrap().clone();
+    assert_eq!(lost.commit.summary, "Add the cart");
+    let files = stage.app.rescued_change(lost.commit.id.clone()).await.unwrap();
+    assert_eq!((files.len(), files[0].path.as_str()), (1, path("cart").as_str()));
+    let outcome = stage.app.reapply_rescued(lost.name, lost.commit.id, "again".into()).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Published { .. }), "{outcome:?}");
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some("replicaCount: 1\n"));
+    let standing = stage.app.dismiss_standing().await.unwrap();
+    assert!(standing.condition.is_none() && standing.rescued.is_empty(), "{standing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renamed_and_other_default_branches_are_told() {
+    let stage = Stage::new().await;
+    stage.repo.git(&["branch", "-m", "main", "trunk"]).unwrap();
+    stage.repo.set_default_branch("trunk").unwrap();
+    stage.app.clone_repository("fetch".into()).await.unwrap();
+    let standing = stage.app.repository_standing().await.unwrap();
+    assert_eq!(standing.branch.as_deref(), Some("trunk"));
+    assert!(matches!(standing.condition, Some(RemoteCondition::BranchRenamed { .. })), "{standing:?}");
+
+    stage.repo.git(&["branch", "next", "trunk"]).unwrap();
+    stage.repo.set_default_branch("next").unwrap();
+    stage.app.dismiss_standing().await.unwrap();
+    stage.app.clone_repository("fetch2".into()).await.unwrap();
+    let standing = stage.app.repository_standing().await.unwrap();
+    assert_eq!(standing.branch.as_deref(), Some("trunk"), "the app goes on with the branch it knows");
+    assert!(matches!(standing.condition, Some(RemoteCondition::DefaultBranchChanged { .. })), "{standing:?}");
+    let standing = stage.app.use_branch("next".into()).await.unwrap();
+    assert_eq!((standing.branch.as_deref(), standing.condition), (Some("next"), None));
+}
