@@ -6,6 +6,8 @@ pub mod contexts;
 pub mod credentials;
 pub mod desktop;
 pub mod environments;
+pub mod git_servers;
+pub mod outbox;
 pub mod repository;
 pub mod runs;
 pub mod settings;
