@@ -15,6 +15,10 @@ export const commands = {
 	preferences: () => typedError<Preferences, AppError>(__TAURI_INVOKE("preferences")),
 	/**  Changes how the app looks and behaves. */
 	setPreferences: (preferences: Preferences) => typedError<null, AppError>(__TAURI_INVOKE("set_preferences", { preferences })),
+	/**  The certificates trusted for Git servers besides the system's. */
+	authority: () => typedError<AuthorityView, AppError>(__TAURI_INVOKE("authority")),
+	/**  Trusts the certificates of a file that the user picked; none trusts the system's alone again. */
+	setAuthority: (path: string | null) => typedError<AuthorityView, AppError>(__TAURI_INVOKE("set_authority", { path })),
 	/**  Cancels a long operation; false when it is not running. */
 	cancelOperation: (operation: string) => typedError<boolean, AppError>(__TAURI_INVOKE("cancel_operation", { operation })),
 	/**  The contexts of the kubeconfig files, and whether the practice cluster is on offer. */
@@ -29,6 +33,8 @@ export const commands = {
 	selectPlatform: (namespace: string) => typedError<Session, AppError>(__TAURI_INVOKE("select_platform", { namespace })),
 	/**  Installs the app's own kinds into the cluster. */
 	installPilothouseCrds: () => typedError<Session, AppError>(__TAURI_INVOKE("install_pilothouse_crds")),
+	/**  Removes all that was made on the practice cluster; its next start is as the first one was. */
+	resetPractice: () => typedError<null, AppError>(__TAURI_INVOKE("reset_practice")),
 	/**  Git servers, the repository and what wants attention. */
 	repositoryOverview: () => typedError<RepositoryOverview, AppError>(__TAURI_INVOKE("repository_overview")),
 	/**  The exact Codebase a form would create, or its problems. */
@@ -39,6 +45,24 @@ export const commands = {
 	registerRepository: (url: string) => typedError<RepositoryOverview, AppError>(__TAURI_INVOKE("register_repository", { url })),
 	/**  Clones the repository, or fetches when it is cloned already. */
 	cloneRepository: (operation: string) => typedError<RepositoryCard, AppError>(__TAURI_INVOKE("clone_repository", { operation })),
+	/**  What wants attention about the repository, and what the user may do about it. */
+	repositoryCare: () => typedError<RepositoryCare, AppError>(__TAURI_INVOKE("repository_care")),
+	/**  Has the platform try again now, or go on with a repository it was told to leave alone. */
+	retryRepository: () => typedError<null, AppError>(__TAURI_INVOKE("retry_repository")),
+	/**  What a change of the repository comes to; nothing is written. */
+	previewRepositoryEdit: (edit: RepositoryEdit) => typedError<RepositoryEditPreview, AppError>(__TAURI_INVOKE("preview_repository_edit", { edit })),
+	/**  Changes the repository, if it is still as `seen`. */
+	editRepository: (seen: RepositoryEdit, edit: RepositoryEdit) => typedError<null, AppError>(__TAURI_INVOKE("edit_repository", { seen, edit })),
+	/**  Patches an ApplicationSet so that it reads the repository; `shown` is the patch that the user saw. */
+	mendApplicationSet: (name: string, shown: string) => typedError<null, AppError>(__TAURI_INVOKE("mend_application_set", { name, shown })),
+	/**  Renames and deletes values files that nothing reads, as one commit. */
+	tidyValues: (files: TidyFile[], message: string, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("tidy_values", { files, message, operation })),
+	/**  What deleting the repository comes to; nothing is written. */
+	planRepositoryDeletion: () => typedError<RepositoryDeletion, AppError>(__TAURI_INVOKE("plan_repository_deletion")),
+	/**  Deletes the repository; cancelling ends the waiting, not the deletion. */
+	deleteRepository: (request: DeleteRepository, operation: string) => typedError<DeletedRepository, AppError>(__TAURI_INVOKE("delete_repository", { request, operation })),
+	/**  Makes the repository that was deleted last again, and waits for the platform; answers its name. */
+	bringBackRepository: (operation: string) => typedError<string, AppError>(__TAURI_INVOKE("bring_back_repository", { operation })),
 	/**  Makes an ed25519 key pair; the private half goes to the keychain. */
 	generateKey: (comment: string) => typedError<GeneratedKey, AppError>(__TAURI_INVOKE("generate_key", { comment })),
 	/**  Tries a remote with the given credential, or with the one kept for it. */
@@ -59,6 +83,42 @@ export const commands = {
 	reviewValues: (file: ValuesFile, text: string, baseBlob: string | null) => typedError<Review, AppError>(__TAURI_INVOKE("review_values", { file, text, baseBlob })),
 	/**  Commits and pushes a values file. */
 	commitValues: (request: CommitValues, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("commit_values", { request, operation })),
+	/**  Keeps a values file's new text on this machine until the server takes it. */
+	keepValues: (request: CommitValues) => typedError<WaitingCommits, AppError>(__TAURI_INVOKE("keep_values", { request })),
+	/**  Keeps a chaos workflow's new text on this machine until the server takes it. */
+	keepWorkflow: (request: SaveWorkflow) => typedError<WaitingCommits, AppError>(__TAURI_INVOKE("keep_workflow", { request })),
+	/**  What waits to be pushed, and what was put away. */
+	waitingCommits: () => typedError<WaitingCommits, AppError>(__TAURI_INVOKE("waiting_commits")),
+	/**  What a waiting commit changes. */
+	waitingChange: (id: number) => typedError<WaitingChange, AppError>(__TAURI_INVOKE("waiting_change", { id })),
+	/**  Sends what waits, now. */
+	pushWaiting: (operation: string) => typedError<PushReport, AppError>(__TAURI_INVOKE("push_waiting", { operation })),
+	/**  Joins a waiting commit with somebody else's change, and sends it. */
+	settleWaiting: (id: number, text: string, baseBlob: string | null, message: string, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("settle_waiting", { id, text, baseBlob, message, operation })),
+	/**  Puts a waiting commit away. Its text stays until it is let go. */
+	discardWaiting: (id: number) => typedError<WaitingCommits, AppError>(__TAURI_INVOKE("discard_waiting", { id })),
+	/**  Lets a commit that was put away go for good. */
+	forgetWaiting: (id: number) => typedError<WaitingCommits, AppError>(__TAURI_INVOKE("forget_waiting", { id })),
+	/**  Pushes a values file's new text as a branch of its own. */
+	proposeValues: (request: CommitValues, branch: string, operation: string) => typedError<ProposedCommit, AppError>(__TAURI_INVOKE("propose_values", { request, branch, operation })),
+	/**  Pushes a chaos workflow's new text as a branch of its own. */
+	proposeWorkflow: (request: SaveWorkflow, branch: string, operation: string) => typedError<ProposedCommit, AppError>(__TAURI_INVOKE("propose_workflow", { request, branch, operation })),
+	/**  How the repository's branch stands, and what was kept from being lost. */
+	repositoryStanding: () => typedError<RepositoryStanding, AppError>(__TAURI_INVOKE("repository_standing")),
+	/**  Puts away what is told about the repository's branch. */
+	dismissStanding: () => typedError<RepositoryStanding, AppError>(__TAURI_INVOKE("dismiss_standing")),
+	/**  Works with another branch of the repository from now on. */
+	useBranch: (branch: string) => typedError<RepositoryStanding, AppError>(__TAURI_INVOKE("use_branch", { branch })),
+	/**  What a kept commit changed. */
+	rescuedChange: (commit: string) => typedError<RescuedFile[], AppError>(__TAURI_INVOKE("rescued_change", { commit })),
+	/**  Makes a kept commit's change again on the branch as it is now. */
+	reapplyRescued: (name: string, commit: string, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("reapply_rescued", { name, commit, operation })),
+	/**  Lets kept commits go. */
+	forgetRescued: (name: string) => typedError<RepositoryStanding, AppError>(__TAURI_INVOKE("forget_rescued", { name })),
+	/**  Keeps what is entered from now on in this session's memory, which the user agreed to. */
+	keepSecretsInSession: () => typedError<KeychainInfo, AppError>(__TAURI_INVOKE("keep_secrets_in_session")),
+	/**  Looks again whether the system's keychain works, and moves this session's secrets there. */
+	tryKeychainAgain: () => typedError<KeychainInfo, AppError>(__TAURI_INVOKE("try_keychain_again")),
 	/**  An environment with its applications. */
 	environment: (flow: string, env: string) => typedError<EnvironmentView, AppError>(__TAURI_INVOKE("environment", { flow, env })),
 	/**  The exact PipelineRun, the checks before it and what it changes. */
@@ -275,6 +335,56 @@ export type ApplicationView = {
 	/**  The verdict of the last run against it. */
 	lastVerdict: LastVerdict | null,
 };
+
+/**  A certificate of a private authority. */
+export type AuthorityCertificate = {
+	/**  Whom it names. */
+	subject: string,
+	/**  Who issued it. */
+	issuer: string,
+	/**  When it ends. */
+	expires: string,
+	/**  True when today is in its time. */
+	valid: boolean,
+};
+
+/**  Who named the file of certificates. */
+export type AuthoritySource = 
+/**  Nobody: the system's certificates alone are trusted. */
+"none" | 
+/**  `GIT_SSL_CAINFO` in the environment, which goes before the settings. */
+"environment" | 
+/**  The user, in the settings. */
+"settings";
+
+/**  The certificates that Git servers are trusted by besides the system's. */
+export type AuthorityView = {
+	/**  Who named the file. */
+	source: AuthoritySource,
+	/**  The file. */
+	path: string | null,
+	/**  The certificates in it, the first ones when there are many. */
+	certificates: AuthorityCertificate[],
+	/**  How many more there are. */
+	more: number,
+	/**  Why the file cannot be used; Git servers are not reached over HTTPS then. */
+	problem: string | null,
+};
+
+/**  What can be done about a warning. */
+export type CareAction = 
+/**  Have the platform try again now. */
+"retry" | 
+/**  Let the platform work on it again. */
+"resume" | 
+/**  Change path, server or branch. */
+"edit" | 
+/**  Take the repository that exists instead of making one. */
+"useExisting" | 
+/**  Delete the Codebase. */
+"delete" | 
+/**  Patch the ApplicationSet. */
+"mendSet";
 
 /**  Something changed. Bursts are gathered for 200 ms. */
 export type Changed = {
@@ -540,6 +650,8 @@ export type Contexts = {
 	contexts: ContextEntry[],
 	/**  True when the practice cluster can be started. */
 	practice: boolean,
+	/**  True when it goes on where it was left. */
+	practiceKept: boolean,
 };
 
 /**  What the user gives to be let in. */
@@ -602,6 +714,34 @@ export type DecisionView = {
 	runNamespace: string | null,
 	/**  The run's verdict, once known. */
 	verdict: Verdict | null,
+};
+
+/**  Asks to delete the provider's repository. */
+export type DeleteAtProvider = {
+	/**  The full name, typed by the user. */
+	typed: string,
+	/**  A token, where none is kept. */
+	credential: CredentialInput | null,
+};
+
+/**  Asks to delete the repository. */
+export type DeleteRepository = {
+	/**  The Codebase. */
+	name: string,
+	/**  Its unique id, as it was shown. */
+	uid: string,
+	/**  Delete the provider's repository too. */
+	provider: DeleteAtProvider | null,
+};
+
+/**  What became of a deletion. */
+export type DeletedRepository = {
+	/**  The Codebase. */
+	name: string,
+	/**  What became of the provider's repository, in a sentence; none when it was left. */
+	provider: string | null,
+	/**  True when it can be brought back. */
+	canReturn: boolean,
 };
 
 /**  What to deploy of one application. */
@@ -904,6 +1044,26 @@ export type ErrorCode =
 "git.nothingChanged" | 
 /**  The branch kept moving while the push was retried. */
 "git.busy" | 
+/**  The repository is archived or read-only. */
+"git.archived" | 
+/**  The push is larger than the server takes. */
+"git.pushTooLarge" | 
+/**  The server takes no more requests for a while. */
+"git.rateLimited" | 
+/**  The server found a secret in the push. */
+"git.secretFound" | 
+/**  The server takes signed commits only. */
+"git.signatureRequired" | 
+/**  The repository names its objects with SHA-256, which the app does not read. */
+"git.sha256" | 
+/**  The proxy refuses or cannot be reached. */
+"git.proxy" | 
+/**  The clone does not hold enough history for this. */
+"git.needsHistory" | 
+/**  There is no such folder. */
+"git.noFolder" | 
+/**  The place in a list is not one that was given out. */
+"git.badCursor" | 
 /**  Git failed in another way; the message holds the server's or the library's words. */
 "git.internal" | 
 /**  The API server cannot be reached. */
@@ -934,6 +1094,24 @@ export type ErrorCode =
 "cluster.busy" | 
 /**  The cluster failed in another way. */
 "cluster.internal" | 
+/**  The provider's API does not accept the token. */
+"provider.auth" | 
+/**  The provider's API does not let this token do it. */
+"provider.forbidden" | 
+/**  The provider has nothing of that name to show to this token. */
+"provider.notFound" | 
+/**  The provider takes no more requests for a while; the message says until when. */
+"provider.rateLimited" | 
+/**  The provider's API cannot be reached. */
+"provider.network" | 
+/**  The provider's certificate is not trusted. */
+"provider.tls" | 
+/**  The provider's API did not answer in time. */
+"provider.timeout" | 
+/**  The provider's API cannot do this. */
+"provider.unsupported" | 
+/**  The provider's API was not asked, or answered something else than documented. */
+"provider.refused" | 
 /**  The repository or deployment part refused; the message says why. */
 "delivery.refused" | 
 /**  The values text is not usable; the message says where. */
@@ -1002,6 +1180,16 @@ export type FaultView = {
 	why: string | null,
 	/**  Its probes. */
 	probes: ProbeView[],
+};
+
+/**  One field's change. */
+export type FieldChangeView = {
+	/**  The field, for example `spec.gitUrlPath`. */
+	field: string,
+	/**  The value now. */
+	old: string,
+	/**  The value then. */
+	new: string,
 };
 
 /**  One problem of one field of a form. */
@@ -1080,6 +1268,20 @@ export type ImportedWorkflow = {
 	diagnostics: Diagnostic[],
 };
 
+/**  A deleted repository that can be brought back. */
+export type KeptRepository = {
+	/**  The Codebase. */
+	name: string,
+	/**  The repository's path on its server. */
+	path: string,
+	/**  The GitServer. */
+	gitServer: string,
+	/**  When it was deleted. */
+	deleted: string,
+	/**  The Codebase that would be made. */
+	yaml: string,
+};
+
 /**  Where secrets are kept on this machine. */
 export type KeychainInfo = {
 	/**  True when a secret set now is still there after a restart. */
@@ -1088,6 +1290,12 @@ export type KeychainInfo = {
 	kind: string,
 	/**  Why the keychain cannot be used. */
 	problem: string | null,
+	/**  How to mend that. */
+	hint: string | null,
+	/**  The keychain has not answered yet. */
+	checking: boolean,
+	/**  What is set now is forgotten when the app ends. */
+	sessionOnly: boolean,
 };
 
 /**  A kubeconfig file. */
@@ -1186,6 +1394,8 @@ export type OpenedValues = {
 	lastChange: CommitEntry | null,
 	/**  Problems of the text. */
 	diagnostics: Diagnostic[],
+	/**  Set when `text` is that of a commit which waits to be pushed. */
+	waiting: WaitingNote | null,
 };
 
 /**  A workflow file, opened. */
@@ -1231,6 +1441,46 @@ export type OperationProgress = {
 
 /**  How far a long operation has come. */
 export type OperationProgressEvent = OperationProgress;
+
+/**  What the operator and others say of the repository. */
+export type OperatorView = {
+	/**  Ready for use. */
+	available: boolean,
+	/**  Deletion was asked for. */
+	deleting: boolean,
+	/**  The last step of the operator, in its words. */
+	action: string | null,
+	/**  `inactive`, `active` or `failed`. */
+	value: string | null,
+	/**  `success` or `error`. */
+	result: string | null,
+	/**  How far the operator's push went. */
+	git: string | null,
+	/**  How often it failed. */
+	failureCount: number,
+	/**  When it wrote last. */
+	lastTimeUpdated: string | null,
+	/**  The provider's number for the webhook. */
+	webhook: string | null,
+	/**  `tekton` or `gitlab`. */
+	ciTool: string,
+	/**  When the Codebase was created. */
+	created: string | null,
+	/**  The operator leaves it alone. */
+	paused: boolean,
+	/**  What a label forbids: `update`, `delete`. */
+	protected: string[],
+	/**  What holds a deleted Codebase. */
+	finalizers: string[],
+	/**  Fields that could not be read. */
+	problems: FieldProblem[],
+	/**  Environments in which the values override is on, as `flow/environment`. */
+	environments: string[],
+	/**  Applications that read a file of it now. */
+	applications: string[],
+	/**  False when ApplicationSets cannot be read, so that who uses the repository is a guess. */
+	readersKnown: boolean,
+};
 
 /**  The values override, live and stored. */
 export type OverrideState = {
@@ -1312,6 +1562,63 @@ export type ProjectState =
 /**  GitOps is off. */
 "disabled";
 
+/**  A commit on a branch of its own, for a pull or merge request. */
+export type ProposedCommit = {
+	/**  The branch that was pushed. */
+	branch: string,
+	/**  The branch it is meant for. */
+	target: string,
+	/**  What became of it. */
+	outcome: CommitOutcome,
+	/**  The provider's page for a new request; none when it is not known. */
+	url: string | null,
+};
+
+/**  The repository at its provider, as far as deleting it is concerned. */
+export type ProviderDeletionView = {
+	/**  The provider's name, for example GitHub. */
+	title: string,
+	/**  `owner/repository`: to be typed. */
+	fullName: string,
+	/**  Why it cannot be deleted from here. */
+	blocked: string | null,
+	/**  True when a token for it is kept; otherwise one has to be given. */
+	hasToken: boolean,
+	/**  Its page, to delete it there. */
+	webUrl: string | null,
+};
+
+/**  How far a push of what waits came. */
+export type PushReport = {
+	/**  How many commits went out. */
+	sent: number,
+	/**  What still waits. */
+	waiting: WaitingCommits,
+	/**  Why the rest did not go out. */
+	stopped: string | null,
+};
+
+/**  One that refers to the repository. */
+export type ReferrerView = {
+	/**  What it is. */
+	kind: ReferrerWord,
+	/**  Its name. */
+	name: string,
+	/**  What becomes of it. */
+	what: string,
+};
+
+/**  What refers to a repository. */
+export type ReferrerWord = 
+/**  A deployment flow with the values override on. */
+"flow" | 
+/**  An ApplicationSet that holds its address. */
+"applicationSet" | 
+/**  An Application that reads a file of it now. */
+"application" | 
+/**  A chaos project whose workflows are in it. */
+"chaosProject";
+
 /**  What a test of a remote found. */
 export type RemoteCheck = {
 	/**  The address tried. */
@@ -1327,6 +1634,43 @@ export type RemoteCheck = {
 	/**  True when it holds no commit yet. */
 	empty: boolean,
 };
+
+/**  What a look at the server found that has to be told. */
+export type RemoteCondition = 
+/**  The server's history was replaced. */
+{ state: "rewritten"; 
+/**  The newest commit that the branch lost; kept in the clone. */
+kept: string } | 
+/**  The branch is gone. */
+{ state: "branchDeleted"; 
+/**  Its newest commit, kept in the clone. */
+kept: string; 
+/**  The server's default branch now, which is used instead. */
+defaultBranch: string | null } | 
+/**  The branch has another name now, which is used. */
+{ state: "branchRenamed"; 
+/**  The name. */
+to: string } | 
+/**  The server's default branch is another one; the app goes on with the one before. */
+{ state: "defaultBranchChanged"; 
+/**  The one before. */
+from: string; 
+/**  The one now. */
+to: string } | 
+/**  There is no commit yet. */
+{ state: "empty" } | 
+/**  The server names no default branch. */
+{ state: "noDefaultBranch"; 
+/**  Whether its HEAD names a commit instead. */
+detached: boolean; 
+/**  Branches that there are. */
+branches: string[] } | 
+/**  The repository names its objects with SHA-256. */
+{ state: "sha256" } | 
+/**  The server takes no changes. */
+{ state: "readOnly"; 
+/**  The server's words. */
+words: string };
 
 /**  Which remote is meant. */
 export type RemoteTarget = 
@@ -1385,6 +1729,72 @@ export type RepositoryCard = {
 	urlHttps: string,
 	/**  The remote's own default branch, once seen. */
 	remoteBranch: string | null,
+	/**  What the operator and others say of it; none when it is registered in the app only. */
+	operator: OperatorView | null,
+};
+
+/**  Everything beside the card. */
+export type RepositoryCare = {
+	/**  What wants attention, the worst first. */
+	warnings: RepositoryWarning[],
+	/**  What the user may do. */
+	permissions: RepositoryPermissions,
+	/**  ApplicationSets that read another repository or branch. */
+	staleSets: StaleSetView[],
+	/**  Values files that nothing reads. */
+	strays: StrayFiles,
+	/**  A deleted repository that can be brought back. */
+	kept: KeptRepository | null,
+};
+
+/**  How the repository is deleted. */
+export type RepositoryDeletion = {
+	/**  The Codebase. */
+	name: string,
+	/**  Its unique id. */
+	uid: string,
+	/**  Why it cannot be deleted. */
+	refused: string | null,
+	/**  Whether the user may. */
+	permission: Permission,
+	/**  What refers to it. */
+	referrers: ReferrerView[],
+	/**  What goes with it. */
+	goes: string[],
+	/**  What stays behind. */
+	stays: string[],
+	/**  The repository at the provider. */
+	provider: ProviderDeletionView,
+	/**  The Codebase that is kept here to bring the repository back. */
+	keepsake: string,
+};
+
+/**  The fields of a repository that can be changed. */
+export type RepositoryEdit = {
+	/**  The path on the server. */
+	path: string,
+	/**  The GitServer. */
+	gitServer: string,
+	/**  Create, or take what exists. */
+	strategy: RepositoryStrategy,
+	/**  `tekton`, or `gitlab` on a GitLab server. */
+	ciTool: string,
+	/**  The default branch. */
+	defaultBranch: string,
+};
+
+/**  What an edit comes to. */
+export type RepositoryEditPreview = {
+	/**  Why nothing can be changed now. */
+	refused: string | null,
+	/**  Problems of single fields. */
+	problems: FieldProblem[],
+	/**  What changes. */
+	changes: FieldChangeView[],
+	/**  What the change does not do, and what stays behind. */
+	stays: string[],
+	/**  The merge patch that is sent; none while nothing may be sent. */
+	patch: string | null,
 };
 
 /**  The wizard's form. */
@@ -1417,6 +1827,24 @@ export type RepositoryOverview = {
 	canCreate: Permission,
 };
 
+/**  What the user may do; a missing right names its verb and resource. */
+export type RepositoryPermissions = {
+	/**  Create or bring back a repository. */
+	create: Permission,
+	/**  Have the platform try again, and change the repository. */
+	edit: Permission,
+	/**  Delete it. */
+	delete: Permission,
+	/**  Read ApplicationSets: without it nobody can say which of them read another place. */
+	seeSets: Permission,
+	/**  Patch ApplicationSets. */
+	mendSets: Permission,
+	/**  Make a Git server's Secret. */
+	createSecret: Permission,
+	/**  Make a Git server. */
+	createGitServer: Permission,
+};
+
 /**  What the wizard's review shows. */
 export type RepositoryPreview = {
 	/**  The exact Codebase; empty while there are problems. */
@@ -1431,12 +1859,62 @@ export type RepositoryPreview = {
 	urlHttps: string,
 };
 
+/**  How the GitOps repository stands. */
+export type RepositoryStanding = {
+	/**  The branch that is used. */
+	branch: string | null,
+	/**  What has to be told about it. */
+	condition: RemoteCondition | null,
+	/**  Since when. */
+	since: string | null,
+	/**  Commits that were kept from being lost. */
+	rescued: RescuedCommit[],
+};
+
 /**  Create or import. */
 export type RepositoryStrategy = 
 /**  The platform creates the repository at the provider. */
 "create" | 
 /**  The repository exists. */
 "import";
+
+/**  Something that wants attention. */
+export type RepositoryWarning = {
+	/**  Its own among all that are shown. */
+	id: string,
+	/**  A stable code, for example `creationFailed`. */
+	code: string,
+	/**  How bad it is. */
+	severity: WarningSeverity,
+	/**  What is the matter. */
+	message: string,
+	/**  Why it is so, or what comes of it. */
+	why: string | null,
+	/**  What to do next. */
+	next: string | null,
+	/**  What can be done about it here, the best first. */
+	actions: CareAction[],
+	/**  The object it is about, where there may be several of one code. */
+	subject: string | null,
+};
+
+/**  A commit that no branch of the server holds any more, or not for certain, kept in the clone. */
+export type RescuedCommit = {
+	/**  What it is kept under. */
+	name: string,
+	/**  The commit. */
+	commit: CommitEntry,
+	/**  When it was kept. */
+	kept: string,
+};
+
+/**  A file of a rescued commit. */
+export type RescuedFile = {
+	/**  The file. */
+	path: string,
+	/**  What the commit changed in it; none when it is no text. */
+	diff: TextDiff | null,
+};
 
 /**  Whether trying again can help. */
 export type Retry = 
@@ -1637,6 +2115,44 @@ export type SidesSeen = {
 	manifest: string,
 };
 
+/**  An ApplicationSet that reads another repository or branch. */
+export type StaleSetView = {
+	/**  Its name, which is the flow's. */
+	name: string,
+	/**  What it reads, as `address at branch`. */
+	reads: string[],
+	/**  What it should read. */
+	wanted: string,
+	/**  Applications with the values override on. */
+	applications: string[],
+	/**  The change of its templatePatch. */
+	diff: TextDiff,
+	/**  The merge patch as JSON; none when none can be made safely. */
+	patch: string | null,
+	/**  Names the patch that was shown, to be given back with the click. */
+	shown: string | null,
+};
+
+/**  A values file that nothing reads. */
+export type StrayFile = {
+	/**  The file. */
+	path: string,
+	/**  What is wrong, in a sentence. */
+	why: string,
+	/**  The name under which it would be read. */
+	rename: string | null,
+};
+
+/**  Values files that nothing reads. */
+export type StrayFiles = {
+	/**  The files; at most two hundred. */
+	files: StrayFile[],
+	/**  How many there are. */
+	total: number,
+	/**  Why nobody looked, if nobody did. */
+	unknown: string | null,
+};
+
 /**  One thing a sync did. */
 export type SyncActionEntry = {
 	/**  The workflow. */
@@ -1729,6 +2245,14 @@ export type Theme =
 "light" | 
 /**  Dark. */
 "dark";
+
+/**  What happens to a values file that nothing reads. */
+export type TidyFile = {
+	/**  The file. */
+	path: string,
+	/**  Its new name; none deletes it. */
+	to: string | null,
+};
 
 /**  A part of what the window shows; it asks again for what of it is on screen. */
 export type Topic = 
@@ -1893,6 +2417,79 @@ export type Verdict =
 /**  The run ended without a result. */
 "N/A";
 
+/**  What a waiting commit changes. */
+export type WaitingChange = {
+	/**  The commit. */
+	commit: WaitingCommit,
+	/**  The new text; none when the file is removed. */
+	text: string | null,
+	/**  The change against what the editor saw. */
+	diff: TextDiff,
+	/**  Both versions, while somebody else's change is in the way. */
+	conflict: CommitOutcome | null,
+};
+
+/**  A commit that waits. */
+export type WaitingCommit = {
+	/**  Its number; smaller goes first. */
+	id: number,
+	/**  When it was kept. */
+	time: string,
+	/**  The repository, as people know it. */
+	repository: string,
+	/**  The branch; none for the repository's own default. */
+	branch: string | null,
+	/**  The file. */
+	path: string,
+	/**  The page that edits the file. */
+	page: string,
+	/**  The commit message. */
+	message: string,
+	/**  The author. */
+	author: string,
+	/**  How it stands. */
+	state: WaitingState,
+	/**  How often it was tried. */
+	attempts: number,
+	/**  Why the last attempt failed. */
+	problem: string | null,
+	/**  The same, to act on. */
+	code: ErrorCode | null,
+	/**  How to mend it. */
+	hint: string | null,
+};
+
+/**  What waits to be pushed. */
+export type WaitingCommits = {
+	/**  What waits, in the order in which it goes out. */
+	entries: WaitingCommit[],
+	/**  What was put away, newest first. */
+	discarded: WaitingCommit[],
+	/**  When the next attempt is due. */
+	nextTry: string | null,
+};
+
+/**  What the editor shows in place of the branch's text. */
+export type WaitingNote = {
+	/**  How many commits of this file wait. */
+	count: number,
+	/**  When the newest was kept. */
+	time: string,
+	/**  How the first of them stands. */
+	state: WaitingState,
+};
+
+/**  How a commit that waits stands. */
+export type WaitingState = 
+/**  It goes out as soon as the server can be reached. */
+"waiting" | 
+/**  Somebody else changed the same lines; both versions are shown. */
+"conflict" | 
+/**  The server does not take it; the problem says why. */
+"refused" | 
+/**  The user put it away; its text can still be copied. */
+"discarded";
+
 /**  Something that wants attention. */
 export type Warning = {
 	/**  A stable code, for example `branchDiffers`. */
@@ -1902,6 +2499,15 @@ export type Warning = {
 	/**  How to mend it. */
 	hint: string | null,
 };
+
+/**  How bad something is. */
+export type WarningSeverity = 
+/**  Something does not work. */
+"bad" | 
+/**  Something will not work as expected. */
+"warn" | 
+/**  Good to know. */
+"note";
 
 /**  Workflows by state. */
 export type WorkflowCounts = {

@@ -7,7 +7,6 @@ use std::{
 };
 
 use pilothouse_cluster::{Cluster, Component, ComponentId, crds, kubeconfig};
-use pilothouse_practice::PracticeCluster;
 
 use crate::{
     App, Result,
@@ -101,7 +100,12 @@ impl App {
             production: c.production,
             problem: c.problem.clone(),
         });
-        Ok(Contexts { files: files.collect(), contexts: contexts.collect(), practice: true })
+        Ok(Contexts {
+            files: files.collect(),
+            contexts: contexts.collect(),
+            practice: true,
+            practice_kept: self.is_practice_kept().await,
+        })
     }
 
     /// Tells the window when a kubeconfig file appears, changes or goes.
@@ -119,16 +123,6 @@ impl App {
             before = now;
             tokio::time::sleep(KUBECONFIG_LOOK).await;
         }
-    }
-
-    async fn practice_cluster(&self) -> Result<Arc<PracticeCluster>> {
-        let mut practice = self.practice.lock().await;
-        if let Some(running) = practice.as_ref() {
-            return Ok(running.clone());
-        }
-        let started = Arc::new(PracticeCluster::start(&self.options.data_dir.join("practice")).await?);
-        *practice = Some(started.clone());
-        Ok(started)
     }
 
     /// Connects to a context or starts the practice cluster.

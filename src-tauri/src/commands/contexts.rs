@@ -49,3 +49,10 @@ pub async fn select_platform(app: State<'_, Arc<App>>, namespace: String) -> Res
 pub async fn install_pilothouse_crds(app: State<'_, Arc<App>>) -> Result<Session> {
     app.install_pilothouse_crds().await
 }
+
+/// Removes all that was made on the practice cluster; its next start is as the first one was.
+#[tauri::command]
+#[specta::specta]
+pub async fn reset_practice(app: State<'_, Arc<App>>) -> Result<()> {
+    app.reset_practice().await
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pilothouse_app::{App, Result, contract::AppError};
-use tauri::{AppHandle, Runtime, State};
+use tauri::{AppHandle, Manager, Runtime, State};
 use tauri_plugin_dialog::DialogExt;
 use tauri_plugin_opener::OpenerExt;
 
@@ -18,9 +18,14 @@ pub async fn pick_file<R: Runtime>(
 ) -> Result<Option<String>> {
     let (answer, picked) = tokio::sync::oneshot::channel();
     let mut dialog = handle.dialog().file().set_title(title);
+    if let Some(window) = handle.get_webview_window("main") {
+        // Belongs to the window: in front of it, and gone with it.
+        dialog = dialog.set_parent(&window);
+    }
     if !extensions.is_empty() {
         let list: Vec<&str> = extensions.iter().map(String::as_str).collect();
-        dialog = dialog.add_filter(extensions.join(", "), &list);
+        let shown: Vec<String> = extensions.iter().map(|e| format!("*.{e}")).collect();
+        dialog = dialog.add_filter(shown.join(", "), &list).add_filter("*", &["*"]);
     }
     dialog.pick_file(move |file| {
         // The window may be gone by then; there is nobody to tell.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pilothouse_app::{
     App, Result,
-    contract::{AppInfo, Preferences},
+    contract::{AppInfo, AuthorityView, Preferences},
 };
 use tauri::State;
 
@@ -34,6 +34,20 @@ pub async fn preferences(app: State<'_, Arc<App>>) -> Result<Preferences> {
 #[specta::specta]
 pub async fn set_preferences(app: State<'_, Arc<App>>, preferences: Preferences) -> Result<()> {
     app.set_preferences(preferences).await
+}
+
+/// The certificates trusted for Git servers besides the system's.
+#[tauri::command]
+#[specta::specta]
+pub async fn authority(app: State<'_, Arc<App>>) -> Result<AuthorityView> {
+    app.authority().await
+}
+
+/// Trusts the certificates of a file that the user picked; none trusts the system's alone again.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_authority(app: State<'_, Arc<App>>, path: Option<String>) -> Result<AuthorityView> {
+    app.set_authority(path).await
 }
 
 /// Cancels a long operation; false when it is not running.
