@@ -10,7 +10,7 @@ use crate::bare_clone::{BareClone, tracking};
 use crate::deadline::{self, Pulse};
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
-use crate::rejection::{Verdict, clean, judge};
+use crate::rejection::{Verdict, clean, judge, refusal};
 use crate::rescue::OUTGOING;
 use crate::session::Session;
 
@@ -116,6 +116,10 @@ impl BareClone {
             return match error.code() {
                 _ if taken.load(Ordering::Acquire) => Ok(Pushed::Taken),
                 ErrorCode::NotFastForward => Ok(behind),
+                // The server refused the objects as such, and says why besides.
+                _ if error.message().contains("unpacking the sent packfile failed") => {
+                    Err(refusal(&self.host(), to.branch(), &format!("{}\n(unpacker error)", session.words())))
+                }
                 _ => Err(session.explain(&error)),
             };
         }

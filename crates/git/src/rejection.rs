@@ -82,11 +82,12 @@ pub(crate) fn judge(host: &str, branch: &str, status: &str, words: &str) -> Verd
         (false, true) => words,
         (false, false) => format!("{words}\n({status})"),
     };
-    Verdict::Refused(refusal(host, branch, said))
+    Verdict::Refused(refusal(host, branch, &said))
 }
 
 /// What a refused push means, by the words of GitHub, GitLab, Bitbucket, Gerrit, Azure DevOps, Gitea and git itself.
-fn refusal(host: &str, branch: &str, words: String) -> Error {
+pub(crate) fn refusal(host: &str, branch: &str, words: &str) -> Error {
+    let words = clean(words);
     let lower = words.to_lowercase();
     let says = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     let (host, branch) = (host.to_owned(), branch.to_owned());
@@ -135,6 +136,13 @@ fn frozen(lower: &str) -> bool {
     let key = lower.contains(" key ") || lower.contains("token");
     let still = ["archived", "read-only", "read only", "read_only"].iter().any(|sign| lower.contains(sign));
     still && !key
+}
+
+/// Whether the words of a TLS or SSH library say that the connection broke off, and nothing about trust or rights.
+pub(crate) fn breaks_off(lower: &str) -> bool {
+    let tls = ["eof", "syscall", "connection reset", "broken pipe", "connection was aborted"];
+    let ssh = ["userauth response", "unable to send", "getting response", "socket disconnect", "transport read"];
+    tls.iter().chain(&ssh).any(|sign| lower.contains(sign))
 }
 
 /// What a server means that ends the conversation with words; `None` when they name none of the usual reasons.

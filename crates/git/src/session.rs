@@ -16,7 +16,7 @@ use crate::host_key::{HostKey, algorithm, known_name};
 use crate::key::{self, Unlocked};
 use crate::known_hosts::Trust;
 use crate::private_ca::PrivateAuthority;
-use crate::rejection::{MAX_WORDS, clean, of_connection};
+use crate::rejection::{MAX_WORDS, breaks_off, clean, of_connection};
 use crate::remote_url::{RemoteUrl, Scheme};
 use crate::why::explain_status;
 
@@ -290,6 +290,13 @@ impl Session {
             what: self.access.credential.what(),
             hint: "Check that it is still valid and may use this repository.",
         };
+        // A server hangs up on an agent that offers too many keys; with a single one, it is the connection that broke.
+        let one_key =
+            error.class() == ErrorClass::Ssh && !matches!(self.access.credential, Credential::SshAgent { .. });
+        let tls = error.class() == ErrorClass::Ssl && error.code() != ErrorCode::Certificate;
+        if (one_key || tls) && breaks_off(&lower) {
+            return Error::Network { host, words };
+        }
         if error.class() == ErrorClass::Ssl || error.code() == ErrorCode::Certificate {
             return Error::Tls { host, words };
         }

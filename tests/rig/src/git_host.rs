@@ -141,6 +141,13 @@ impl GitHost {
         }
     }
 
+    /// The HTTPS server answers truly again where [`GitHost::answer`] named `prefix`.
+    pub fn answer_truly(&self, prefix: &str) {
+        if let Server::Https(https) = &self.server {
+            https.door.forget(prefix);
+        }
+    }
+
     /// What the HTTPS server was asked so far.
     pub fn requests(&self) -> Vec<Request> {
         match &self.server {

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod child;
 mod history;
 mod hostile;
 mod https;
 mod publish;
 mod push_beside;
+mod push_crowd;
+mod push_killed;
+mod push_refused;
+mod push_wire;
 mod refused;
 mod shallow;
 mod ssh;

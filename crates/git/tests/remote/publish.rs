@@ -1,9 +1,8 @@
 //! Many writers, one branch; nothing lost, nothing forced.
 
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 
 use pilothouse_git::{Error, ExpectedChange, FileChange, Identity, PublishOutcome};
-use pilothouse_rig::git_host::Answer;
 
 use crate::stage::*;
 
@@ -92,7 +91,7 @@ fn somebody_elses_change_to_another_place_is_kept() {
 }
 
 #[test]
-fn a_true_conflict_gives_back_both_versions_and_pushes_nothing() {
+fn case_32_a_true_conflict_gives_back_both_versions_and_pushes_nothing() {
     let repo = https().create_repo("conflict").unwrap();
     repo.push_file("v.yaml", VALUES, "Add").unwrap();
     let desk = Desk::of(&repo);
@@ -131,35 +130,8 @@ fn a_true_conflict_gives_back_both_versions_and_pushes_nothing() {
     assert!(matches!(desk.publish("main", fresh).unwrap(), PublishOutcome::Conflict { base: None, .. }));
 }
 
-/// `writers` at once, each through an address of its own so that no lock of ours keeps them in line.
-fn crowd(name: &str, writers: usize) {
-    let repo = https().create_repo(name).unwrap();
-    let barrier = Arc::new(Barrier::new(writers));
-    let threads: Vec<_> = (0..writers)
-        .map(|writer| {
-            let prefix = format!("/{name}-{writer}/");
-            https().answer(&prefix, Answer::Alias);
-            let desk = Desk::at(&format!("https://127.0.0.1:{}{prefix}{name}.git", https().port()));
-            let barrier = Arc::clone(&barrier);
-            std::thread::spawn(move || {
-                desk.clone.fetch(&desk.access, "main").unwrap();
-                let change = desk.change("main", &format!("app-{writer}.yaml"), Some(&format!("writer: {writer}\n")));
-                barrier.wait();
-                published(desk.publish("main", change).unwrap())
-            })
-        })
-        .collect();
-    threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
-    for writer in 0..writers {
-        assert_eq!(repo.show("main", &format!("app-{writer}.yaml")), Some(format!("writer: {writer}\n")));
-    }
-    assert_eq!(repo.commits("main").unwrap(), writers + 1, "one commit each, in a row");
-    assert_eq!(repo.git(&["rev-list", "--count", "--merges", "main"]).unwrap(), "0");
-    assert!(repo.git(&["fsck", "--strict"]).is_ok());
-}
-
 #[test]
-fn a_lost_race_is_run_again_on_the_new_tip() {
+fn case_31_a_lost_race_is_run_again_on_the_new_tip() {
     let repo = https().create_repo("race").unwrap();
     let desk = Desk::of(&repo);
     // While our push is being received, another commit lands; twice. The hook leaves the quarantine to do that.
@@ -178,17 +150,7 @@ fn a_lost_race_is_run_again_on_the_new_tip() {
 }
 
 #[test]
-fn two_writers_at_once_both_land() {
-    crowd("two", 2);
-}
-
-#[test]
-fn ten_writers_at_once_all_land() {
-    crowd("ten", 10);
-}
-
-#[test]
-fn writers_of_one_process_take_turns() {
+fn case_31_writers_of_one_process_take_turns() {
     let repo = ssh().create_repo("turns").unwrap();
     let desk = Arc::new(Desk::of(&repo));
     desk.clone.fetch(&desk.access, "main").unwrap();

@@ -5,7 +5,7 @@ use pilothouse_git::{Error, PublishOutcome};
 use crate::stage::*;
 
 #[test]
-fn a_hooks_words_are_told_and_it_is_asked_once() {
+fn case_34_a_hooks_words_are_told_and_it_is_asked_once() {
     for (host, name) in [(https(), "hook"), (ssh(), "hook")] {
         let repo = host.create_repo(name).unwrap();
         repo.install_hook(
@@ -30,7 +30,7 @@ fn a_hooks_words_are_told_and_it_is_asked_once() {
 }
 
 #[test]
-fn a_flood_of_words_is_cut() {
+fn case_34_a_flood_of_words_is_cut() {
     let repo = https().create_repo("flood").unwrap();
     repo.install_hook("pre-receive", "#!/bin/sh\nyes 'many words' | head -c 1000000 >&2\nexit 1\n").unwrap();
     let desk = Desk::of(&repo);
@@ -39,7 +39,7 @@ fn a_flood_of_words_is_cut() {
 }
 
 #[test]
-fn a_protected_branch_is_named_as_such() {
+fn case_34_a_protected_branch_is_named_as_such() {
     let repo = https().create_repo("protected").unwrap();
     let words = "GitLab: You are not allowed to push code to protected branches on this project.";
     repo.install_hook("update", &format!("#!/bin/sh\necho '{words}' >&2\nexit 1\n")).unwrap();
@@ -50,7 +50,7 @@ fn a_protected_branch_is_named_as_such() {
 }
 
 #[test]
-fn a_push_that_arrived_although_the_answer_got_lost_counts() {
+fn case_35_a_push_that_arrived_although_the_answer_got_lost_counts() {
     let repo = ssh().create_repo("lost-answer").unwrap();
     // The connection dies after the branch has moved and before the server says so.
     repo.install_hook("post-update", "#!/bin/sh\nkill -9 $PPID\n").unwrap();
@@ -63,7 +63,7 @@ fn a_push_that_arrived_although_the_answer_got_lost_counts() {
 }
 
 #[test]
-fn a_push_that_did_not_arrive_keeps_its_commit() {
+fn case_35_a_push_that_did_not_arrive_keeps_its_commit() {
     let repo = ssh().create_repo("no-answer").unwrap();
     repo.install_hook("pre-receive", "#!/bin/sh\nkill -9 $PPID\n").unwrap();
     let desk = Desk::of(&repo);

@@ -56,6 +56,10 @@ impl Door {
         answers.push((prefix.to_owned(), answer));
     }
 
+    pub(super) fn forget(&self, prefix: &str) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).retain(|(old, _)| old != prefix);
+    }
+
     pub(super) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
