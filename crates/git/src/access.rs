@@ -7,10 +7,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::known_hosts::KnownHosts;
+use crate::proxy::ProxyChoice;
 use crate::remote_url::RemoteUrl;
 
-/// What proves to the server who we are. `Debug` shows no secret.
-#[derive(Debug, Clone, Default)]
+/// What proves to the server who we are. `Debug` shows neither secrets nor names: some write a token as their name.
+#[derive(Clone, Default)]
 pub enum Credential {
     /// Nothing; enough for public repositories.
     #[default]
@@ -26,7 +27,7 @@ pub enum Credential {
     SshKey {
         /// The user name; one written in the address goes first; where both are empty, `git`.
         username: String,
-        /// The key in OpenSSH's form.
+        /// The key in OpenSSH's form, or in PEM as PKCS #1, SEC 1 or PKCS #8.
         private_key: SecretString,
         /// What opens the key, if it is encrypted.
         passphrase: Option<SecretString>,
@@ -36,6 +37,17 @@ pub enum Credential {
         /// The user name, as for [`Credential::SshKey`].
         username: String,
     },
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Token { .. } => "Token",
+            Self::SshKey { .. } => "SshKey",
+            Self::SshAgent { .. } => "SshAgent",
+        })
+    }
 }
 
 impl Credential {
@@ -119,6 +131,8 @@ pub struct Access {
     pub observer: Option<Arc<dyn Observer>>,
     /// Bounds.
     pub limits: Limits,
+    /// Which proxy HTTPS goes through.
+    pub proxy: ProxyChoice,
 }
 
 impl Access {
@@ -153,7 +167,8 @@ impl Access {
     pub(crate) fn is_bound_to(&self, host: &str, port: u16) -> bool {
         let bound = self.bound_host.to_ascii_lowercase();
         let host = host.to_ascii_lowercase();
-        bound == host || bound == format!("{host}:{port}")
+        let usual = matches!(port, 22 | 80 | 443);
+        (usual && bound == host) || bound == format!("{host}:{port}")
     }
 }
 
@@ -191,5 +206,8 @@ mod tests {
         assert!(!access.is_bound_to("git.example", 443));
         assert!(!access.is_bound_to("git.example.evil.example", 8443));
         assert!(!Access::default().is_bound_to("git.example", 443));
+        let usual = Access::new(&RemoteUrl::parse("https://git.example/r").unwrap(), Credential::None, <_>::default());
+        assert!(usual.is_bound_to("git.example", 443));
+        assert!(!usual.is_bound_to("git.example", 8443), "another port is another server");
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong, said so that the reader can mend it.
 
 use crate::host_key::HostKey;
+use crate::tls::TlsProblem;
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -34,7 +35,9 @@ impl std::fmt::Display for Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The SSH server showed a key nobody has accepted yet; nothing was sent to it.
-    #[error("{}:{} is not known yet: it shows the {} key {}", .0.host, .0.port, .0.algorithm, .0.fingerprint)]
+    #[error(
+        "{}:{} is not known yet: it shows the {} key {}{}", .0.host, .0.port, .0.algorithm, .0.fingerprint, .0.remark()
+    )]
     HostKeyUnknown(Box<HostKey>),
     /// The SSH server showed another key than the known ones; nothing was sent to it.
     #[error(
@@ -181,12 +184,22 @@ pub enum Error {
         /// The reason.
         words: String,
     },
-    /// The server's certificate is not trusted, or TLS failed.
-    #[error("{host} cannot prove who it is: {words}. If it uses a private authority, add that authority's certificate")]
+    /// The server's certificate is not trusted, or TLS failed; nothing was sent to it.
+    #[error("there is no safe connection to {host}: {problem}")]
     Tls {
         /// The server.
         host: String,
-        /// The reason.
+        /// What is wrong, and what to do.
+        problem: TlsProblem,
+        /// The TLS library's own words.
+        words: String,
+    },
+    /// The proxy could not be used, or did not let us through.
+    #[error("the proxy {proxy} does not lead to the server: {words}")]
+    Proxy {
+        /// The proxy's address without its password, and where it was found.
+        proxy: String,
+        /// The reason, and what to do.
         words: String,
     },
     /// The certificates given as a private authority cannot be read.
@@ -355,6 +368,7 @@ impl Error {
             Self::NotFound { .. } => "git.not_found",
             Self::Network { .. } => "git.network",
             Self::Tls { .. } => "git.tls",
+            Self::Proxy { .. } => "git.proxy",
             Self::BadAuthority { .. } => "git.bad_authority",
             Self::Timeout { .. } => "git.timeout",
             Self::Cancelled => "git.cancelled",

@@ -9,6 +9,7 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 
 use crate::error::{Error, Result};
 use crate::host_key::{algorithm, fingerprint};
+use crate::old_key::OldKey;
 
 /// The largest key text, in bytes.
 const MAX: usize = 64 * 1024;
@@ -53,9 +54,16 @@ pub fn generate_ed25519(comment: &str) -> Result<KeyPair> {
 }
 
 /// Reads a private key and says what it is. An encrypted key is opened with `passphrase` when there is one, to prove
-/// that it fits; without one its public half is told all the same.
+/// that it fits; without one its public half is told all the same, save for keys in the older PEM forms, whose public
+/// half is sealed too: those are [`Error::Passphrase`].
 pub fn inspect_private_key(text: &SecretString, passphrase: Option<&SecretString>) -> Result<KeyInfo> {
-    let text = tidy(text)?;
+    let mut text = tidy(text)?;
+    if let Some(old) = OldKey::read(text.expose_secret()) {
+        let old = old?;
+        let encrypted = old.encrypted();
+        text = old.open(passphrase)?;
+        return Ok(KeyInfo { encrypted, ..inspect_private_key(&text, None)? });
+    }
     let outside = Outside::read(&text)?;
     if passphrase.is_some() || !outside.encrypted {
         unlock(&text, &outside, passphrase)?;
@@ -80,6 +88,10 @@ pub(crate) struct Unlocked {
 /// Opens a key for the SSH library.
 pub(crate) fn opened(text: &SecretString, passphrase: Option<&SecretString>) -> Result<Unlocked> {
     let text = tidy(text)?;
+    if let Some(old) = OldKey::read(text.expose_secret()) {
+        let text = old?.open(passphrase)?;
+        return Ok(Unlocked { text, passphrase: None });
+    }
     let outside = Outside::read(&text)?;
     unlock(&text, &outside, passphrase)
 }
@@ -145,8 +157,10 @@ fn tidy(text: &SecretString) -> Result<SecretString> {
     if text.starts_with("PuTTY-User-Key-File") {
         return Err(bad("it is in PuTTY's form; export it as an OpenSSH key with PuTTYgen"));
     }
-    if text.starts_with("-----BEGIN") && !text.starts_with(BEGIN) {
-        return Err(bad("it is in an old form; `ssh-keygen -p -f FILE` rewrites it in OpenSSH's form"));
+    if text.starts_with("-----BEGIN") && !text.starts_with(BEGIN) && OldKey::read(text).is_none() {
+        return Err(bad(
+            "it is in a form that is not read here; `ssh-keygen -p -f FILE` rewrites it in OpenSSH's form",
+        ));
     }
     // Pasting often brings other line ends along, and loses the last one.
     Ok(SecretString::from(text.replace("\r\n", "\n") + "\n"))
@@ -220,7 +234,10 @@ mod tests {
         for (text, word) in [
             ("ssh-ed25519 AAAA x", "public"),
             ("PuTTY-User-Key-File-3: ssh-rsa", "PuTTY"),
-            ("-----BEGIN RSA PRIVATE KEY-----\nseeded", "ssh-keygen"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nseeded", "cut off"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nseeded\n-----END RSA PRIVATE KEY-----", "cut off"),
+            ("-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----", "DSA"),
+            ("-----BEGIN CERTIFICATE-----\nseeded\n-----END CERTIFICATE-----", "ssh-keygen"),
             ("-----BEGIN OPENSSH PRIVATE KEY-----\nseeded", "cut off"),
             ("", "not an OpenSSH"),
         ] {

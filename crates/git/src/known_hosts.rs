@@ -9,6 +9,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 
 use crate::error::{Error, Result};
+use crate::host_certificate::HostCertificate;
 use crate::host_key::{HostKey, algorithm, fingerprint, known_name};
 
 /// The largest file that is read, in bytes.
@@ -21,6 +22,12 @@ pub enum Trust {
     Trusted,
     /// The server is on no file.
     Unknown,
+    /// The server is on file only through an authority (`@cert-authority`), which does not vouch for this key; to be
+    /// treated as unknown.
+    NotVouched {
+        /// Why not, as a sentence.
+        why: String,
+    },
     /// The server is on file with other keys only; their fingerprints are given.
     Changed {
         /// Fingerprints of the keys on file.
@@ -33,8 +40,8 @@ pub enum Trust {
 /// A file of our own, which grows as keys are accepted, and files of the user's, which are only read.
 ///
 /// A server that is on file with a key of another algorithm counts as changed: whoever sits between could otherwise
-/// get around the known key by offering another kind. `@cert-authority` lines are passed over, since certificates of
-/// hosts are not used.
+/// get around the known key by offering another kind. `@cert-authority` lines count for servers that show a certificate
+/// which that authority signed for their name and which is good today; the key in a certificate counts as the server's.
 #[derive(Debug, Clone, Default)]
 pub struct KnownHosts {
     own: PathBuf,
@@ -56,8 +63,10 @@ impl KnownHosts {
         if algorithm(key_blob) != algorithm_name {
             return Ok(Trust::Unknown);
         }
-        let mut known = Vec::new();
-        let mut trusted = false;
+        let certificate = HostCertificate::parse(key_blob);
+        let shown = certificate.as_ref().map_or(key_blob, |certificate| &certificate.key);
+        let signer = certificate.as_ref().map(|certificate| certificate.authority.as_slice());
+        let (mut known, mut trusted, mut authority, mut signed) = (Vec::new(), false, false, false);
         for path in std::iter::once(&self.own).chain(&self.user) {
             let text = read_bounded(path)?;
             for line in text.lines().filter_map(Line::parse) {
@@ -65,21 +74,53 @@ impl KnownHosts {
                     continue;
                 }
                 match line.marker {
-                    Marker::Revoked if line.blob == key_blob => return Ok(Trust::Revoked),
-                    Marker::None if line.blob == key_blob => trusted = true,
+                    Marker::Revoked if line.blob == shown || Some(line.blob.as_slice()) == signer => {
+                        return Ok(Trust::Revoked);
+                    }
+                    Marker::None if line.blob == shown => trusted = true,
                     Marker::None => known.push(fingerprint(&line.blob)),
-                    Marker::Revoked | Marker::Authority => {}
+                    Marker::Authority => {
+                        authority = true;
+                        signed |= Some(line.blob.as_slice()) == signer;
+                    }
+                    Marker::Revoked => {}
                 }
             }
         }
+        if trusted {
+            return Ok(Trust::Trusted);
+        }
+        let why = match certificate {
+            Some(certificate) if signed => match certificate.refusal(host) {
+                None => return Ok(Trust::Trusted),
+                Some(why) => why,
+            },
+            Some(_) => "it shows a certificate of another authority".to_owned(),
+            None => "it shows a key without a certificate".to_owned(),
+        };
         known.dedup();
-        Ok(if trusted {
-            Trust::Trusted
-        } else if known.is_empty() {
-            Trust::Unknown
-        } else {
+        Ok(if !known.is_empty() {
             Trust::Changed { known }
+        } else if authority {
+            Trust::NotVouched {
+                why: format!("known_hosts vouches for this server only through an authority, but {why}"),
+            }
+        } else {
+            Trust::Unknown
         })
+    }
+
+    /// The files in which OpenSSH keeps the hosts a user knows: `known_hosts` and `known_hosts2` below `home`, and
+    /// the system's.
+    pub fn usual_files(home: Option<&Path>) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        if let Some(home) = home {
+            files.extend(["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name)));
+        }
+        if cfg!(unix) {
+            files.extend(["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from));
+        }
+        files
     }
 
     /// Writes the key into our own file, replacing the file in one step. A key that is already there, or that
@@ -95,7 +136,7 @@ impl KnownHosts {
         let fresh = HostKey::new(&key.host, key.port, &line.blob);
         match self.check(&key.host, key.port, &fresh.algorithm, &line.blob)? {
             Trust::Trusted => return Ok(()),
-            Trust::Unknown => {}
+            Trust::Unknown | Trust::NotVouched { .. } => {}
             Trust::Changed { known } => {
                 return Err(Error::HostKeyChanged { host: name, known, seen: fresh.fingerprint });
             }
@@ -201,7 +242,7 @@ fn hash_matches(text: &str, name: &str) -> Option<bool> {
 }
 
 /// Whether `pattern`, in which `*` stands for any run and `?` for one character, covers `name`.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n, mut star) = (0, 0, None);
     while n < name.len() {
@@ -283,7 +324,7 @@ mod tests {
         assert_eq!(check("bad.wild.example", 22, 1), Trust::Unknown);
         assert_eq!(check("plain.example", 22, 2), Trust::Revoked);
         assert_eq!(check("new.example", 22, 2), Trust::Revoked);
-        assert_eq!(check("a.ca.example", 22, 3), Trust::Unknown);
+        assert!(matches!(check("a.ca.example", 22, 3), Trust::NotVouched { .. }));
         assert_eq!(check("broken.example", 22, 1), Trust::Unknown);
         assert_eq!(check("lies.example", 22, 1), Trust::Unknown);
         assert_eq!(check("plain.example", 22, 4), Trust::Changed { known: vec![fingerprint(&key(1))] });

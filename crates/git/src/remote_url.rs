@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -32,7 +33,47 @@ pub struct RemoteUrl {
     path: String,
 }
 
+/// What a typed address held besides the address. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct UrlSecret {
+    /// The address without the secret; it has been checked.
+    pub url: RemoteUrl,
+    /// The user name beside the secret; empty when there was none, or when the secret stood in its place.
+    pub username: String,
+    /// The password or token.
+    pub secret: SecretString,
+}
+
 impl RemoteUrl {
+    /// Parts an address that [`RemoteUrl::parse`] refuses with [`Error::SecretInUrl`], or that has a token in the
+    /// place of its user name, into what may be kept and what belongs into the credential form. `None` when there is
+    /// no secret in it, or when what is left is no address.
+    pub fn part_secret(text: &str) -> Option<UrlSecret> {
+        let text = text.trim();
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (format!("{scheme}://"), rest),
+            None => (String::new(), text),
+        };
+        // Passwords hold what they like, slashes and at signs too; the last at sign that leaves an address is it.
+        for (at, _) in rest.match_indices('@').rev() {
+            let (before, place) = (&rest[..at], &rest[at + 1..]);
+            let (username, secret) = before.split_once(':').unwrap_or(("", before));
+            let web = scheme.starts_with("http");
+            if secret.is_empty() || (!before.contains(':') && !(web && is_token(before))) {
+                continue;
+            }
+            let kept = if web || username.is_empty() { String::new() } else { format!("{username}@") };
+            if let Ok(url) = Self::parse(&format!("{scheme}{kept}{place}")) {
+                return Some(UrlSecret {
+                    url,
+                    username: decoded(username),
+                    secret: SecretString::from(decoded(secret)),
+                });
+            }
+        }
+        None
+    }
+
     /// The longest address, in bytes.
     pub const MAX: usize = 2048;
 
@@ -219,6 +260,32 @@ impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.display())
     }
+}
+
+/// Tokens begin as the large providers' do; names of accounts do not.
+fn is_token(name: &str) -> bool {
+    let marks = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gloas-", "gldt-", "ATBB", "ATCTT"];
+    marks.iter().any(|mark| name.starts_with(mark)) || (name.len() >= 20 && name.bytes().any(|b| b.is_ascii_digit()))
+}
+
+/// The text without percent-encoding, as it was before somebody put it into an address.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.filter(|_| *byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(value) => {
+                bytes.push(value);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 /// Whether percent-encoding hides a control character.

@@ -3,21 +3,22 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::cert::Cert;
-use git2::{
-    CertificateCheckStatus, Config, Cred, CredentialType, ErrorClass, ErrorCode, ProxyOptions, RemoteCallbacks,
-};
+use git2::{CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, ProxyOptions, RemoteCallbacks};
 use secrecy::ExposeSecret;
 use url::Url;
 
 use crate::access::{Access, Credential, Phase, Progress};
+use crate::agent::Agent;
 use crate::deadline::Pulse;
 use crate::error::{Error, Result};
 use crate::host_key::{HostKey, algorithm, known_name};
 use crate::key::{self, Unlocked};
 use crate::known_hosts::Trust;
 use crate::private_ca::PrivateAuthority;
-use crate::rejection::{MAX_WORDS, breaks_off, clean, of_connection};
+use crate::proxy::Proxy;
+use crate::rejection::{MAX_WORDS, clean, of_connection};
 use crate::remote_url::{RemoteUrl, Scheme};
+use crate::tls::TlsProblem;
 use crate::why::explain_status;
 
 /// What was learned during the conversation.
@@ -29,6 +30,12 @@ struct Notes {
     pushing: bool,
     /// How often a credential was asked for.
     asked: u32,
+    /// Whether the server itself, and not only a proxy, has answered.
+    met: bool,
+    /// The certificate that the HTTPS server showed, when nobody given vouched for it.
+    unvouched: Option<Vec<u8>>,
+    /// What the SSH agent was like when its keys were offered.
+    agent: Option<Agent>,
     /// What the server said besides.
     words: Vec<u8>,
     /// The server's answer to each pushed reference.
@@ -43,11 +50,12 @@ pub(crate) struct Session {
     pulse: Arc<Pulse>,
     private_key: Option<Unlocked>,
     authority: Option<Arc<PrivateAuthority>>,
+    proxy: Option<Proxy>,
     notes: Arc<Mutex<Notes>>,
 }
 
 impl Session {
-    /// Opens the key and reads the authorities, so that mistakes in them show before anything is sent.
+    /// Opens the key, reads the authorities and finds the proxy, so that mistakes in them show before anything is sent.
     pub(crate) fn new(url: &RemoteUrl, access: &Access, pulse: &Arc<Pulse>) -> Result<Self> {
         if let Some(path) = url.local_path().filter(|path| !path.is_dir()) {
             let words = format!("there is no folder {}", path.display());
@@ -69,6 +77,7 @@ impl Session {
             pulse: Arc::clone(pulse),
             private_key,
             authority,
+            proxy: access.proxy.find(url)?,
             notes: Arc::default(),
         })
     }
@@ -144,13 +153,12 @@ impl Session {
         self.pulse.beat(&self.access, &Progress { phase, done, total, bytes })
     }
 
-    /// The user's own proxy, as Git finds it: `http.proxy`, else the environment.
+    /// The proxy to go through. Never the library's own search: it knows neither `ALL_PROXY` nor all of `NO_PROXY`.
     pub(crate) fn proxy(&self) -> ProxyOptions<'static> {
         let mut options = ProxyOptions::new();
-        match Config::open_default().and_then(|config| config.get_string("http.proxy")) {
-            Ok(url) if !url.is_empty() => options.url(&url),
-            _ => options.auto(),
-        };
+        if let Some(proxy) = &self.proxy {
+            options.url(proxy.url.expose_secret());
+        }
         options
     }
 
@@ -202,7 +210,7 @@ impl Session {
         };
         let auth = |hint| Error::Auth { host: self.host(), what: self.access.credential.what(), hint };
         if asked > 1 {
-            return Err(self.refuse(auth("Check that it is still valid and may use this repository.")));
+            return Err(self.refuse(auth(self.after_refusal())));
         }
         match &self.access.credential {
             Credential::Token { token, .. } if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
@@ -220,10 +228,28 @@ impl Session {
                 _ => Err(self.refuse(auth("This server does not take SSH keys here: give a token."))),
             },
             Credential::SshAgent { .. } if allowed.contains(CredentialType::SSH_KEY) => {
+                let agent = Agent::look();
+                if let Some(obstacle) = agent.obstacle() {
+                    return Err(self.refuse(auth(obstacle)));
+                }
+                self.notes().agent = Some(agent);
                 Cred::ssh_key_from_agent(&username)
             }
             Credential::SshAgent { .. } => Err(self.refuse(auth("This address does not take SSH keys: give a token."))),
             Credential::None => Err(self.refuse(auth("Give a token or an SSH key."))),
+        }
+    }
+
+    /// What to do about a credential that was not taken.
+    fn after_refusal(&self) -> &'static str {
+        match (self.notes().agent, &self.access.credential) {
+            (Some(agent), _) => agent.after_failure(),
+            (None, Credential::SshKey { .. }) => {
+                "Register the key's public half with the server. Servers that take RSA keys only with SHA-1 are too old: \
+                 there, use an ed25519 key."
+            }
+            (None, Credential::None) => "Give a token or an SSH key.",
+            _ => "It may have expired or been revoked: make a new one, with the right to use this repository.",
         }
     }
 
@@ -235,6 +261,9 @@ impl Session {
         self.beat(Phase::Connecting, 0, None, 0);
         if let Some(shown) = cert.as_x509() {
             let vouched = self.authority.as_ref().is_some_and(|authority| authority.vouches_for(shown.data(), host));
+            let mut notes = self.notes();
+            notes.met = true;
+            notes.unvouched = (!vouched).then(|| shown.data().to_vec());
             return Ok(match vouched {
                 true => CertificateCheckStatus::CertificateOk,
                 false => CertificateCheckStatus::CertificatePassthrough,
@@ -251,6 +280,10 @@ impl Session {
         match trust.map_err(|error| self.refuse(error))? {
             Trust::Trusted => Ok(CertificateCheckStatus::CertificateOk),
             Trust::Unknown => Err(self.refuse(Error::HostKeyUnknown(Box::new(seen)))),
+            Trust::NotVouched { why } => {
+                let seen = HostKey { note: Some(why), ..seen };
+                Err(self.refuse(Error::HostKeyUnknown(Box::new(seen))))
+            }
             Trust::Changed { known } => {
                 Err(self.refuse(Error::HostKeyChanged { host: name, known, seen: seen.fingerprint }))
             }
@@ -282,23 +315,27 @@ impl Session {
             return Error::Cancelled;
         }
         let host = self.host();
-        let words = clean(error.message());
+        let words = without_secrets(&clean(error.message()));
         let lower = words.to_lowercase();
         let any = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
-        let auth = || Error::Auth {
-            host: host.clone(),
-            what: self.access.credential.what(),
-            hint: "Check that it is still valid and may use this repository.",
-        };
-        // A server hangs up on an agent that offers too many keys; with a single one, it is the connection that broke.
-        let one_key =
-            error.class() == ErrorClass::Ssh && !matches!(self.access.credential, Credential::SshAgent { .. });
-        let tls = error.class() == ErrorClass::Ssl && error.code() != ErrorCode::Certificate;
-        if (one_key || tls) && breaks_off(&lower) {
-            return Error::Network { host, words };
+        let auth =
+            || Error::Auth { host: host.clone(), what: self.access.credential.what(), hint: self.after_refusal() };
+        if let Some(proxy) = &self.proxy
+            && let Some(error) = self.blame(proxy, &lower, &words, error.class())
+        {
+            return error;
         }
-        if error.class() == ErrorClass::Ssl || error.code() == ErrorCode::Certificate {
-            return Error::Tls { host, words };
+        if any(&["known_hosts", "known hosts"]) {
+            let why = "it has a line that the SSH library cannot read; `ssh-keygen -lf` names it".to_owned();
+            return Error::KnownHosts { path: "~/.ssh/known_hosts".to_owned(), why };
+        }
+        if error.class() == ErrorClass::Ssl || error.code() == ErrorCode::Certificate || lower.contains("ssl error") {
+            let unvouched = self.notes().unvouched.take();
+            let problem = TlsProblem::from_words(&words).unwrap_or_else(|| match unvouched {
+                Some(leaf) => TlsProblem::of_certificate(&leaf, &host, self.authority.as_deref()),
+                None => TlsProblem::Other(words.clone()),
+            });
+            return Error::Tls { host, problem, words };
         }
         if any(&["cannot redirect from", "unexpected redirect"]) {
             return Error::Redirected { host, words };
@@ -306,7 +343,7 @@ impl Session {
         if let Some((_, status)) = lower.split_once("http status code: ") {
             let pushing = self.notes().pushing;
             return match status.trim().parse() {
-                Ok(401 | 407) => auth(),
+                Ok(401) => auth(),
                 Ok(status) => explain_status(&self.url, &self.access, pushing, status),
                 Err(_) => Error::Network { host, words },
             };
@@ -336,9 +373,66 @@ impl Session {
         if any(&["permission", "denied", "read-only", "archived", "not allowed", "unauthorized"]) {
             return Error::Forbidden { host, words };
         }
+        if self.notes().agent.is_some() && error.class() == ErrorClass::Ssh && !lower.contains("channel") {
+            // The server hung up while the agent's keys were tried.
+            return auth();
+        }
         match error.class() {
-            ErrorClass::Net | ErrorClass::Http | ErrorClass::Ssh | ErrorClass::Os => Error::Network { host, words },
+            ErrorClass::Net | ErrorClass::Http | ErrorClass::Ssh | ErrorClass::Os => {
+                Error::Network { host, words: words + &self.beside_the_proxy() }
+            }
             _ => Error::Internal(words),
         }
     }
+
+    /// What to add when SSH does not get through in a network that has a proxy.
+    fn beside_the_proxy(&self) -> String {
+        self.access.proxy.beside(&self.url).map_or_else(String::new, |proxy| {
+            format!(
+                ". SSH does not go through the proxy {proxy}; where only the proxy leads out, use the repository's \
+                 HTTPS address"
+            )
+        })
+    }
+
+    /// What the proxy did, when the failure is its own.
+    fn blame(&self, proxy: &Proxy, lower: &str, words: &str, class: ErrorClass) -> Option<Error> {
+        if lower.contains("proxy") && lower.contains("authenti") || lower.contains("http status code: 407") {
+            return Some(proxy.error(match proxy.has_user {
+                true => "it does not take the user name and password in its address (407)",
+                false => "it wants a user name and password (407). Write them into its address: http://user:password@host:port",
+            }));
+        }
+        if let Some((_, status)) = lower.split_once("proxy returned unexpected status: ") {
+            let status = status.trim();
+            return Some(match status {
+                "502" | "503" | "504" => proxy.error(format!("it cannot reach the server (HTTP status {status})")),
+                _ => proxy.error(format!("it does not let us through (HTTP status {status}); ask its administrator")),
+            });
+        }
+        // Until the server has shown its certificate, all that was spoken to is the proxy.
+        let met = self.notes().met || self.url.scheme() != Scheme::Https;
+        let network = matches!(class, ErrorClass::Net | ErrorClass::Http | ErrorClass::Os | ErrorClass::Ssl);
+        let garbled = lower.contains("ssl error") && proxy.shown.starts_with("http://");
+        (network && !met).then(|| match garbled {
+            true => proxy.error("it answers with something else than the server's own words"),
+            false => proxy.error(words),
+        })
+    }
+}
+
+/// The library's words without what stands before the `@` of an address in them.
+fn without_secrets(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    let mut rest = words;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| c == '/' || c == '\'' || c == '"' || c.is_whitespace()).unwrap_or(after.len());
+        let authority = &after[..end];
+        out.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
+        rest = &after[end..];
+    }
+    out.push_str(rest);
+    out
 }

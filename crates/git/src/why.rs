@@ -11,12 +11,11 @@ use std::time::Duration;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 
 use crate::access::{Access, Credential};
 use crate::error::Error;
+use crate::private_ca::authorities;
 use crate::rejection::{MAX_WORDS, clean, of_connection};
 use crate::remote_url::{RemoteUrl, Scheme};
 
@@ -71,7 +70,7 @@ fn ask(url: &RemoteUrl, access: &Access, pushing: bool, status: u16) -> Option<S
     }
     let service = if pushing { "git-receive-pack" } else { "git-upload-pack" };
     let address = format!("{}/info/refs?service={service}", url.as_str().trim_end_matches('/'));
-    let mut request = client(access)?.get(address);
+    let mut request = client(url, access)?.get(address);
     if let Credential::Token { username, token } = &access.credential
         && access.is_bound_to(url.host()?, url.port())
     {
@@ -83,11 +82,9 @@ fn ask(url: &RemoteUrl, access: &Access, pushing: bool, status: u16) -> Option<S
     (response.status().as_u16() == status).then(|| read(response))
 }
 
-/// A client that trusts whom the conversation trusted, and goes nowhere else.
-fn client(access: &Access) -> Option<Client> {
-    let given = access.extra_ca_pem.as_deref().unwrap_or_default();
-    let extra: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(given).filter_map(|one| one.ok()).collect();
+/// A client that trusts whom the conversation trusted, takes the same proxy, and goes nowhere else.
+fn client(url: &RemoteUrl, access: &Access) -> Option<Client> {
+    let extra = authorities(access.extra_ca_pem.as_deref().unwrap_or_default());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, Arc::clone(&provider)).ok()?;
     let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -96,7 +93,11 @@ fn client(access: &Access) -> Option<Client> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    Client::builder()
+    let mut builder = Client::builder().no_proxy();
+    if let Some(proxy) = access.proxy.find(url).ok()? {
+        builder = builder.proxy(reqwest::Proxy::all(proxy.url.expose_secret()).ok()?);
+    }
+    builder
         .tls_backend_preconfigured(tls)
         .https_only(true)
         .redirect(Policy::none())

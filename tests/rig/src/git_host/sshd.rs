@@ -53,8 +53,6 @@ pub struct HostCertificate<'a> {
     pub principals: &'a str,
     /// When it is good, as `ssh-keygen -V` takes it.
     pub validity: &'a str,
-    /// Whether it is one for hosts; else it is one for users.
-    pub for_hosts: bool,
 }
 
 /// A running SSH server.
@@ -83,10 +81,8 @@ impl Sshd {
             let signer = dir.join("host_authority");
             keygen(&signer, &["-t", "ed25519", "-N", ""])?;
             let mut sign = Command::new("ssh-keygen");
-            sign.args(["-q", "-I", "rig", "-n", certificate.principals, "-V", certificate.validity, "-s"]).arg(&signer);
-            if certificate.for_hosts {
-                sign.arg("-h");
-            }
+            sign.args(["-q", "-h", "-I", "rig", "-n", certificate.principals, "-V", certificate.validity, "-s"])
+                .arg(&signer);
             run(sign.arg(host_key.with_extension("pub")))?;
             authority = fs::read_to_string(signer.with_extension("pub")).at("read the key", &signer)?;
             settings.push_str(&format!("\nHostCertificate {}", dir.join("host_key-cert.pub").display()));

@@ -2,13 +2,15 @@
 
 use std::process::Command;
 
-use pilothouse_git::{Access, Credential, Error, KnownHosts, generate_ed25519, inspect_private_key, probe};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pilothouse_git::{Access, Credential, Error, HostKey, KnownHosts, ProxyChoice, Variables, generate_ed25519, probe};
 use secrecy::ExposeSecret;
 
 use crate::stage::*;
 
 #[test]
-fn an_unknown_host_is_shown_then_accepted_then_known() {
+fn case_01_an_unknown_host_is_shown_then_accepted_then_known() {
     let repo = ssh().create_repo("unknown-host").unwrap();
     let address = url(&repo.url);
     let dir = tempfile::tempdir().unwrap();
@@ -18,6 +20,9 @@ fn an_unknown_host_is_shown_then_accepted_then_known() {
     assert_eq!((shown.host.as_str(), shown.port, shown.algorithm.as_str()), ("127.0.0.1", ssh().port(), "ssh-ed25519"));
     assert_eq!(shown.line, ssh().host_key_line);
     assert!(!dir.path().join("own").exists(), "nothing is kept before it is accepted");
+    // Nothing is tried before the server is known: without any credential the answer is the same.
+    let nobody = Access { credential: Credential::None, ..access.clone() };
+    assert!(matches!(probe(&address, &nobody), Err(Error::HostKeyUnknown(_))));
 
     // What people compare it with.
     let file = dir.path().join("line");
@@ -36,7 +41,7 @@ fn an_unknown_host_is_shown_then_accepted_then_known() {
 }
 
 #[test]
-fn a_changed_host_key_is_refused_before_anything_is_sent() {
+fn case_02_a_changed_host_key_is_refused_with_both_fingerprints() {
     let repo = ssh().create_repo("changed-host").unwrap();
     let address = url(&repo.url);
     let dir = tempfile::tempdir().unwrap();
@@ -46,9 +51,17 @@ fn a_changed_host_key_is_refused_before_anything_is_sent() {
     let hosts = known(&dir, &format!("{name} {}", line(&other.public_openssh)));
     // A broken key would be an error of its own if it were used.
     let access = Access::new(&address, ssh_key(&ssh().client_private_key, None), hosts.clone());
-    let Err(Error::HostKeyChanged { host, known, seen }) = probe(&address, &access) else { panic!("must be refused") };
+    let error = probe(&address, &access).unwrap_err();
+    let text = error.to_string();
+    let Error::HostKeyChanged { host, known, seen } = error else { panic!("must be refused") };
+    assert!(text.contains(&other.fingerprint) && text.contains(&seen), "{text}");
     assert_eq!((host, known), (name.clone(), vec![other.fingerprint]));
     assert!(seen.starts_with("SHA256:"));
+    // The new key cannot be accepted over the old one, however it is asked for.
+    let blob = ssh().host_key_line.split_whitespace().nth(2).unwrap().to_owned();
+    let shown = HostKey::new("127.0.0.1", ssh().port(), &STANDARD.decode(blob).unwrap());
+    assert_eq!(shown.fingerprint, seen);
+    assert!(matches!(hosts.accept(&shown), Err(Error::HostKeyChanged { .. })));
 
     let revoked = known_file(&dir, &format!("@revoked {}", ssh().host_key_line));
     let access = Access { known_hosts: revoked, ..access };
@@ -57,60 +70,6 @@ fn a_changed_host_key_is_refused_before_anything_is_sent() {
 
 fn known_file(dir: &tempfile::TempDir, line: &str) -> KnownHosts {
     known(dir, line)
-}
-
-#[test]
-fn every_usual_kind_of_key_logs_in() {
-    let repo = ssh().create_repo("kinds").unwrap();
-    let address = url(&repo.url);
-    let dir = tempfile::tempdir().unwrap();
-    let hosts = known(&dir, &ssh().host_key_line);
-    for options in [
-        &["-t", "ed25519", "-N", ""][..],
-        &["-t", "ecdsa", "-b", "256", "-N", ""],
-        &["-t", "ecdsa", "-b", "384", "-N", ""],
-        // Half of these have a short number, which some readers of keys stumble over.
-        &["-t", "ecdsa", "-b", "521", "-N", ""],
-        &["-t", "ecdsa", "-b", "521", "-N", ""],
-        &["-t", "ecdsa", "-b", "521", "-N", ""],
-        &["-t", "ecdsa", "-b", "521", "-N", ""],
-        &["-t", "ecdsa", "-b", "521", "-N", ""],
-        &["-t", "rsa", "-b", "3072", "-N", ""],
-    ] {
-        let key = ssh().new_client_key(options).unwrap();
-        inspect_private_key(&secret(&key), None).unwrap_or_else(|error| panic!("{options:?}: {error}"));
-        let access = Access::new(&address, ssh_key(&key, None), hosts.clone());
-        probe(&address, &access).unwrap_or_else(|error| panic!("{options:?}: {error}"));
-    }
-    let pair = generate_ed25519("pilothouse").unwrap();
-    ssh().authorize_line(&pair.public_openssh).unwrap();
-    let access = Access::new(&address, ssh_key(pair.private_openssh.expose_secret(), None), hosts);
-    probe(&address, &access).unwrap();
-}
-
-#[test]
-fn an_encrypted_key_needs_its_passphrase() {
-    let repo = ssh().create_repo("passphrase").unwrap();
-    let address = url(&repo.url);
-    let dir = tempfile::tempdir().unwrap();
-    let hosts = known(&dir, &ssh().host_key_line);
-    let elliptic = &["-t", "ecdsa", "-b", "521", "-N", "seeded-pass", "-a", "4"][..];
-    for options in [
-        elliptic,
-        elliptic,
-        elliptic,
-        &["-t", "ed25519", "-N", "seeded-pass", "-a", "4"][..],
-        &["-t", "rsa", "-b", "3072", "-N", "seeded-pass", "-a", "4"],
-    ] {
-        let key = ssh().new_client_key(options).unwrap();
-        let look = |passphrase| probe(&address, &Access::new(&address, ssh_key(&key, passphrase), hosts.clone()));
-        look(Some("seeded-pass")).unwrap();
-        for (passphrase, given) in [(Some("seeded-wrong"), true), (Some(""), false), (None, false)] {
-            let error = look(passphrase).unwrap_err();
-            assert!(matches!(error, Error::Passphrase { given: g } if g == given), "{passphrase:?}: {error:?}");
-            assert!(!format!("{error} {error:?}").contains("seeded"));
-        }
-    }
 }
 
 #[test]
@@ -145,4 +104,18 @@ fn the_short_form_of_an_address_works_on_a_local_folder_name() {
     // The short form has no port, so only its reading can be shown here; `ssh://` above is the same server.
     let address = url("git@127.0.0.1:some/repo.git");
     assert_eq!((address.port(), address.username()), (22, Some("git")));
+}
+
+#[test]
+fn case_09_ssh_goes_straight_and_says_so_where_a_proxy_is_set() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = url(&format!("ssh://git@127.0.0.1:{port}/x.git"));
+    let access = Access::new(&address, ssh_key(&ssh().client_private_key, None), KnownHosts::default());
+    let variables = Variables::new([("https_proxy", "http://me:seeded-proxy@proxy.example:3128")]);
+    let access = Access { proxy: ProxyChoice::Variables(variables), ..access };
+    let error = probe(&address, &access).unwrap_err();
+    let text = format!("{error} {error:?}");
+    assert!(matches!(error, Error::Network { .. }), "{text}");
+    assert!(text.contains("SSH does not go through the proxy http://proxy.example:3128"), "{text}");
+    assert!(!text.contains("seeded-proxy"), "{text}");
 }
