@@ -6,19 +6,23 @@ use pilothouse_cluster::kinds;
 use pilothouse_delivery::{
     create_repository,
     objects::Codebase,
-    repository::{CiTool, Form, Strategy, clone_urls, find_existing, form_warnings, render_yaml, validate, warnings},
+    repository::{
+        CiTool, Form, Strategy, card, clone_urls, find_existing, form_warnings, render_yaml, validate, warnings,
+    },
 };
 use pilothouse_git::RemoteUrl;
 
 use crate::{
     App, Result,
     contract::{
-        ActivityKind, AppError, CloneState, ErrorCode, FieldProblem, GitServerEntry, Permission, RepositoryCard,
-        RepositoryForm, RepositoryOverview, RepositoryPreview, RepositoryStrategy, Topic, Warning,
+        ActivityKind, AppError, CloneState, ErrorCode, FieldProblem, GitServerEntry, OperatorView, Permission,
+        RepositoryCard, RepositoryForm, RepositoryOverview, RepositoryPreview, RepositoryStrategy, Topic, Transport,
+        Warning,
     },
     gitops::{GitOps, commit_entry},
     journal::{Begin, End, Intent},
     operations::Operation,
+    remotes::without_secret,
     session::Live,
 };
 
@@ -55,6 +59,32 @@ fn warning(found: pilothouse_delivery::repository::Warning) -> Warning {
     Warning { code: found.code.to_owned(), message: found.message, hint: found.hint }
 }
 
+/// The card of a repository whose address is not known, because its Git server is gone.
+fn stranded_card(objects: &pilothouse_delivery::Objects, why: String) -> Option<RepositoryCard> {
+    let known = card(find_existing(&objects.codebases).first()?, objects);
+    Some(RepositoryCard {
+        registered_here: false,
+        clone_state: CloneState::Error { message: why },
+        transport: Transport::Ssh,
+        url_ssh: String::new(),
+        url_https: String::new(),
+        remote_branch: None,
+        last_commit: None,
+        operator: Some(OperatorView::from(&known)),
+        name: known.name,
+        status: known.status,
+        status_known: known.status_known,
+        detailed_message: known.detailed_message,
+        strategy: known.strategy,
+        git_server: known.git_server,
+        path: known.path,
+        default_branch: known.default_branch,
+        web_url: known.web_url,
+        private: known.private,
+        used_by: known.used_by,
+    })
+}
+
 impl App {
     /// Whether the user may do something, in the window's form; what cannot be asked is allowed and then refused by
     /// the cluster itself.
@@ -75,7 +105,11 @@ impl App {
     pub async fn repository_overview(&self) -> Result<RepositoryOverview> {
         let live = self.live()?;
         let objects = self.objects(&live);
-        let repository = self.maybe_gitops().await?;
+        let (repository, stranded) = match self.maybe_gitops().await {
+            // Without its Git server the repository has no address; what is known of it is shown all the same.
+            Err(error) if error.code == ErrorCode::NotFound => (None, stranded_card(&objects, error.message)),
+            other => (other?, None),
+        };
         let git_servers = objects.git_servers.iter().map(|s| GitServerEntry {
             name: s.meta.name.clone(),
             host: s.host.clone(),
@@ -89,7 +123,7 @@ impl App {
         let mut found: Vec<Warning> = warnings(&objects).into_iter().map(warning).collect();
         let card = match &repository {
             Some(repository) => Some(self.card(repository).await?),
-            None => None,
+            None => stranded,
         };
         if let Some(card) = &card
             && let Some(branch) = card.remote_branch.as_ref().filter(|b| **b != card.default_branch)
@@ -157,6 +191,7 @@ impl App {
             url_https: repository.urls.https.clone(),
             remote_branch: note.default_branch,
             last_commit,
+            operator: known.as_ref().map(OperatorView::from),
             name: known.as_ref().map_or(last_part, |k| k.name.clone()),
             status: known.as_ref().map_or_else(|| "registered".into(), |k| k.status.clone()),
             status_known: known.as_ref().is_none_or(|k| k.status_known),
@@ -224,7 +259,13 @@ impl App {
     }
 
     /// Follows a Codebase until the platform is done with it.
-    async fn await_codebase(&self, live: &Live, platform: &str, name: &str, operation: &Operation) -> Result<()> {
+    pub(crate) async fn await_codebase(
+        &self,
+        live: &Live,
+        platform: &str,
+        name: &str,
+        operation: &Operation,
+    ) -> Result<()> {
         let api = live.cluster.api(&kinds::CODEBASE, platform);
         let follow = async {
             loop {
@@ -256,8 +297,11 @@ impl App {
     /// Registers a repository in the app only, for clusters without KubeRocketCI.
     pub async fn register_repository(&self, url: String) -> Result<RepositoryOverview> {
         let live = self.live()?;
-        let checked = RemoteUrl::parse(&url).map_err(|e| {
-            AppError::fields(vec![FieldProblem { field: "url".into(), message: AppError::from(e).message }])
+        let checked = without_secret(&url).map_err(|e| {
+            if e.code == ErrorCode::GitSecretInUrl {
+                return e;
+            }
+            AppError::fields(vec![FieldProblem { field: "url".into(), message: e.message }])
         })?;
         if let Some(existing) = find_existing(&self.objects(&live).codebases).first() {
             return Err(AppError::new(

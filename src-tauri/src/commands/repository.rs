@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use pilothouse_app::{
     App, Result,
-    contract::{RepositoryCard, RepositoryForm, RepositoryOverview, RepositoryPreview},
+    contract::{
+        CommitOutcome, DeleteRepository, DeletedRepository, RepositoryCard, RepositoryCare, RepositoryDeletion,
+        RepositoryEdit, RepositoryEditPreview, RepositoryForm, RepositoryOverview, RepositoryPreview, TidyFile,
+    },
 };
 use tauri::State;
 
@@ -41,4 +44,76 @@ pub async fn register_repository(app: State<'_, Arc<App>>, url: String) -> Resul
 #[specta::specta]
 pub async fn clone_repository(app: State<'_, Arc<App>>, operation: String) -> Result<RepositoryCard> {
     app.clone_repository(operation).await
+}
+
+/// What wants attention about the repository, and what the user may do about it.
+#[tauri::command]
+#[specta::specta]
+pub async fn repository_care(app: State<'_, Arc<App>>) -> Result<RepositoryCare> {
+    app.repository_care().await
+}
+
+/// Has the platform try again now, or go on with a repository it was told to leave alone.
+#[tauri::command]
+#[specta::specta]
+pub async fn retry_repository(app: State<'_, Arc<App>>) -> Result<()> {
+    app.retry_repository().await
+}
+
+/// What a change of the repository comes to; nothing is written.
+#[tauri::command]
+#[specta::specta]
+pub async fn preview_repository_edit(app: State<'_, Arc<App>>, edit: RepositoryEdit) -> Result<RepositoryEditPreview> {
+    app.preview_repository_edit(edit).await
+}
+
+/// Changes the repository, if it is still as `seen`.
+#[tauri::command]
+#[specta::specta]
+pub async fn edit_repository(app: State<'_, Arc<App>>, seen: RepositoryEdit, edit: RepositoryEdit) -> Result<()> {
+    app.edit_repository(seen, edit).await
+}
+
+/// Patches an ApplicationSet so that it reads the repository; `shown` is the patch that the user saw.
+#[tauri::command]
+#[specta::specta]
+pub async fn mend_application_set(app: State<'_, Arc<App>>, name: String, shown: String) -> Result<()> {
+    app.mend_application_set(name, shown).await
+}
+
+/// Renames and deletes values files that nothing reads, as one commit.
+#[tauri::command]
+#[specta::specta]
+pub async fn tidy_values(
+    app: State<'_, Arc<App>>,
+    files: Vec<TidyFile>,
+    message: String,
+    operation: String,
+) -> Result<CommitOutcome> {
+    app.tidy_values(files, message, operation).await
+}
+
+/// What deleting the repository comes to; nothing is written.
+#[tauri::command]
+#[specta::specta]
+pub async fn plan_repository_deletion(app: State<'_, Arc<App>>) -> Result<RepositoryDeletion> {
+    app.plan_repository_deletion().await
+}
+
+/// Deletes the repository; cancelling ends the waiting, not the deletion.
+#[tauri::command]
+#[specta::specta]
+pub async fn delete_repository(
+    app: State<'_, Arc<App>>,
+    request: DeleteRepository,
+    operation: String,
+) -> Result<DeletedRepository> {
+    app.delete_repository(request, operation).await
+}
+
+/// Makes the repository that was deleted last again, and waits for the platform; answers its name.
+#[tauri::command]
+#[specta::specta]
+pub async fn bring_back_repository(app: State<'_, Arc<App>>, operation: String) -> Result<String> {
+    app.bring_back_repository(operation).await
 }

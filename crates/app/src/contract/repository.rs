@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{FieldProblem, Transport};
+use super::{FieldProblem, OperatorView, Transport};
 
 /// Everything the repository page shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
@@ -103,6 +103,8 @@ pub struct RepositoryCard {
     pub url_https: String,
     /// The remote's own default branch, once seen.
     pub remote_branch: Option<String>,
+    /// What the operator and others say of it; none when it is registered in the app only.
+    pub operator: Option<OperatorView>,
 }
 
 /// A commit.

@@ -2,7 +2,8 @@
 //! branch and image stream. Statuses are those the operator leaves (codebase-operator,
 //! `controllers/codebase`).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use crate::git_remote::RepositoryState;
 use crate::{Error, Result};
 
 const FINALIZERS: [&str; 2] = ["codebase.operator.finalizer.name", "foregroundDeletion"];
+const PAUSED: &str = "edp.epam.com/paused";
 const TYPE_LABEL: &str = "app.edp.epam.com/codebaseType";
 const HASH_LABEL: &str = "app.edp.epam.com/gitUrlPathHash";
 
@@ -30,7 +32,25 @@ pub(super) fn git_servers(scene: &Arc<Scene>) -> Part {
 /// The Codebase controller.
 pub(super) fn codebases(scene: &Arc<Scene>) -> Part {
     let codebases = controller(scene, CODEBASE, scene.platform());
-    Box::pin(play("codebase", codebases, scene.clone(), CODEBASE, codebase))
+    let seen = Arc::new(Seen::default());
+    Box::pin(play("codebase", codebases, scene.clone(), CODEBASE, move |object, scene| {
+        let changed = seen.changed(&object);
+        codebase(object, scene, changed)
+    }))
+}
+
+/// What each Codebase was like at the last look: the operator looks anew at once when the spec or the pause annotation
+/// changes (codebase_controller.go, SetupWithManager), whatever a failure's rest.
+#[derive(Default)]
+struct Seen(Mutex<HashMap<String, (Value, String)>>);
+
+impl Seen {
+    fn changed(&self, codebase: &DynamicObject) -> bool {
+        let now = (codebase.at("/spec").clone(), codebase.annotation(PAUSED).to_owned());
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.insert(codebase.uid().to_owned(), now.clone());
+        before.is_some_and(|before| before != now)
+    }
 }
 
 async fn git_server(server: Arc<DynamicObject>, scene: Arc<Scene>) -> Result<Action> {
@@ -57,8 +77,8 @@ async fn git_server(server: Arc<DynamicObject>, scene: Arc<Scene>) -> Result<Act
     Ok(Action::requeue(next))
 }
 
-async fn codebase(codebase: Arc<DynamicObject>, scene: Arc<Scene>) -> Result<Action> {
-    if codebase.annotation("edp.epam.com/paused") == "true" {
+async fn codebase(codebase: Arc<DynamicObject>, scene: Arc<Scene>, changed: bool) -> Result<Action> {
+    if codebase.annotation(PAUSED) == "true" {
         return Ok(Action::await_change());
     }
     if codebase.deleting() {
@@ -69,8 +89,8 @@ async fn codebase(codebase: Arc<DynamicObject>, scene: Arc<Scene>) -> Result<Act
         scene.merge(CODEBASE, codebase.ns(), codebase.name(), patch).await?;
     }
     match codebase.text("/status/status") {
-        "created" => ensure_branch(&codebase, &scene).await,
-        "failed" => match time_to_retry(&codebase, (scene.config.now)()) {
+        "created" if !changed => ensure_branch(&codebase, &scene).await,
+        "failed" if !changed => match time_to_retry(&codebase, (scene.config.now)()) {
             Some(wait) => Ok(Action::requeue(wait)),
             None => provision(&codebase, &scene).await,
         },
@@ -194,7 +214,9 @@ async fn provision_repository(codebase: &DynamicObject, scene: &Scene, pushed_be
     let path = codebase.text("/spec/gitUrlPath").trim_matches('/');
     let branch = codebase.text("/spec/defaultBranch");
     let web_url = format!("https://{host}/{path}");
-    let import = codebase.text("/spec/strategy") == "import";
+    // What was pushed once is never made again, wherever the path points now (put_project.go, skipPutProjectStatuses).
+    let pushed = matches!(codebase.text("/status/git"), "pushed" | "gitlab_ci_pushed" | "templates_pushed");
+    let import = pushed || codebase.text("/spec/strategy") == "import";
     write(
         codebase,
         scene,
@@ -202,7 +224,11 @@ async fn provision_repository(codebase: &DynamicObject, scene: &Scene, pushed_be
             "status": "in progress",
             "action": "repository_provisioning",
             "gitWebUrl": web_url,
-            "git": if import { "" } else { "push_in_progress" },
+            "git": match (pushed, import) {
+                (true, _) => "pushed",
+                (false, true) => "",
+                (false, false) => "push_in_progress",
+            },
         }),
     )
     .await?;

@@ -196,6 +196,11 @@ impl Stage {
         self.real.is_some() && self.transport == Transport::Ssh
     }
 
+    /// The Git server's repositories.
+    pub fn remote(&self) -> &GitRemote {
+        &self.remote
+    }
+
     /// A colleague pushes to the GitOps repository.
     pub fn colleague(&self, files: &[(&str, &str)], message: &str) {
         self.remote.commit_files("acme/krci-gitops", "main", files, message).unwrap();
