@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod child;
 mod history;
 mod hostile;
 mod https;
@@ -25,3 +24,4 @@ mod trust_ssh;
 mod trust_tls;
 mod trust_token;
 mod upstream;
+mod writer;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Barrier};
 use pilothouse_git::PublishOutcome;
 use pilothouse_rig::git_host::{Answer, GitHost, RepoHandle};
 
-use crate::child::Task;
 use crate::stage::*;
+use crate::writer::Task;
 
 /// A server that notes every change of a reference, and refuses anything but a step forward.
 fn strict(host: &GitHost, name: &str) -> RepoHandle {

@@ -9,8 +9,8 @@ use pilothouse_git::{Access, BareClone, Error, PublishOutcome};
 use pilothouse_rig::git_host::{GitHost, RepoHandle};
 use pilothouse_rig::wire::{Fault, Way, Wire};
 
-use crate::child::Task;
 use crate::stage::*;
+use crate::writer::Task;
 
 fn count(repo: &RepoHandle, subject: &str) -> usize {
     let log = repo.git(&["log", "--format=%s", "main"]).unwrap();
