@@ -5,6 +5,7 @@
 mod history;
 mod hostile;
 mod https;
+mod look;
 mod publish;
 mod push_beside;
 mod push_crowd;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use pilothouse_rig::agent::Agent;
 use tempfile::TempDir;
 
-use crate::child::Look;
+use crate::look::Look;
 use crate::stage::*;
 
 struct Place {

@@ -6,7 +6,7 @@ use pilothouse_git::{Access, Error, HostKey, KnownHosts, RemoteUrl, Result, gene
 use pilothouse_rig::git_host::{GitHost, HostCertificate, SshSetup};
 use tempfile::TempDir;
 
-use crate::child::Look;
+use crate::look::Look;
 use crate::stage::*;
 
 fn look(host: &GitHost, address: &RemoteUrl, dir: &TempDir, lines: &str) -> Result<()> {
