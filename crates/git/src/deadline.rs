@@ -18,12 +18,13 @@ pub(crate) struct Pulse {
     last: Mutex<Instant>,
     left: AtomicBool,
     committed: AtomicBool,
+    abandoned: Mutex<Option<Error>>,
 }
 
 impl Pulse {
     fn new() -> Arc<Self> {
         let (left, committed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { last: Mutex::new(Instant::now()), left, committed })
+        Arc::new(Self { last: Mutex::new(Instant::now()), left, committed, abandoned: Mutex::default() })
     }
 
     /// Something moved. `false` when nobody waits for the result any more.
@@ -39,6 +40,15 @@ impl Pulse {
     /// From here on the server may act on what it got, so stopping would only hide the result.
     pub(crate) fn commit(&self) {
         self.committed.store(true, Ordering::Release);
+    }
+
+    /// Tells the caller why the conversation ends, and then never goes on: for the rare place where the library would
+    /// do harm if it were told to stop. The thread and its socket stay until the process ends.
+    pub(crate) fn abandon(&self, why: Error) -> ! {
+        *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        loop {
+            std::thread::park();
+        }
     }
 
     /// Whether the caller has gone.
@@ -80,7 +90,10 @@ pub(crate) fn run<T: Send + 'static>(
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let failure = if access.cancelled() && !pulse.committed.load(Ordering::Acquire) {
+        let abandoned = pulse.abandoned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = if let Some(why) = abandoned {
+            why
+        } else if access.cancelled() && !pulse.committed.load(Ordering::Acquire) {
             Error::Cancelled
         } else if pulse.silence() > access.limits.stall {
             Error::Timeout { host: host.to_owned(), seconds: access.limits.stall.as_secs(), doing }
@@ -115,6 +128,26 @@ mod tests {
         );
         assert!(matches!(outcome, Err(Error::Timeout { .. })) && released);
         drop(keep);
+    }
+
+    #[test]
+    fn an_abandoned_conversation_is_told_at_once_and_goes_no_further() {
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let outcome = run::<()>(
+            &Access::default(),
+            "h",
+            "x",
+            || {},
+            move |pulse| {
+                if !pulse.left() {
+                    pulse.abandon(Error::NothingChanged);
+                }
+                let _ = sender.send(());
+                Ok(())
+            },
+        );
+        assert!(matches!(outcome, Err(Error::NothingChanged)));
+        assert!(receiver.try_recv().is_err());
     }
 
     struct Stop;

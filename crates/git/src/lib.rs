@@ -27,6 +27,7 @@ mod known_hosts;
 mod listing;
 mod merge;
 mod old_key;
+mod preflight;
 mod private_ca;
 mod probe;
 mod propose;

@@ -14,9 +14,10 @@ use crate::error::{Error, Result};
 use crate::host_key::{HostKey, algorithm, known_name};
 use crate::key::{self, Unlocked};
 use crate::known_hosts::Trust;
+use crate::preflight;
 use crate::private_ca::PrivateAuthority;
 use crate::proxy::Proxy;
-use crate::rejection::{MAX_WORDS, clean, of_connection};
+use crate::rejection::{MAX_WORDS, breaks_off, clean, of_connection};
 use crate::remote_url::{RemoteUrl, Scheme};
 use crate::tls::TlsProblem;
 use crate::why::explain_status;
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     private_key: Option<Unlocked>,
     authority: Option<Arc<PrivateAuthority>>,
     proxy: Option<Proxy>,
+    /// Behind a proxy: the certificate that was found good beforehand.
+    expected: Option<Vec<u8>>,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -71,13 +74,19 @@ impl Session {
             (Some(pem), Scheme::Https) if !pem.is_empty() => Some(Arc::new(PrivateAuthority::parse(pem)?)),
             _ => None,
         };
+        let proxy = access.proxy.find(url)?;
+        let expected = match &proxy {
+            Some(proxy) if url.scheme() == Scheme::Https => preflight::look(url, access, proxy, authority.as_ref())?,
+            _ => None,
+        };
         Ok(Self {
             access: access.clone(),
             url: url.clone(),
             pulse: Arc::clone(pulse),
             private_key,
             authority,
-            proxy: access.proxy.find(url)?,
+            proxy,
+            expected,
             notes: Arc::default(),
         })
     }
@@ -260,6 +269,15 @@ impl Session {
     ) -> std::result::Result<CertificateCheckStatus, git2::Error> {
         self.beat(Phase::Connecting, 0, None, 0);
         if let Some(shown) = cert.as_x509() {
+            if self.proxy.is_some() {
+                if self.expected.as_deref() == Some(shown.data()) {
+                    self.notes().met = true;
+                    return Ok(CertificateCheckStatus::CertificateOk);
+                }
+                let problem = TlsProblem::Changed;
+                let words = "another certificate than a moment ago".to_owned();
+                self.pulse.abandon(Error::Tls { host: self.host(), problem, words });
+            }
             let vouched = self.authority.as_ref().is_some_and(|authority| authority.vouches_for(shown.data(), host));
             let mut notes = self.notes();
             notes.met = true;
@@ -328,6 +346,14 @@ impl Session {
         if any(&["known_hosts", "known hosts"]) {
             let why = "it has a line that the SSH library cannot read; `ssh-keygen -lf` names it".to_owned();
             return Error::KnownHosts { path: "~/.ssh/known_hosts".to_owned(), why };
+        }
+        // A server hangs up on an agent that offers too many keys; with a single one, it is the connection that broke.
+        let one_key =
+            error.class() == ErrorClass::Ssh && !matches!(self.access.credential, Credential::SshAgent { .. });
+        let tls = error.class() == ErrorClass::Ssl || lower.contains("ssl error");
+        let tls = tls && error.code() != ErrorCode::Certificate && TlsProblem::from_words(&words).is_none();
+        if (one_key || tls) && breaks_off(&lower) {
+            return Error::Network { host, words };
         }
         if error.class() == ErrorClass::Ssl || error.code() == ErrorCode::Certificate || lower.contains("ssl error") {
             let unvouched = self.notes().unvouched.take();

@@ -42,6 +42,8 @@ pub enum TlsProblem {
     OldVersion,
     /// The server broke the handshake off without a reason: it wants a certificate, or offers nothing safe.
     Handshake,
+    /// Behind a proxy, the server showed another certificate than a moment before.
+    Changed,
     /// The server does not speak TLS on this port.
     NotTls,
     /// Something else; the library's words.
@@ -88,6 +90,10 @@ impl fmt::Display for TlsProblem {
             Self::Handshake => f.write_str(
                 "it broke the TLS handshake off. It may want a client certificate, which is not supported, or offer \
                  only old ciphers",
+            ),
+            Self::Changed => f.write_str(
+                "behind the proxy it shows another certificate than a moment before, so nothing was sent. Try again; if \
+                 it stays so, ask who runs the proxy",
             ),
             Self::NotTls => f.write_str("it does not speak TLS on this port. Check the address and its port"),
             Self::Other(words) => f.write_str(words),

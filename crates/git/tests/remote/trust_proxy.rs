@@ -1,9 +1,10 @@
 //! Proxies: found in the variables that git and curl read, and told apart from the server when they fail.
 
 use pilothouse_git::{Access, BareClone, Error, ProxyChoice, RemoteUrl, Variables, probe};
+use pilothouse_rig::git_host::{Certificate, GitHost};
 use pilothouse_rig::proxy::{Manner, Proxy};
 
-use crate::child::Look;
+use crate::look::Look;
 use crate::stage::*;
 
 fn through(address: &RemoteUrl, variables: &[(&str, &str)]) -> Access {
@@ -47,6 +48,48 @@ fn case_09_https_goes_through_the_proxy_of_the_environment() {
     }
     probe(&address, &Access { proxy: ProxyChoice::Direct, ..https_access(&address) }).unwrap();
     assert_eq!(open.asked().len(), before);
+}
+
+/// Git's library writes to freed memory when it refuses a certificate behind a proxy, so it must never come to that.
+#[test]
+fn case_09_a_servers_certificate_is_judged_behind_a_proxy_too() {
+    for tls in [false, true] {
+        let (proxy, scheme) = match tls {
+            true => (Proxy::https(Manner::Open).unwrap(), "https"),
+            false => (Proxy::http(Manner::Open).unwrap(), "http"),
+        };
+        let at = format!("{scheme}://127.0.0.1:{}", proxy.port);
+        for (certificate, word) in [
+            (Certificate::For(&["elsewhere.example"]), "is for elsewhere.example"),
+            (Certificate::Expired, "expired"),
+            (Certificate::SelfSigned, "signed by itself"),
+            (Certificate::FromServer, "cannot vouch for others"),
+        ] {
+            let host = GitHost::https_with(certificate).unwrap();
+            let address = url(&host.create_repo("x").unwrap().url);
+            let given = match certificate {
+                Certificate::SelfSigned => https().ca_pem.clone(),
+                _ => host.ca_pem.clone(),
+            };
+            let access = Access { credential: token(&host), ..through(&address, &[("https_proxy", &at)]) };
+            let error = probe(&address, &access.with_authority(given + &proxy.ca_pem)).unwrap_err();
+            if tls {
+                // The library trusts a proxy only through the system's authorities, and so gets no further.
+                assert!(matches!(error, Error::Tls { .. } | Error::Proxy { .. }), "{certificate:?}: {error:?}");
+            } else {
+                assert!(matches!(error, Error::Tls { .. }), "{certificate:?}: {error:?}");
+                assert!(error.to_string().contains(word), "{certificate:?}: {error}");
+            }
+            assert!(host.requests().is_empty());
+        }
+    }
+    let (host, proxy) = (GitHost::https().unwrap(), Proxy::http(Manner::Open).unwrap());
+    let address = url(&host.create_repo("x").unwrap().url);
+    let at = format!("http://127.0.0.1:{}", proxy.port);
+    let bare = Access { credential: token(&host), ..through(&address, &[("https_proxy", &at)]) };
+    let error = probe(&address, &Access { extra_ca_pem: None, ..bare.clone() }).unwrap_err();
+    assert!(error.to_string().contains("does not know"), "{error}");
+    probe(&address, &bare.with_authority(host.ca_pem.clone())).unwrap();
 }
 
 #[test]

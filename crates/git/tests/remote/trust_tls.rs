@@ -120,6 +120,7 @@ fn case_08_every_problem_has_words_of_its_own() {
         TlsProblem::ClientCertificate,
         TlsProblem::OldVersion,
         TlsProblem::Handshake,
+        TlsProblem::Changed,
         TlsProblem::NotTls,
     ];
     let words: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
