@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ApplicationView } from '../src/bindings';
 import { firstChoices, withAll } from '../src/pages/environments/choices';
-import { emptyDraft, missing, toInput, transportOf, wipe } from '../src/pages/remote/credential';
+import { emptyDraft, missing, splitAddress, takeSecret, toInput, transportOf, wipe } from '../src/pages/remote/credential';
 
 const tags = [
   { name: '1.4', digest: null, created: null, latest: true, stable: false },
@@ -47,5 +47,25 @@ describe('a credential', () => {
     const draft = { ...emptyDraft('ssh'), token: 'a', text: 'b', passphrase: 'c' };
     wipe(draft);
     expect(JSON.stringify([draft.token, draft.text, draft.passphrase])).toBe('["","",""]');
+  });
+});
+
+describe('an address with a token in it', () => {
+  it('comes out clean, and the token goes to its field', () => {
+    const draft = emptyDraft('none');
+    expect(takeSecret('https://robin:s3cret%21@git.example/acme/gitops.git', draft)).toBe('https://git.example/acme/gitops.git');
+    expect(draft).toMatchObject({ kind: 'token', username: 'robin', token: 's3cret!' });
+  });
+
+  it('is found where the token stands for the user', () => {
+    expect(splitAddress('https://ghp_abc@github.com/a/b')).toEqual({ url: 'https://github.com/a/b', username: '', token: 'ghp_abc' });
+    expect(splitAddress('https://:s3cret@git.example/a')).toMatchObject({ url: 'https://git.example/a', token: 's3cret' });
+  });
+
+  it('is left alone where there is none', () => {
+    const draft = emptyDraft('ssh');
+    for (const url of ['git@github.com:a/b.git', 'https://robin@git.example/a/b', 'https://git.example/a@b', 'https://', ''])
+      expect(takeSecret(url, draft)).toBe(url);
+    expect(draft).toEqual(emptyDraft('ssh'));
   });
 });

@@ -1,9 +1,12 @@
 // Every word the window shows. A translation is another file with the same keys.
 import { activity } from './en/activity';
+import { care } from './en/care';
 import { chaos } from './en/chaos';
 import { environments } from './en/environments';
 import { kit } from './en/kit';
+import { outbox } from './en/outbox';
 import { repository } from './en/repository';
+import { servers } from './en/servers';
 import { shell } from './en/shell';
 import { start } from './en/start';
 import { triggers } from './en/triggers';
@@ -15,8 +18,11 @@ export const en = {
   ...start,
   ...activity,
   ...repository,
+  ...servers,
+  ...care,
   ...environments,
   ...values,
   ...chaos,
   ...triggers,
+  ...outbox,
 } as const;

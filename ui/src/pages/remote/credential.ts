@@ -75,3 +75,41 @@ export function wipe(draft: CredentialDraft): void {
   draft.text = '';
   draft.passphrase = '';
 }
+
+/**
+ * Takes a password or token out of an address that was typed or pasted: it belongs into the token field and nowhere
+ * else. Answers the clean address, and what was in it.
+ */
+export function splitAddress(text: string): { url: string; username: string; token: string } | undefined {
+  const web = /^(\s*https?:\/\/)([^@/?#\s]+)@(.*)$/is.exec(text);
+  if (!web) return undefined;
+  const [, scheme, userinfo, rest] = web as unknown as [string, string, string, string];
+  const colon = userinfo.indexOf(':');
+  const first = colon < 0 ? userinfo : userinfo.slice(0, colon);
+  const second = colon < 0 ? '' : userinfo.slice(colon + 1);
+  const plain = (part: string) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  };
+  if (second) return { url: scheme + rest, username: plain(first), token: plain(second) };
+  // A token alone stands where the user's name would.
+  if (first && looksLikeToken(first)) return { url: scheme + rest, username: '', token: plain(first) };
+  return undefined;
+}
+
+function looksLikeToken(name: string): boolean {
+  return /^(gh[pousr]_|github_pat_|glpat-|gloas-|gldt-|ATBB|ATCTT)/.test(name) || (name.length >= 20 && /\d/.test(name));
+}
+
+/** The address without what it hid; that goes into the draft. */
+export function takeSecret(text: string, draft: CredentialDraft): string {
+  const found = splitAddress(text);
+  if (!found) return text;
+  draft.kind = 'token';
+  draft.token = found.token;
+  if (found.username) draft.username = found.username;
+  return found.url;
+}
