@@ -28,7 +28,7 @@ impl From<pilothouse_git::Error> for AppError {
             }
             E::Auth { hint, .. } => edge.with_hint(hint),
             E::Tls { .. } => edge.with_hint(
-                "start Pilothouse with GIT_SSL_CAINFO naming the authority's certificate, as git itself takes it",
+                "choose the authority's certificate in the settings, or start Pilothouse with GIT_SSL_CAINFO naming it, as git itself takes it",
             ),
             E::ProtectedBranch { .. } => edge.with_hint("ask for the right to push, or for a bypass of the rule"),
             _ => edge,
@@ -69,9 +69,32 @@ impl From<pilothouse_delivery::Error> for AppError {
                 problems.into_iter().map(|p| FieldProblem { field: p.field, message: p.message }).collect(),
             ),
             E::RepositoryExists { .. } => AppError::new(ErrorCode::RepositoryExists, message),
+            E::BeingDeleted { .. } => AppError::blocked(message).with_hint("its card shows what still holds it"),
+            E::Changed { .. } => AppError::new(ErrorCode::ClusterConflict, message),
+            E::Refused(_) => AppError::blocked(message),
+            E::Provider(error) => error.into(),
+            E::Exists { .. } => AppError::new(ErrorCode::Exists, message),
+            E::InUse { .. } | E::Underway { .. } => AppError::blocked(message),
+            E::HalfDone(_) => AppError::new(ErrorCode::Delivery, message),
             E::Unknown { .. } => AppError::not_found(message),
             E::Busy { .. } => AppError::blocked(message),
             E::Choice(_) | E::Template { .. } => AppError::new(ErrorCode::Delivery, message),
+        }
+    }
+}
+
+impl From<pilothouse_delivery::provider::ProviderError> for AppError {
+    fn from(error: pilothouse_delivery::provider::ProviderError) -> Self {
+        use pilothouse_delivery::provider::ProviderError as E;
+        let code = ErrorCode::from_domain(error.code()).unwrap_or(ErrorCode::ProviderRefused);
+        let edge = AppError::new(code, error.to_string());
+        match error {
+            E::Auth { .. } => edge.with_hint("make a new token at the provider, and give it here"),
+            E::Forbidden { .. } => edge.with_hint("give the token the missing scope, or use another one"),
+            E::Tls { .. } => edge.with_hint(
+                "start Pilothouse with GIT_SSL_CAINFO naming the authority's certificate, as git itself takes it",
+            ),
+            _ => edge,
         }
     }
 }

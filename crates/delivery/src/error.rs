@@ -35,6 +35,52 @@ pub enum Error {
         /// The Codebase.
         name: String,
     },
+    /// The GitOps repository that is there is being deleted.
+    #[error("the Codebase `{name}` is being deleted; a repository can be made or brought back when it is gone")]
+    BeingDeleted {
+        /// The Codebase.
+        name: String,
+    },
+    /// What is to be changed is not as it was shown.
+    #[error("{what} was changed meanwhile; look at it again before changing it")]
+    Changed {
+        /// The object.
+        what: String,
+    },
+    /// The platform would not do it, or it would do harm.
+    #[error("{0}")]
+    Refused(String),
+    /// The provider's API refused or could not be reached.
+    #[error(transparent)]
+    Provider(#[from] crate::provider::ProviderError),
+    /// An object of this name is there already; nothing was written.
+    #[error("there is a {what} named `{name}` in this namespace already. Choose another name; nothing was written")]
+    Exists {
+        /// The kind.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Codebases live on the Git server that is to be deleted.
+    #[error(
+        "`{server}` is the Git server of {}. Delete or move {} first",
+        codebases.join(", "), if codebases.len() == 1 { "it" } else { "them" }
+    )]
+    InUse {
+        /// The GitServer.
+        server: String,
+        /// The Codebases.
+        codebases: Vec<String>,
+    },
+    /// Somebody else is creating the GitOps repository at this moment.
+    #[error("{holder} is creating the GitOps repository at this moment. Look again in a minute")]
+    Underway {
+        /// Who, as far as it is known.
+        holder: String,
+    },
+    /// A write of several objects failed in the middle, and what was written could not all be taken back.
+    #[error("{0}")]
+    HalfDone(String),
     /// A flow, an environment or an application is not there.
     #[error("there is no {what} `{name}`; it may have been deleted meanwhile")]
     Unknown {
@@ -69,6 +115,14 @@ impl Error {
             Self::Cluster(error) => error.code(),
             Self::Form(_) => "delivery.form",
             Self::RepositoryExists { .. } => "delivery.repository_exists",
+            Self::BeingDeleted { .. } => "delivery.being_deleted",
+            Self::Changed { .. } => "delivery.changed",
+            Self::Refused(_) => "delivery.refused",
+            Self::Provider(error) => error.code(),
+            Self::Exists { .. } => "delivery.exists",
+            Self::InUse { .. } => "delivery.in_use",
+            Self::Underway { .. } => "delivery.underway",
+            Self::HalfDone(_) => "delivery.half_done",
             Self::Unknown { .. } => "delivery.unknown",
             Self::Busy { .. } => "delivery.busy",
             Self::Choice(_) => "delivery.choice",

@@ -3,11 +3,16 @@
 //! The core is pure: objects in, views, checks and manifests out. Two functions write, [`create_repository`] and
 //! [`start_deploy`] (with [`start_clean`]), and both look again at the API server before they do.
 
+pub mod care;
+mod claim;
+pub mod deletion;
 pub mod deploy;
 mod environment;
 mod error;
 mod flows;
+pub mod git_server;
 pub mod objects;
+pub mod provider;
 pub mod repository;
 mod runs;
 mod tags;

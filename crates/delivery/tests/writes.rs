@@ -56,7 +56,10 @@ fn server(objects: Vec<Value>, taken: bool) -> (Cluster, Arc<Mutex<Vec<Value>>>)
             let (status, answer) = if request.method() == http::Method::POST {
                 let bytes = request.into_body().collect().await.unwrap().to_bytes();
                 let object: Value = serde_json::from_slice(&bytes).unwrap();
-                if taken {
+                if plural == "leases" {
+                    // The claim is not what these tests are about.
+                    (201, object)
+                } else if taken {
                     (
                         409,
                         json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "AlreadyExists", "code": 409, "message": "exists"}),
