@@ -63,6 +63,30 @@ export const commands = {
 	deleteRepository: (request: DeleteRepository, operation: string) => typedError<DeletedRepository, AppError>(__TAURI_INVOKE("delete_repository", { request, operation })),
 	/**  Makes the repository that was deleted last again, and waits for the platform; answers its name. */
 	bringBackRepository: (operation: string) => typedError<string, AppError>(__TAURI_INVOKE("bring_back_repository", { operation })),
+	/**  The platform's Git servers with the operator's word about each. */
+	gitServers: () => typedError<GitServersView, AppError>(__TAURI_INVOKE("git_servers")),
+	/**  The form for a provider, filled in with defaults. */
+	gitServerDefaults: (provider: string) => typedError<GitServerForm, AppError>(__TAURI_INVOKE("git_server_defaults", { provider })),
+	/**  The Secret and the GitServer that a form comes to, secrets masked. */
+	previewGitServer: (form: GitServerForm, key: CredentialInput | null, token: CredentialInput | null) => typedError<GitServerPreview, AppError>(__TAURI_INVOKE("preview_git_server", { form, key, token })),
+	/**  Creates the Secret, then the GitServer; neither stays when the second fails. */
+	addGitServer: (form: GitServerForm, key: CredentialInput | null, token: CredentialInput | null) => typedError<null, AppError>(__TAURI_INVOKE("add_git_server", { form, key, token })),
+	/**  Tests a Git server from this computer. */
+	testGitServer: (name: string) => typedError<GitServerCheck, AppError>(__TAURI_INVOKE("test_git_server", { name })),
+	/**  Replaces the platform's key or token for a Git server. */
+	replaceGitServerCredential: (name: string, key: CredentialInput | null, token: CredentialInput | null) => typedError<null, AppError>(__TAURI_INVOKE("replace_git_server_credential", { name, key, token })),
+	/**  Deletes a Git server that no Codebase lives on. */
+	deleteGitServer: (name: string) => typedError<GitServerDeleted, AppError>(__TAURI_INVOKE("delete_git_server", { name })),
+	/**  Tries a token at a server's API and keeps it in the keychain; answers whose it is. */
+	signInGitServer: (name: string, credential: CredentialInput) => typedError<string, AppError>(__TAURI_INVOKE("sign_in_git_server", { name, credential })),
+	/**  Forgets the token kept for a server's API. */
+	signOutGitServer: (name: string) => typedError<null, AppError>(__TAURI_INVOKE("sign_out_git_server", { name })),
+	/**  Who can own a repository on a Git server. */
+	repositoryOwners: (gitServer: string) => typedError<OwnerChoices, AppError>(__TAURI_INVOKE("repository_owners", { gitServer })),
+	/**  The repositories of an owner on a Git server. */
+	ownerRepositories: (gitServer: string, owner: string) => typedError<RepositoryChoices, AppError>(__TAURI_INVOKE("owner_repositories", { gitServer, owner })),
+	/**  What the provider says about the repository that a form names. */
+	lookAtRepository: (form: RepositoryForm) => typedError<RepositoryFinding, AppError>(__TAURI_INVOKE("look_at_repository", { form })),
 	/**  Makes an ed25519 key pair; the private half goes to the keychain. */
 	generateKey: (comment: string) => typedError<GeneratedKey, AppError>(__TAURI_INVOKE("generate_key", { comment })),
 	/**  Tries a remote with the given credential, or with the one kept for it. */
@@ -334,6 +358,23 @@ export type ApplicationView = {
 	urls: string[],
 	/**  The verdict of the last run against it. */
 	lastVerdict: LastVerdict | null,
+};
+
+/**  How one test went. */
+export type AttemptState = 
+/**  It worked. */
+"passed" | 
+/**  It did not. */
+"failed" | 
+/**  It was not made. */
+"notMade";
+
+/**  One test of ours. */
+export type AttemptView = {
+	/**  How it went. */
+	state: AttemptState,
+	/**  What was found, or why it was not made. */
+	words: string,
 };
 
 /**  A certificate of a private authority. */
@@ -1222,6 +1263,22 @@ export type GeneratedKey = {
 	fingerprint: string,
 };
 
+/**  What this computer found about a Git server. */
+export type GitServerCheck = {
+	/**  Signing in over SSH. */
+	ssh: AttemptView,
+	/**  The provider's API with the token. */
+	api: AttemptView,
+	/**  Where the platform's word and these differ, and what that usually means. */
+	differences: string[],
+};
+
+/**  What a deletion left behind. */
+export type GitServerDeleted = {
+	/**  The Secret, when nothing removes it along with its server. */
+	secretLeft: string | null,
+};
+
 /**  A Git server of the platform. */
 export type GitServerEntry = {
 	/**  The GitServer object's name. */
@@ -1240,6 +1297,78 @@ export type GitServerEntry = {
 	connected: boolean,
 	/**  Why not. */
 	error: string | null,
+};
+
+/**  The form that adds a Git server. */
+export type GitServerForm = {
+	/**  `github`, `gitlab`, `bitbucket` or `gerrit`. */
+	provider: string,
+	/**  The GitServer object's name. */
+	name: string,
+	/**  Host name, without scheme and port. */
+	host: string,
+	/**  The SSH user. */
+	user: string,
+	/**  SSH port. */
+	sshPort: number,
+	/**  HTTPS port. */
+	httpsPort: number,
+	/**  The Secret's name. */
+	secretName: string,
+	/**  Where the provider sends webhooks; empty leaves it to the platform. */
+	webhookUrl: string,
+	/**  The provider does not check the certificate of the webhook's receiver. */
+	skipWebhookSslVerification: boolean,
+	/**  The platform makes no Tekton listener for this server. */
+	tektonDisabled: boolean,
+};
+
+/**  The objects that a form comes to. */
+export type GitServerPreview = {
+	/**  Secret and GitServer; every secret is masked. Empty while there are problems. */
+	yaml: string,
+	/**  Problems of the form; the fields `key`, `token` and `username` are those of the credentials. */
+	problems: FieldProblem[],
+};
+
+/**  One Git server. */
+export type GitServerView = {
+	/**  The GitServer object's name. */
+	name: string,
+	/**  `github`, `gitlab`, `bitbucket` or `gerrit`. */
+	provider: string,
+	/**  The provider's name as people write it. */
+	providerTitle: string,
+	/**  Host name. */
+	host: string,
+	/**  The SSH user. */
+	user: string,
+	/**  SSH port. */
+	sshPort: number,
+	/**  HTTPS port. */
+	httpsPort: number,
+	/**  The name of the Secret with the platform's credentials. */
+	secretName: string,
+	/**  True when the platform reports a connection; it tests SSH only. */
+	connected: boolean,
+	/**  Why not. */
+	error: string | null,
+	/**  Codebases that live on it. */
+	users: string[],
+	/**  Whose token is kept for the provider's API on this computer. */
+	signedInAs: string | null,
+};
+
+/**  The platform's Git servers. */
+export type GitServersView = {
+	/**  The servers, by name. */
+	servers: GitServerView[],
+	/**  Whether a server may be added. */
+	canAdd: Permission,
+	/**  Whether credentials may be replaced. */
+	canEdit: Permission,
+	/**  Whether a server may be deleted. */
+	canDelete: Permission,
 };
 
 /**  Argo CD's health, in its words. */
@@ -1488,6 +1617,28 @@ export type OverrideState = {
 	live: boolean,
 	/**  The flow's ApplicationSet says it should; none where it cannot be read. */
 	stored: boolean | null,
+};
+
+/**  Somebody who can own a repository. */
+export type OwnerChoice = {
+	/**  What is written into the path. */
+	path: string,
+	/**  The name for people. */
+	title: string | null,
+	/**  The token's own user. */
+	personal: boolean,
+};
+
+/**  Who can own a repository, as the provider says. */
+export type OwnerChoices = {
+	/**  Whether the provider was asked: a token is kept, and the provider has an API. */
+	available: boolean,
+	/**  Why not. */
+	why: string | null,
+	/**  The owners. */
+	owners: OwnerChoice[],
+	/**  Whether these are all. */
+	complete: boolean,
 };
 
 /**  A parameter set. */
@@ -1747,6 +1898,30 @@ export type RepositoryCare = {
 	kept: KeptRepository | null,
 };
 
+/**  One repository to choose. */
+export type RepositoryChoice = {
+	/**  Its name; for Gerrit its path. */
+	name: string,
+	/**  Its default branch. */
+	defaultBranch: string | null,
+	/**  Whether only members see it. */
+	private: boolean | null,
+	/**  Whether it takes no pushes any more. */
+	archived: boolean,
+};
+
+/**  The repositories of an owner, as the provider says. */
+export type RepositoryChoices = {
+	/**  Whether the provider was asked. */
+	available: boolean,
+	/**  Why not. */
+	why: string | null,
+	/**  The repositories. */
+	repositories: RepositoryChoice[],
+	/**  Whether these are all. */
+	complete: boolean,
+};
+
 /**  How the repository is deleted. */
 export type RepositoryDeletion = {
 	/**  The Codebase. */
@@ -1795,6 +1970,18 @@ export type RepositoryEditPreview = {
 	stays: string[],
 	/**  The merge patch that is sent; none while nothing may be sent. */
 	patch: string | null,
+};
+
+/**  What the provider says about the repository that a form names. */
+export type RepositoryFinding = {
+	/**  Whether it is there; none when the provider was not asked or does not tell. */
+	exists: boolean | null,
+	/**  Its default branch. */
+	defaultBranch: string | null,
+	/**  What stands against saving, at its field. */
+	problems: FieldProblem[],
+	/**  What is worth knowing. */
+	notes: string[],
 };
 
 /**  The wizard's form. */
