@@ -211,7 +211,8 @@ impl Cursor {
     fn parse(text: &str) -> Result<Self> {
         let read = || {
             let (hex, nth) = text.split_once('.')?;
-            let whole = hex.len().is_multiple_of(2) && !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let whole =
+                hex.len().is_multiple_of(2) && !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
             let digits = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
             let key = (0..hex.len()).step_by(2).map(digits).collect::<Option<Vec<u8>>>()?;
             whole.then_some(Self { key, nth: nth.parse::<u32>().ok()? as usize })

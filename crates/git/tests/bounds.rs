@@ -39,7 +39,10 @@ fn stage() -> MutexGuard<'static, Stage> {
 fn build() -> Stage {
     let host = GitHost::ssh().unwrap();
     let repo = host.create_empty_repo("huge").unwrap();
-    repo.git_with_input(&["fast-import", "--quiet"], &import()).unwrap();
+    let blob = repo.git_with_input(&["hash-object", "-w", "--stdin"], b"x: 1\n").unwrap();
+    let many: String = (0..FILES).map(|file| format!("100644 blob {blob}\tf{file:06}.yaml\n")).collect();
+    let many = repo.git_with_input(&["mktree"], many.as_bytes()).unwrap();
+    repo.git_with_input(&["fast-import", "--quiet"], &import(&many)).unwrap();
     let tip = repo.tip("main").unwrap();
     let mut packed = String::from("# pack-refs with: peeled fully-peeled sorted \n");
     for n in 0..BRANCHES {
@@ -60,10 +63,9 @@ fn build() -> Stage {
     Stage { _host: host, repo, access, clone, _dir: dir }
 }
 
-/// What `git fast-import` makes the repository from.
-fn import() -> Vec<u8> {
+/// What `git fast-import` makes the repository from, around the folder `many`.
+fn import(many: &str) -> Vec<u8> {
     let mut text = String::with_capacity(16 << 20);
-    text.push_str("blob\nmark :1\ndata 5\nx: 1\n\n");
     for n in 0..COMMITS {
         write!(text, "commit refs/heads/main\ncommitter A <a@example.test> {} +0000\n", 1_600_000_000 + n).unwrap();
         let message = format!("Commit {n}");
@@ -75,9 +77,7 @@ fn import() -> Vec<u8> {
             writeln!(text, "M 100644 inline values.yaml\ndata {}\n{values}", values.len()).unwrap();
         }
         if n == 0 {
-            for file in 0..FILES {
-                writeln!(text, "M 100644 :1 many/f{file:06}.yaml").unwrap();
-            }
+            writeln!(text, "M 040000 {many} many").unwrap();
         }
     }
     let mut bytes = text.into_bytes();
