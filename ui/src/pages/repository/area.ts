@@ -13,6 +13,8 @@ export const area: Area = {
   rail: 'top',
   routes: [
     { pattern: '/repository', load: () => import('./RepositoryPage.svelte') },
+    { pattern: '/repository/servers/new', load: () => import('./AddGitServerPage.svelte') },
     { pattern: '/repository/new', load: () => import('./NewRepositoryPage.svelte') },
+    { pattern: '/repository/delete', load: () => import('./DeleteRepositoryPage.svelte') },
   ],
 };
