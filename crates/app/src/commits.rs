@@ -11,7 +11,6 @@ use crate::{
     gitops::{Fetched, commit_entry},
     journal::{Begin, End, Intent},
     operations::Operation,
-    sending::may_pass,
     values::{text_diff, text_of},
 };
 
@@ -180,7 +179,7 @@ impl App {
         operation.step("Pushing what waited", 0, None);
         let flushed = self.flush(url.as_str().to_owned(), Some(operation.clone()), false).await?;
         let Some(error) = flushed.stopped.map(|stop| stop.error) else { return Ok(()) };
-        if may_pass(error.code) || self.outbox.newest(url.as_str(), path.as_str()).await?.is_some() {
+        if error.code.may_pass() || self.outbox.newest(url.as_str(), path.as_str()).await?.is_some() {
             return Err(error);
         }
         Ok(())

@@ -29,12 +29,6 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_sec
 /// How many commits after an attempt are looked at for our own.
 const LOOK_BACK: usize = 500;
 
-/// Whether a failure may pass by itself, so that a commit may wait for it.
-pub(crate) fn may_pass(code: ErrorCode) -> bool {
-    use ErrorCode as C;
-    matches!(code, C::GitNetwork | C::GitTimeout | C::GitTls | C::GitBusy | C::GitRateLimited | C::GitProxy)
-}
-
 /// The address an entry was kept for; a practice remote is a folder.
 pub(crate) fn address(text: &str) -> Result<RemoteUrl> {
     match RemoteUrl::parse(text) {
@@ -209,7 +203,7 @@ impl App {
             Err(error) if matches!(error.code, ErrorCode::Storage | ErrorCode::Internal) => Err(error),
             Err(error) => {
                 // Without its credential an entry waits for that, and is not blamed.
-                let passes = may_pass(error.code)
+                let passes = error.code.may_pass()
                     || matches!(error.code, ErrorCode::GitCancelled | ErrorCode::Keychain | ErrorCode::NoCredential);
                 let state = if passes { WaitingState::Waiting } else { WaitingState::Refused };
                 self.outbox.set_state(entry.id, state, Some(Why::from(&error))).await?;
@@ -327,7 +321,7 @@ impl App {
             match self.flush(remote, None, false).await {
                 Ok(flushed) => {
                     let stopped = flushed.stopped.as_ref().map(|stop| stop.error.code);
-                    again |= stopped.is_some_and(|code| may_pass(code) || code == ErrorCode::Storage);
+                    again |= stopped.is_some_and(|code| code.may_pass() || code == ErrorCode::Storage);
                     self.tell_flushed(&flushed);
                 }
                 Err(error) => {
@@ -352,7 +346,7 @@ impl App {
         }
         // A network that is still away is no news, and what was stuck before has been told.
         let news = |stop: &&Stop| {
-            stop.fresh && !may_pass(stop.error.code) && !matches!(stop.error.code, ErrorCode::NoCredential)
+            stop.fresh && !stop.error.code.may_pass() && !matches!(stop.error.code, ErrorCode::NoCredential)
         };
         if let Some(stop) = flushed.stopped.as_ref().filter(news) {
             let title = "A commit that waited could not be pushed".to_owned();

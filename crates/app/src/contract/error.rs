@@ -351,13 +351,26 @@ impl AppError {
 }
 
 impl ErrorCode {
+    /// Whether a failed push may pass by itself, so that a commit may wait for it.
+    pub fn may_pass(self) -> bool {
+        use ErrorCode as C;
+        matches!(self, C::GitNetwork | C::GitTimeout | C::GitTls | C::GitBusy | C::GitRateLimited | C::GitProxy)
+    }
+
     /// Whether trying again usually helps.
     pub fn retry(self) -> Retry {
         use ErrorCode as C;
         match self {
-            C::Timeout | C::GitNetwork | C::GitTimeout | C::GitBusy | C::GitRateLimited | C::ProviderNetwork | C::ProviderTimeout | C::ProviderRateLimited | C::ClusterUnreachable | C::ClusterTimeout => {
-                Retry::Later
-            }
+            C::Timeout
+            | C::GitNetwork
+            | C::GitTimeout
+            | C::GitBusy
+            | C::GitRateLimited
+            | C::ProviderNetwork
+            | C::ProviderTimeout
+            | C::ProviderRateLimited
+            | C::ClusterUnreachable
+            | C::ClusterTimeout => Retry::Later,
             C::Cancelled | C::GitCancelled | C::ClusterConflict | C::ClusterGone | C::Storage => Retry::Now,
             C::Internal | C::GitInternal | C::ClusterInternal | C::NotFound | C::Exists | C::Practice => Retry::Never,
             _ => Retry::NeedsUser,

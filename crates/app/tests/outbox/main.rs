@@ -14,7 +14,7 @@ use pilothouse_app::{
     contract::{CommitOutcome, ConnectTarget, ErrorCode, RemoteCondition, RemoteTarget, Transport, WaitingState},
     keychain::MemoryStore,
 };
-use pilothouse_rig::git_host::GitHost;
+use pilothouse_rig::git_host::{Answer, GitHost};
 use stage::{Place, Stage, change, file, path};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +115,31 @@ async fn a_discarded_commit_can_still_be_copied() {
     assert_eq!(stage.app.push_waiting("push".into()).await.unwrap().sent, 0);
     assert!(stage.app.forget_waiting(id).await.unwrap().discarded.is_empty());
     assert_eq!(stage.app.waiting_change(id).await.unwrap_err().code, ErrorCode::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_35_a_server_that_is_not_well_leaves_the_commit_to_wait_and_a_refusal_does_not() {
+    let stage = Stage::new().await;
+    for (answer, passes) in [
+        (Answer::Status(500), true),
+        (Answer::Status(503), true),
+        (Answer::Status(429), true),
+        (Answer::Page, true),
+        (Answer::Locked, false),
+        (Answer::Status(404), false),
+    ] {
+        stage.host.answer("/acme/", answer.clone());
+        let request = change("cart", "replicaCount: 1\n", None, "One");
+        let failed = stage.app.commit_values(request.clone(), "c".into()).await.unwrap_err();
+        assert_eq!(failed.code.may_pass(), passes, "{answer:?}: {failed:?}");
+        let kept = stage.app.keep_values(request).await.unwrap();
+        let report = stage.app.push_waiting("p".into()).await.unwrap();
+        let state = if passes { WaitingState::Waiting } else { WaitingState::Refused };
+        assert_eq!(report.waiting.entries[0].state, state, "{answer:?}: {report:?}");
+        assert!(report.waiting.entries[0].problem.is_some());
+        let id = kept.entries[0].id;
+        stage.app.discard_waiting(id).await.unwrap();
+    }
 }
 
 const CHILD: &str = "PILOTHOUSE_TEST_OUTBOX";
