@@ -51,7 +51,7 @@ export const repository = {
   'repository.noneText': 'Environments take their values files from one Git repository. Create it at your provider, or bring in one that exists.',
   'repository.new': 'Connect a repository',
   'repository.noServer': 'No Git server is connected to this platform',
-  'repository.noServerText': 'Add a GitServer in KubeRocketCI first. The repository is created with its credentials.',
+  'repository.noServerText': 'Add one below first. The repository is created with its credentials.',
   'repository.noKrci': 'KubeRocketCI is not installed here',
   'repository.noKrciText': 'A repository can be registered by its address all the same: values files, chaos workflows and triggers work.',
   'repository.url': 'Address',
