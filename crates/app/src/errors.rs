@@ -6,7 +6,8 @@ impl From<pilothouse_git::Error> for AppError {
     fn from(error: pilothouse_git::Error) -> Self {
         use pilothouse_git::Error as E;
         let code = ErrorCode::from_domain(error.code()).unwrap_or(ErrorCode::GitInternal);
-        let edge = AppError::new(code, error.to_string());
+        let mut edge = AppError::new(code, error.to_string());
+        edge.hint = error.hint();
         match error {
             E::HostKeyUnknown(key) => edge
                 .with_hint("compare the fingerprint with the one the provider publishes, then accept it")
@@ -30,7 +31,6 @@ impl From<pilothouse_git::Error> for AppError {
             E::Tls { .. } => edge.with_hint(
                 "choose the authority's certificate in the settings, or start Pilothouse with GIT_SSL_CAINFO naming it, as git itself takes it",
             ),
-            E::ProtectedBranch { .. } => edge.with_hint("ask for the right to push, or for a bypass of the rule"),
             _ => edge,
         }
     }

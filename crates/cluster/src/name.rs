@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_is_refused() {
+    fn case_21_all_else_is_refused() {
         let long = "x".repeat(64);
         for text in [
             "",
@@ -90,7 +90,12 @@ mod tests {
             "\u{202e}a",
             "😀",
             "a_b",
+            "a\u{200b}",
+            "a\r\nb",
+            "%2e%2e",
+            "con.",
             &long,
+            &"x".repeat(254),
         ] {
             let error = Name::parse("flow", text).unwrap_err();
             assert_eq!(error.code(), "cluster.bad_name", "{text:?}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use git2::{Oid, Repository, Signature, Tree};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::bare_clone::BareClone;
 use crate::error::{Error, Result};
@@ -138,19 +139,25 @@ impl<'a> Edits<'a> {
     }
 }
 
-/// Refuses a new name that differs from one that is there by case only: on macOS and Windows one would hide the other.
+/// Refuses a new name that differs from one that is there by case or Unicode form only: on macOS and Windows one would
+/// hide the other.
 fn no_twin(tree: Option<&Tree<'_>>, name: &str, path: &RepoPath) -> Result<()> {
-    let lower = name.to_lowercase();
+    let folded = fold(name);
     for entry in tree.into_iter().flat_map(Tree::iter) {
         if let Ok(other) = entry.name()
             && other != name
-            && other.to_lowercase() == lower
+            && fold(other) == folded
         {
-            let why = format!("{} is already there and differs only in case", crate::repo_path::printable(other));
+            let shown = crate::repo_path::printable(other);
+            let why = format!("{shown} is already there and differs only in case or in the form of its letters");
             return Err(Error::BadPath { path: path.to_string(), why });
         }
     }
     Ok(())
+}
+
+fn fold(name: &str) -> String {
+    name.nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 
 fn signature(identity: &Identity) -> Result<Signature<'static>> {
