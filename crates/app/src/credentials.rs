@@ -17,7 +17,7 @@ use crate::{
 /// The largest key file that is read, in bytes.
 const KEY_LIMIT: u64 = 64 * 1024;
 
-fn generated_name(id: &str) -> String {
+pub(crate) fn generated_name(id: &str) -> String {
     format!("key:{id}")
 }
 

@@ -19,6 +19,7 @@ use crate::{
         ActivityKind, AppError, AttemptState, AttemptView, CredentialInput, ErrorCode, FieldProblem, GitServerCheck,
         GitServerDeleted, GitServerForm, GitServerPreview, GitServerView, GitServersView, Permission, Topic,
     },
+    credentials::generated_name,
     journal::{Begin, End, Intent},
     session::Live,
 };
@@ -48,6 +49,28 @@ fn form_of(form: &GitServerForm) -> Result<ServerForm> {
         skip_webhook_ssl_verification: form.skip_webhook_ssl_verification,
         tekton_disabled: form.tekton_disabled,
     })
+}
+
+/// Nothing leaves this computer while one practises: no server is asked, whatever its name is.
+fn practice_check(here: bool) -> GitServerCheck {
+    let words = "Nothing leaves this computer while you practise, so this server is not asked.";
+    let not_made = || AttemptView { state: AttemptState::NotMade, words: words.into() };
+    let ssh = match here {
+        true => AttemptView {
+            state: AttemptState::Passed,
+            words: "The practice server is a folder on this computer.".into(),
+        },
+        false => not_made(),
+    };
+    GitServerCheck { ssh, api: not_made(), differences: Vec::new() }
+}
+
+/// The keychain's entry of a key that was made here and has been handed over.
+fn made_here(key: Option<&CredentialInput>) -> Option<String> {
+    match key {
+        Some(CredentialInput::Generated { key_id }) => Some(generated_name(key_id)),
+        _ => None,
+    }
 }
 
 /// The token in the window's input.
@@ -220,6 +243,7 @@ impl App {
         token: Option<CredentialInput>,
     ) -> Result<()> {
         let (live, platform) = self.platform()?;
+        let used = made_here(key.as_ref());
         let (form, key, token, problems) = self.checked(&live, &form, key, token).await?;
         let (Some((private_key, public_key)), true) = (key, problems.is_empty()) else {
             return Err(AppError::fields(problems));
@@ -232,7 +256,7 @@ impl App {
         let end = |_: &()| End { url: Some("/repository".into()), ..End::default() };
         self.journal.close_with(id, outcome, end).await?;
         self.changes.tell(Topic::Repository);
-        Ok(())
+        self.forget(used).await
     }
 
     fn server_entry(&self, platform: &str, name: &str, words: String) -> Begin {
@@ -254,6 +278,7 @@ impl App {
     ) -> Result<()> {
         let (live, platform) = self.platform()?;
         let server = self.git_server_named(&live, &name)?;
+        let used = made_here(key.as_ref());
         let token = token.map(api_token).transpose()?;
         if server.provider == "bitbucket" && token.as_ref().is_some_and(|token| token.username.is_empty()) {
             return Err(field("username", "Bitbucket wants the user name beside the app password or API token."));
@@ -275,7 +300,15 @@ impl App {
         let outcome = replace_credentials(&live.cluster, &platform, &name, &new).await.map_err(AppError::from);
         self.journal.close_with(id, outcome, |_| End::default()).await?;
         self.changes.tell(Topic::Repository);
-        Ok(())
+        self.forget(used).await
+    }
+
+    /// Takes a key that was made here out of the keychain: it lives on in the cluster.
+    async fn forget(&self, used: Option<String>) -> Result<()> {
+        match used {
+            Some(name) => self.keychain.delete(&name).await,
+            None => Ok(()),
+        }
     }
 
     /// Deletes a Git server that no Codebase lives on.
@@ -296,6 +329,10 @@ impl App {
         let server = self.git_server_named(&live, &name)?;
         let codebases = self.objects(&live).codebases;
         let path = codebases.iter().find(|one| one.git_server == name).map(|one| one.git_url_path.clone());
+        if live.practice.is_some() {
+            let here = self.practice_path(&RemoteUrl::parse(&clone_urls(&server, NOWHERE).ssh)?).is_some();
+            return Ok(practice_check(here));
+        }
         let stored = match read_credentials(&live.cluster, &platform, &server).await {
             Ok(Some(stored)) => stored,
             // Not everybody may read Secrets; one's own credentials then have to do.
@@ -310,9 +347,6 @@ impl App {
 
     async fn try_ssh(&self, text: &str, platform_key: Option<SecretString>) -> Result<Attempt> {
         let known = RemoteUrl::parse(text)?;
-        if self.practice_path(&known).is_some() {
-            return Ok(Attempt::Passed("The practice server is a folder on this computer.".into()));
-        }
         let (credential, whose) = match platform_key {
             Some(private_key) => {
                 (Credential::SshKey { username: String::new(), private_key, passphrase: None }, "the platform's key")

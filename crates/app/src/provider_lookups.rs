@@ -84,6 +84,9 @@ impl App {
     pub async fn sign_in_git_server(&self, name: String, credential: CredentialInput) -> Result<String> {
         let (live, _) = self.platform()?;
         let server = self.git_server_named(&live, &name)?;
+        if live.practice.is_some() {
+            return Err(AppError::blocked("nothing leaves this computer while you practise, so no provider is asked"));
+        }
         let token = api_token(credential)?;
         let account = self.provider(&server, &token)?.account().await?;
         let packed = json!({ "username": token.username, "token": token.token.expose_secret() }).to_string();

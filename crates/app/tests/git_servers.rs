@@ -74,10 +74,15 @@ async fn a_server_is_shown_masked_added_and_deleted() {
     let agent = app.add_git_server(form.clone(), Some(CredentialInput::Agent), token()).await.unwrap_err();
     assert!(fields(agent.detail).contains(&"key".to_owned()));
 
+    let check = app.test_git_server("my-gitlab".into()).await.unwrap();
+    assert_eq!((check.ssh.state, check.api.state), (AttemptState::NotMade, AttemptState::NotMade), "{check:?}");
     app.delete_git_server("my-gitlab".into()).await.unwrap();
     let page = app.journal().page(None, 50).await.unwrap();
     let told = format!("{page:?}");
-    assert!(told.contains("Add the Git server my-gitlab") && told.contains("Delete the Git server my-gitlab"), "{told}");
+    assert!(
+        told.contains("Add the Git server my-gitlab") && told.contains("Delete the Git server my-gitlab"),
+        "{told}"
+    );
     assert!(!told.contains(TOKEN) && !told.contains("PRIVATE KEY"));
 }
 
@@ -91,6 +96,7 @@ async fn the_practice_server_is_tested_and_has_no_api() {
     assert!(servers.can_add.allowed);
     let check = app.test_git_server(server.name.clone()).await.unwrap();
     assert_eq!(check.ssh.state, AttemptState::Passed, "{check:?}");
+    assert_eq!(check.api.state, AttemptState::NotMade, "nothing leaves this computer: {check:?}");
     let owners = app.repository_owners(server.name.clone()).await.unwrap();
     assert!(!owners.available && owners.why.is_some());
     let wanted = RepositoryForm {
