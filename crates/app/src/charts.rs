@@ -28,7 +28,7 @@ fn read_defaults(
     let path = RepoPath::parse(DEFAULTS)?;
     for (name, is_tag) in references {
         let commit: Option<CommitId> =
-            if *is_tag { clone.fetch_tag(access, name)? } else { clone.fetch(access, name)?.tip };
+            if *is_tag { clone.fetch_tag(access, name)? } else { clone.fetch_tip(access, name)?.tip };
         let Some(commit) = commit else { continue };
         if let Some(content) = clone.read(&commit, &path, pilothouse_values::LIMIT)? {
             return Ok(Some((content.bytes, name.clone())));
