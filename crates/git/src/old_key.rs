@@ -215,7 +215,7 @@ fn container(algorithm: &str, public: &[&[u8]], private: &[&[u8]]) -> SecretStri
     private.iter().for_each(|field| put(&mut inner, field));
     put(&mut inner, b"");
     let mut pad = 1;
-    while inner.len() % 8 != 0 {
+    while !inner.len().is_multiple_of(8) {
         inner.push(pad);
         pad += 1;
     }

@@ -46,11 +46,18 @@ pub fn probe_push(url: &RemoteUrl, access: &Access) -> Result<RemoteRefs> {
 }
 
 fn look(url: &RemoteUrl, access: &Access, direction: Direction) -> Result<RemoteRefs> {
+    let doing = match access.proxy.beside(url) {
+        None => "connecting",
+        Some(_) => {
+            "connecting. SSH does not go through the proxy that is set here; where only the proxy leads out, use the \
+             repository's HTTPS address"
+        }
+    };
     let (owned_url, owned_access) = (url.clone(), access.clone());
     deadline::run(
         access,
         url.host().unwrap_or("the local repository"),
-        "connecting",
+        doing,
         || {},
         move |pulse| {
             let (url, access) = (owned_url, owned_access);

@@ -59,7 +59,8 @@ impl RemoteUrl {
             let (before, place) = (&rest[..at], &rest[at + 1..]);
             let (username, secret) = before.split_once(':').unwrap_or(("", before));
             let web = scheme.starts_with("http");
-            if secret.is_empty() || (!before.contains(':') && !(web && is_token(before))) {
+            let is_secret = before.contains(':') || (web && is_token(before));
+            if secret.is_empty() || !is_secret {
                 continue;
             }
             let kept = if web || username.is_empty() { String::new() } else { format!("{username}@") };

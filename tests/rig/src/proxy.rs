@@ -23,6 +23,8 @@ pub enum Manner {
     Page(u16),
     /// It answers everybody as if it let them through, and then sends a web page.
     Liar,
+    /// It lets the first one through to the server, and all others to this port of 127.0.0.1 instead.
+    Swindler(u16),
 }
 
 /// What a client asked of the proxy.
@@ -132,8 +134,12 @@ impl Visit {
                 Manner::Guarded(expected) if authorization.as_deref() != Some(expected) => {
                     answer(&mut client, 407, "Proxy-Authenticate: Basic realm=\"rig\"\r\n", page)?;
                 }
-                Manner::Open | Manner::Guarded(_) => {
-                    let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                Manner::Open | Manner::Guarded(_) | Manner::Swindler(_) => {
+                    let mut target = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                    let earlier = self.asked.lock().unwrap_or_else(PoisonError::into_inner).len();
+                    if let (Manner::Swindler(port), 2..) = (&self.manner, earlier) {
+                        target = format!("127.0.0.1:{port}");
+                    }
                     let Ok(server) = TcpStream::connect(&target) else {
                         return answer(&mut client, 502, "", "");
                     };

@@ -41,8 +41,7 @@ fn case_04_every_usual_kind_of_key_logs_in_without_sha1() {
     probe(&address, &access).unwrap();
 }
 
-/// A server that takes no RSA key with SHA-2 also takes no key of another kind here, so whatever happens must be
-/// either a login or words that name SHA-1.
+/// RSA keys are never used with SHA-1, and the message says that this may be what the server waits for.
 #[test]
 fn case_04_a_server_that_takes_rsa_only_with_sha1_is_named_as_such() {
     let setup = SshSetup { settings: "PubkeyAcceptedAlgorithms ssh-rsa\n", ..SshSetup::default() };

@@ -1,6 +1,6 @@
 //! Proxies: found in the variables that git and curl read, and told apart from the server when they fail.
 
-use pilothouse_git::{Access, BareClone, Error, ProxyChoice, RemoteUrl, Variables, probe};
+use pilothouse_git::{Access, BareClone, Error, ProxyChoice, RemoteUrl, TlsProblem, Variables, probe};
 use pilothouse_rig::git_host::{Certificate, GitHost};
 use pilothouse_rig::proxy::{Manner, Proxy};
 
@@ -90,6 +90,23 @@ fn case_09_a_servers_certificate_is_judged_behind_a_proxy_too() {
     let error = probe(&address, &Access { extra_ca_pem: None, ..bare.clone() }).unwrap_err();
     assert!(error.to_string().contains("does not know"), "{error}");
     probe(&address, &bare.with_authority(host.ca_pem.clone())).unwrap();
+}
+
+/// A proxy that shows the true server first and another one afterwards, whatever its certificate: nothing is sent there.
+#[test]
+fn case_09_a_proxy_that_swaps_the_server_gets_nothing() {
+    let address = url(&https().create_repo("swapped").unwrap().url);
+    for certificate in [Certificate::For(&["127.0.0.1"]), Certificate::SelfSigned] {
+        let other = GitHost::https_with(certificate).unwrap();
+        for trusted in [https().ca_pem.clone(), https().ca_pem.clone() + &other.ca_pem] {
+            let proxy = Proxy::http(Manner::Swindler(other.port())).unwrap();
+            let at = format!("http://127.0.0.1:{}", proxy.port);
+            let access = through(&address, &[("https_proxy", &at)]).with_authority(trusted);
+            let error = probe(&address, &access).unwrap_err();
+            assert!(matches!(error, Error::Tls { problem: TlsProblem::Changed, .. }), "{error:?}");
+        }
+        assert!(other.requests().is_empty());
+    }
 }
 
 #[test]

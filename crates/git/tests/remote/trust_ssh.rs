@@ -118,4 +118,11 @@ fn case_09_ssh_goes_straight_and_says_so_where_a_proxy_is_set() {
     assert!(matches!(error, Error::Network { .. }), "{text}");
     assert!(text.contains("SSH does not go through the proxy http://proxy.example:3128"), "{text}");
     assert!(!text.contains("seeded-proxy"), "{text}");
+
+    // A network that swallows what does not go through its proxy.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = url(&format!("ssh://git@127.0.0.1:{}/x.git", silent.local_addr().unwrap().port()));
+    let error = probe(&address, &impatient(Access { bound_host: address.authority(), ..access })).unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+    assert!(error.to_string().contains("SSH does not go through the proxy"), "{error}");
 }
