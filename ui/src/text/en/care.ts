@@ -67,6 +67,7 @@ export const care = {
 
   'care.editTitle': 'Change {name}',
   'care.editText': 'What may change, and what a change leaves behind, is said before anything is sent.',
+  'care.edit.pathHint': 'Owner and repository on {host}, such as /acme/krci-gitops.',
   'care.edit.strategy': 'Does the repository exist?',
   'care.edit.changes': 'This changes',
   'care.edit.fromTo': '{field}: {old} → {new}',
