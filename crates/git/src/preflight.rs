@@ -5,12 +5,15 @@
 //! library is told that this very certificate is good. Should it then be shown another one, the conversation is
 //! stopped where it stands and left behind; see [`crate::deadline::Pulse::abandon`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::blocking::Client;
 use reqwest::redirect::Policy;
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, Error as RustlsError, SignatureScheme};
 use secrecy::ExposeSecret;
 
@@ -29,7 +32,7 @@ pub(crate) fn look(
     proxy: &Proxy,
     given: Option<&Arc<PrivateAuthority>>,
 ) -> Result<Option<Vec<u8>>> {
-    let Some((client, judge)) = client(access, proxy, given) else { return Ok(None) };
+    let Some((client, judge)) = client(access, Some(proxy), given) else { return Ok(None) };
     let address = format!("{}/info/refs?service=git-upload-pack", url.as_str().trim_end_matches('/'));
     let _ = client.get(address).send();
     let seen = std::mem::take(&mut *judge.seen.lock().unwrap_or_else(PoisonError::into_inner));
@@ -47,20 +50,39 @@ pub(crate) fn look(
     }
 }
 
-fn client(access: &Access, proxy: &Proxy, given: Option<&Arc<PrivateAuthority>>) -> Option<(Client, Arc<Judge>)> {
+/// Whether the server asks for a certificate of ours: the library's words for that are those of a cut connection too.
+pub(crate) fn wants_certificate(
+    url: &RemoteUrl,
+    access: &Access,
+    proxy: Option<&Proxy>,
+    given: Option<&Arc<PrivateAuthority>>,
+) -> bool {
+    let Some((client, judge)) = client(access, proxy, given) else { return false };
+    let refused = client.get(url.as_str()).send().is_err();
+    refused && judge.asked.load(Ordering::Acquire)
+}
+
+fn client(
+    access: &Access,
+    proxy: Option<&Proxy>,
+    given: Option<&Arc<PrivateAuthority>>,
+) -> Option<(Client, Arc<Judge>)> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let system = rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).ok()?;
-    let judge = Arc::new(Judge { given: given.cloned(), system, seen: Mutex::default() });
+    let judge =
+        Arc::new(Judge { given: given.cloned(), system, seen: Mutex::default(), asked: AtomicBool::new(false) });
     let verifier: Arc<dyn ServerCertVerifier> = Arc::<Judge>::clone(&judge);
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .ok()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    let client = Client::builder()
-        .no_proxy()
-        .proxy(reqwest::Proxy::all(proxy.url.expose_secret()).ok()?)
+        .with_client_cert_resolver(Arc::<Judge>::clone(&judge));
+    let mut builder = Client::builder().no_proxy();
+    if let Some(proxy) = proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy.url.expose_secret()).ok()?);
+    }
+    let client = builder
         .tls_backend_preconfigured(tls)
         .https_only(true)
         .redirect(Policy::none())
@@ -77,6 +99,18 @@ struct Judge {
     given: Option<Arc<PrivateAuthority>>,
     system: rustls_platform_verifier::Verifier,
     seen: Mutex<Vec<(Vec<u8>, bool)>>,
+    asked: AtomicBool,
+}
+
+impl ResolvesClientCert for Judge {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Release);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
 }
 
 impl ServerCertVerifier for Judge {

@@ -355,6 +355,16 @@ impl Session {
         if (one_key || tls) && breaks_off(&lower) {
             return Error::Network { host, words };
         }
+        // What is left of an open conversation that the server ended, or that was cut.
+        if any(&["shutdown while in init", "early eof", "unexpected eof", "syscall failure"]) {
+            let given = self.authority.as_ref();
+            let wanted = lower.contains("shutdown while in init")
+                && preflight::wants_certificate(&self.url, &self.access, self.proxy.as_ref(), given);
+            return match wanted {
+                true => Error::Tls { host, problem: TlsProblem::ClientCertificate, words },
+                false => Error::Network { host, words: "the connection was cut".to_owned() },
+            };
+        }
         if error.class() == ErrorClass::Ssl || error.code() == ErrorCode::Certificate || lower.contains("ssl error") {
             let unvouched = self.notes().unvouched.take();
             let problem = TlsProblem::from_words(&words).unwrap_or_else(|| match unvouched {

@@ -106,9 +106,7 @@ impl TlsProblem {
     pub(crate) fn from_words(words: &str) -> Option<Self> {
         let lower = words.to_lowercase();
         let any = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
-        // The last is what is left after a TLS 1.3 server has ended an open conversation, which it does over
-        // certificates only.
-        let client = ["certificate required", "alert bad certificate", "shutdown while in init"];
+        let client = ["certificate required", "alert bad certificate"];
         if any(&client) {
             return Some(Self::ClientCertificate);
         }
