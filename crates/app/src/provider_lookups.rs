@@ -34,6 +34,14 @@ fn account_setting(server: &GitServer) -> String {
     format!("account:{}", keychain_name(server))
 }
 
+/// Whether a provider can be asked.
+enum Asked {
+    /// It can, with this.
+    Provider(Provider),
+    /// It cannot, for this reason.
+    Nobody(String),
+}
+
 const NOT_SIGNED_IN: &str = "No token is kept for this server's API on this computer.";
 
 impl App {
@@ -107,16 +115,16 @@ impl App {
     }
 
     /// The API of a server with the kept token, or why it is not asked.
-    async fn asked(&self, name: &str) -> Result<std::result::Result<Provider, String>> {
+    async fn asked(&self, name: &str) -> Result<Asked> {
         let (live, _) = self.platform()?;
         let server = self.git_server_named(&live, name)?;
         if live.practice.is_some() {
-            return Ok(Err("The practice server has no API.".into()));
+            return Ok(Asked::Nobody("The practice server has no API.".into()));
         }
-        let Some(token) = self.kept_api_token(&server).await? else { return Ok(Err(NOT_SIGNED_IN.into())) };
+        let Some(token) = self.kept_api_token(&server).await? else { return Ok(Asked::Nobody(NOT_SIGNED_IN.into())) };
         match self.provider(&server, &token) {
-            Ok(provider) => Ok(Ok(provider)),
-            Err(error) if error.code == ErrorCode::ProviderUnsupported => Ok(Err(error.message)),
+            Ok(provider) => Ok(Asked::Provider(provider)),
+            Err(error) if error.code == ErrorCode::ProviderUnsupported => Ok(Asked::Nobody(error.message)),
             Err(error) => Err(error),
         }
     }
@@ -124,8 +132,8 @@ impl App {
     /// Who can own a repository on a Git server.
     pub async fn repository_owners(&self, git_server: String) -> Result<OwnerChoices> {
         let provider = match self.asked(&git_server).await? {
-            Ok(provider) => provider,
-            Err(why) => {
+            Asked::Provider(provider) => provider,
+            Asked::Nobody(why) => {
                 return Ok(OwnerChoices { available: false, why: Some(why), owners: Vec::new(), complete: true });
             }
         };
@@ -139,8 +147,8 @@ impl App {
     pub async fn owner_repositories(&self, git_server: String, owner: String) -> Result<RepositoryChoices> {
         let none = |why| RepositoryChoices { available: false, why, repositories: Vec::new(), complete: true };
         let provider = match self.asked(&git_server).await? {
-            Ok(provider) => provider,
-            Err(why) => return Ok(none(Some(why))),
+            Asked::Provider(provider) => provider,
+            Asked::Nobody(why) => return Ok(none(Some(why))),
         };
         if owner.trim().is_empty() && provider.kind() != ProviderKind::Gerrit {
             return Ok(none(None));
@@ -163,8 +171,8 @@ impl App {
         let mut finding =
             RepositoryFinding { exists: None, default_branch: None, problems: Vec::new(), notes: Vec::new() };
         let provider = match self.asked(&form.git_server).await? {
-            Ok(provider) => provider,
-            Err(_) => return Ok(finding),
+            Asked::Provider(provider) => provider,
+            Asked::Nobody(_) => return Ok(finding),
         };
         let (owner, repository) = (form.owner.trim().trim_matches('/'), form.repository.trim());
         let path = if provider.kind() == ProviderKind::Gerrit {
