@@ -47,13 +47,7 @@ pub struct AppOptions {
 impl AppOptions {
     /// The usual options over a data folder: the system's keychain, and what kubectl, ssh and git read.
     pub fn new(data_dir: PathBuf) -> Self {
-        let mut known_hosts = Vec::new();
-        if let Some(home) = std::env::home_dir() {
-            known_hosts.push(home.join(".ssh").join("known_hosts"));
-        }
-        if cfg!(unix) {
-            known_hosts.push(PathBuf::from("/etc/ssh/ssh_known_hosts"));
-        }
+        let known_hosts = pilothouse_git::KnownHosts::usual_files(std::env::home_dir().as_deref());
         let authority = std::env::var_os("GIT_SSL_CAINFO").filter(|v| !v.is_empty()).map(PathBuf::from);
         Self { data_dir, secrets: Arc::new(SystemStore), kubeconfig: None, known_hosts, authority }
     }
