@@ -76,6 +76,8 @@ pub fn all(only: &[&str]) -> Outcome<Count> {
         ("tour.test.mjs", Stage::Practice),
         ("chromium.test.mjs", Stage::Practice),
         ("keyboard.test.mjs", Stage::Practice),
+        ("repository.test.mjs", Stage::Practice),
+        ("waiting.test.mjs", Stage::Real),
         ("notification.test.mjs", Stage::Practice),
         ("dialog.test.mjs", Stage::Real),
         ("window-ssh.test.mjs", Stage::Real),

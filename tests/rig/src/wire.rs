@@ -140,6 +140,13 @@ impl Wire {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+        // A program that is being started beside us holds a copy of the socket until it runs.
+        for _ in 0..100 {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.cut_all();
     }
 

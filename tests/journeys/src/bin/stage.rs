@@ -1,6 +1,6 @@
 //! Sets the stage for a journey on real parts: a real API server with a seeded platform, whose operators' parts are
 //! played, and a real Git server. Prints one line of JSON that says where everything is, and holds it all until
-//! standard input ends.
+//! standard input ends. While the folder holds a file `unplugged`, Git over HTTPS cannot be reached.
 //!
 //! `pilothouse-stage ssh|https <folder>`
 
@@ -17,6 +17,7 @@ use pilothouse_practice::git_remote::{GitAccess, GitRemote};
 use pilothouse_practice::seed;
 use pilothouse_rig::Rig;
 use pilothouse_rig::git_host::GitHost;
+use pilothouse_rig::wire::Wire;
 use serde_json::json;
 
 /// Time between two steps that the actors take: long enough for a screenshot, short enough for a test.
@@ -37,7 +38,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let remote = Arc::new(GitRemote::create(&host.repositories())?);
     let client = rig.client().await;
     seed::plant_in(client.clone(), &remote, seed::PLATFORM).await?;
-    point_git_server_at(&client, &host, &transport).await?;
+    // Only HTTPS goes through a wire that can be pulled: SSH's known hosts name the server's own port.
+    let wire = if transport == "https" { Some(Wire::before(host.port())?) } else { None };
+    let port = wire.as_ref().map_or(host.port(), Wire::port);
+    point_git_server_at(&client, &host.username, port, &transport).await?;
     let git: Arc<dyn GitAccess> = remote.clone();
     let config = ActorConfig::new(seed::PLATFORM, Some(git)).paced(PACE);
     let _actors = Actors::start(client, config, Actor::PLATFORM);
@@ -54,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "gitServer": seed::GIT_SERVER,
         "repositories": host.repositories(),
         "account": host.username,
-        "port": host.port(),
+        "port": port,
         "token": host.token,
         "trust": trust(&folder, &host.ca_pem)?,
         "privateKey": keep("client_key", &host.client_private_key)?,
@@ -64,12 +68,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{description}");
     // Keys that the journey's user makes are let in when it writes their public halves here.
     let wanted = folder.join("authorize.pub");
+    let unplugged = folder.join("unplugged");
+    let mut plugged = true;
     std::thread::spawn(move || {
         loop {
             if let Ok(line) = std::fs::read_to_string(&wanted)
                 && host.authorize_line(&line).is_ok()
             {
                 let _ = std::fs::rename(&wanted, wanted.with_extension("done"));
+            }
+            if let Some(wire) = &wire
+                && plugged == unplugged.exists()
+            {
+                plugged = !plugged;
+                if plugged {
+                    let _ = wire.plug_in();
+                } else {
+                    wire.unplug();
+                }
+                // The journey waits for this before it goes on.
+                let _ = std::fs::write(folder.join("wire"), if plugged { "plugged" } else { "unplugged" });
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -80,12 +98,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Makes the seeded Git server the one that really runs here.
-async fn point_git_server_at(client: &kube::Client, host: &GitHost, transport: &str) -> Result<(), kube::Error> {
+async fn point_git_server_at(
+    client: &kube::Client,
+    account: &str,
+    port: u16,
+    transport: &str,
+) -> Result<(), kube::Error> {
     let kind = GroupVersionKind::gvk("v2.edp.epam.com", "v1", "GitServer");
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), seed::PLATFORM, &ApiResource::from_gvk_with_plural(&kind, "gitservers"));
-    let (ssh, https) = if transport == "ssh" { (host.port(), 443) } else { (22, host.port()) };
-    let spec = json!({ "gitHost": "127.0.0.1", "gitUser": host.username, "sshPort": ssh, "httpsPort": https });
+    let (ssh, https) = if transport == "ssh" { (port, 443) } else { (22, port) };
+    let spec = json!({ "gitHost": "127.0.0.1", "gitUser": account, "sshPort": ssh, "httpsPort": https });
     api.patch(seed::GIT_SERVER, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await?;
     Ok(())
 }
