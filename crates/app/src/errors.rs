@@ -4,7 +4,7 @@ use crate::contract::{AppError, ErrorCode, ErrorDetail, FieldProblem};
 
 impl From<pilothouse_git::Error> for AppError {
     fn from(error: pilothouse_git::Error) -> Self {
-        use pilothouse_git::Error as E;
+        use pilothouse_git::{Error as E, TlsProblem as T};
         let code = ErrorCode::from_domain(error.code()).unwrap_or(ErrorCode::GitInternal);
         let mut edge = AppError::new(code, error.to_string());
         edge.hint = error.hint();
@@ -16,6 +16,9 @@ impl From<pilothouse_git::Error> for AppError {
                     port: u32::from(key.port),
                     algorithm: key.algorithm,
                     fingerprint: key.fingerprint,
+                    published_by: key.published_by.map(str::to_owned),
+                    differs_from: key.differs_from.map(str::to_owned),
+                    note: key.note,
                 }),
             E::HostKeyChanged { host, known, seen } => {
                 let (name, port) = split_host(&host);
@@ -28,13 +31,18 @@ impl From<pilothouse_git::Error> for AppError {
                 })
             }
             E::Auth { hint, .. } => edge.with_hint(hint),
-            E::Tls { .. } => edge.with_hint(
-                "choose the authority's certificate in the settings, or start Pilothouse with GIT_SSL_CAINFO naming it, as git itself takes it",
-            ),
+            // Only an authority can be added here; the other problems are the server's to mend.
+            E::Tls { problem: T::SelfSigned | T::UnknownAuthority | T::OtherAuthority | T::NotAnAuthority, .. } => {
+                edge.with_hint(AUTHORITY_HINT)
+            }
             _ => edge,
         }
     }
 }
+
+/// How to trust an authority that this computer does not know.
+const AUTHORITY_HINT: &str = "choose the authority's certificate in the settings, or start Pilothouse with \
+                              GIT_SSL_CAINFO naming it, as git itself takes it";
 
 impl From<pilothouse_cluster::Error> for AppError {
     fn from(error: pilothouse_cluster::Error) -> Self {
@@ -91,9 +99,7 @@ impl From<pilothouse_delivery::provider::ProviderError> for AppError {
         match error {
             E::Auth { .. } => edge.with_hint("make a new token at the provider, and give it here"),
             E::Forbidden { .. } => edge.with_hint("give the token the missing scope, or use another one"),
-            E::Tls { .. } => edge.with_hint(
-                "start Pilothouse with GIT_SSL_CAINFO naming the authority's certificate, as git itself takes it",
-            ),
+            E::Tls { .. } => edge.with_hint(AUTHORITY_HINT),
             _ => edge,
         }
     }

@@ -1,5 +1,6 @@
 //! Names and digests: what may be called what in Git, in the cluster and in labels.
 
+use pilothouse_cluster::Name;
 use sha2::{Digest, Sha256};
 
 /// Label on everything a run creates: the chaos project.
@@ -55,13 +56,7 @@ pub fn subdomain_fault(text: &str) -> Option<&'static str> {
 /// Why a text cannot be a chaos project's id, or `None` when it can. An id is one RFC 1123 label, because it is a
 /// folder in Git, an object's name and a label's value at once.
 pub fn project_fault(text: &str) -> Option<&'static str> {
-    if text.len() > 63 {
-        return Some("it is longer than 63 characters");
-    }
-    if text.contains('.') {
-        return Some("it may not contain a '.'");
-    }
-    subdomain_fault(text)
+    Name::parse("project", text).err().map(|_| Name::RULE)
 }
 
 /// Why a text is not a label value, or `None` when it is.

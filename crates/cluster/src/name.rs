@@ -12,6 +12,10 @@ use crate::error::{Error, Result};
 pub struct Name(String);
 
 impl Name {
+    /// What every name keeps to, in words.
+    pub const RULE: &str =
+        "use 1 to 63 lower-case letters, digits and hyphens, and begin and end with a letter or digit";
+
     /// Checks `text`; `field` says in the error what was being named.
     pub fn parse(field: &str, text: &str) -> Result<Self> {
         let bytes = text.as_bytes();
@@ -23,7 +27,7 @@ impl Name {
         Err(Error::BadName {
             field: field.to_owned(),
             shown: text.chars().take(80).collect(),
-            rule: "use 1 to 63 lower-case letters, digits and hyphens, and begin and end with a letter or digit",
+            rule: Self::RULE,
         })
     }
 

@@ -261,6 +261,12 @@ pub enum ErrorDetail {
         algorithm: String,
         /// `SHA256:…`, as the provider's page shows it.
         fingerprint: String,
+        /// Who publishes this very key as the host's own, for well-known hosts.
+        published_by: Option<String>,
+        /// A warning: who runs this well-known host and publishes other keys for it.
+        differs_from: Option<String>,
+        /// What known_hosts files say about the host although they do not hold this key, as a sentence.
+        note: Option<String>,
     },
     /// The SSH host showed a key that differs from the known ones.
     HostKeyChanged {

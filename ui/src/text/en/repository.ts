@@ -40,6 +40,8 @@ export const repository = {
   'remote.host': 'Host',
   'remote.algorithm': 'Algorithm',
   'remote.hostKeyAccept': 'The fingerprint is right',
+  'remote.hostKeyPublished': '{who} publishes this very key for this host.',
+  'remote.hostKeyDiffers': '{who} publishes other keys for this host. Somebody may be listening in. Accept this one only if {who} itself has announced it.',
   'remote.hostKeyRefused': 'The host key was not accepted; nothing was sent.',
   'remote.hostKeyChanged': 'The host key of {host} has changed. Somebody may be listening, or the server was set up anew. Nothing was sent.',
   'remote.hostKeyNow': 'Shown now',
