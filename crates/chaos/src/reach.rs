@@ -84,12 +84,17 @@ impl Walk {
     fn note(&mut self, what: &str, text: &str, into: impl Fn(&mut Reach) -> &mut BTreeSet<String>) {
         let text = self.filled(text);
         let text = text.trim();
-        if text.contains(OPEN.0) {
-            let shown = text.replace(OPEN.0, "{{").replace(OPEN.1, "}}");
-            self.found.open.insert(format!("{what} ({shown})"));
+        if is_open(text) {
+            self.open(what, text);
         } else if !text.is_empty() {
             into(&mut self.found).insert(text.to_owned());
         }
+    }
+
+    /// Notes what is only known later.
+    fn open(&mut self, what: &str, text: &str) {
+        let shown = text.replace(OPEN.0, "{{").replace(OPEN.1, "}}");
+        self.found.open.insert(format!("{what} ({shown})"));
     }
 
     fn power(&mut self, text: String) {
@@ -109,8 +114,8 @@ impl Walk {
             };
             let inner = after[..end].trim();
             match self.known.get(inner) {
-                Some(value) => out.push_str(value),
-                None => out.extend([OPEN.0.to_string(), inner.to_owned(), OPEN.1.to_string()]),
+                Some(value) if !is_open(value) => out.push_str(value),
+                _ => out.extend([OPEN.0.to_string(), inner.to_owned(), OPEN.1.to_string()]),
             }
             rest = &after[end + 2..];
         }
@@ -129,7 +134,12 @@ impl Walk {
     fn map(&mut self, map: &Map<String, Value>) {
         self.environment(map);
         for (key, value) in map {
-            self.entry(key, value);
+            // Parameters are put into names as well.
+            let key = self.filled(key);
+            if is_open(&key) {
+                self.open("field", &key);
+            }
+            self.entry(&key, value);
             self.value(value);
         }
     }
@@ -141,8 +151,10 @@ impl Walk {
         else {
             return;
         };
-        let name = name.to_ascii_uppercase();
-        if name.ends_with("IMAGE") {
+        let name = self.filled(name).to_ascii_uppercase();
+        if is_open(&name) {
+            self.open("entry of its environment", &name);
+        } else if name.ends_with("IMAGE") {
             self.note("image", &value, |found| &mut found.images);
         } else if name.ends_with("NAMESPACE") {
             self.note("namespace", &value, |found| &mut found.namespaces);
@@ -151,50 +163,76 @@ impl Walk {
         }
     }
 
+    /// The names of fields are compared without their case: Argo reads a patch of a pod that way.
     fn entry(&mut self, key: &str, value: &Value) {
-        let named = |inner: &str| value.get(inner).and_then(Value::as_str).unwrap_or_default().to_owned();
-        match (key, value) {
+        let named = |inner: &str| named_in(value, inner).unwrap_or_default();
+        let lower = key.to_ascii_lowercase();
+        match (lower.as_str(), value) {
             ("image", Value::String(text)) => self.note("image", text, |found| &mut found.images),
-            ("serviceAccountName" | "serviceAccount" | "chaosServiceAccount", Value::String(text)) => {
+            ("serviceaccountname" | "serviceaccount" | "chaosserviceaccount", Value::String(text)) => {
                 self.note("service account", text, |found| &mut found.accounts);
             }
-            ("namespace" | "appns" | "appNamespace", Value::String(text)) => {
+            ("namespace" | "appns" | "appnamespace", Value::String(text)) => {
                 self.note("namespace", text, |found| &mut found.namespaces);
             }
-            ("hostPath", Value::Object(_)) => self.power(format!("the node's path {}", named("path"))),
+            ("hostpath", Value::Object(_)) => self.power(format!("the node's path {}", named("path"))),
             // Litmus' own way of writing a hostPath.
-            ("nodePath", Value::String(path)) => self.power(format!("the node's path {path}")),
-            ("privileged" | "allowPrivilegeEscalation" | "hostNetwork" | "hostPID" | "hostIPC", Value::Bool(true)) => {
-                self.power(key.to_owned())
+            ("nodepath", Value::String(path)) => self.power(format!("the node's path {path}")),
+            ("privileged" | "allowprivilegeescalation" | "hostnetwork" | "hostpid" | "hostipc", asked) => {
+                self.privilege(key, key, asked, asked.as_bool() == Some(true), "true");
             }
+            ("runasuser", user) => self.privilege(key, "root", user, user.as_f64() == Some(0.0), "0"),
             ("capabilities", Value::Object(of)) => {
-                let added = of.get("add").and_then(Value::as_array).cloned().unwrap_or_default();
-                added.iter().filter_map(Value::as_str).for_each(|one| self.power(format!("the capability {one}")));
+                let added = of.iter().find(|(name, _)| name.eq_ignore_ascii_case("add"));
+                let added = added.and_then(|(_, added)| added.as_array()).into_iter().flatten();
+                added.filter_map(Value::as_str).for_each(|one| self.power(format!("the capability {one}")));
             }
-            ("runAsUser", Value::Number(user)) if user.as_u64() == Some(0) => self.power("root".to_owned()),
-            ("secretName", Value::String(name)) => self.power(format!("the secret {name}")),
-            ("secretKeyRef" | "secretRef", Value::Object(_)) => self.power(format!("the secret {}", named("name"))),
-            ("workflowTemplateRef" | "templateRef", Value::Object(_)) => {
+            ("secretname", Value::String(name)) => self.power(format!("the secret {name}")),
+            ("claimname", Value::String(name)) => self.power(format!("the volume {name}")),
+            (list, Value::Array(all)) if list.ends_with("secrets") => {
+                let names: Vec<_> = all.iter().filter_map(|one| named_in(one, "name")).collect();
+                names.into_iter().for_each(|name| self.power(format!("the secret {name}")));
+            }
+            (one, Value::Object(_)) if ["secret", "secretref", "secretkeyref"].iter().any(|end| one.ends_with(end)) => {
+                if let Some(name) = named_in(value, "name").or_else(|| named_in(value, "secretName")) {
+                    self.power(format!("the secret {name}"));
+                }
+            }
+            ("workflowtemplateref" | "templateref", Value::Object(_)) => {
                 self.power(format!("the template {} kept in the cluster", named("name")));
             }
-            ("manifestFrom", Value::Object(_)) => {
+            ("manifestfrom", Value::Object(_)) => {
                 self.found.open.insert("object (its manifest is made while it runs)".to_owned());
             }
-            ("podSpecPatch" | "manifest", Value::String(text)) => self.embedded(text, key == "manifest"),
-            ("raw", Value::Object(of)) => {
+            ("podspecpatch" | "manifest", Value::String(text)) => self.embedded(text, lower == "manifest"),
+            ("raw", Value::Object(_)) => {
                 // A file for a step; only one that holds objects can reach further.
-                let text = of.get("data").and_then(Value::as_str).unwrap_or_default();
-                if text.contains("kind:") || text.contains("\"kind\"") {
-                    self.embedded(text, true);
+                let text = named("data");
+                if holds_objects(&text) {
+                    self.embedded(&text, true);
                 }
             }
             _ => {}
         }
     }
 
+    /// What breaks out of a container, asked for outright or by a text that becomes it.
+    fn privilege(&mut self, key: &str, words: &str, asked: &Value, outright: bool, text: &str) {
+        let written = asked.as_str().map(|asked| self.filled(asked)).unwrap_or_default();
+        if is_open(&written) {
+            self.open(key, &written);
+        } else if outright || written.trim().eq_ignore_ascii_case(text) {
+            self.power(words.to_owned());
+        }
+    }
+
     /// Objects or a part of one, written as a text within the document.
     fn embedded(&mut self, text: &str, objects: bool) {
         let filled = self.filled(text);
+        // What stands in for a parameter can be a whole part of the patch, whatever is around it.
+        if !objects && is_open(&filled) {
+            self.found.open.insert("part of its pod (podSpecPatch)".to_owned());
+        }
         for document in serde_yaml::Deserializer::from_str(&filled) {
             let Ok(value) = Value::deserialize(document) else {
                 self.found.open.insert("object (a manifest in it cannot be read)".to_owned());
@@ -208,6 +246,25 @@ impl Walk {
             self.value(&value);
         }
     }
+}
+
+/// Whether a text holds a parameter that is not known before the run.
+fn is_open(text: &str) -> bool {
+    text.contains(OPEN.0) || text.contains("{{")
+}
+
+/// The text of a field, whatever the case of its name.
+fn named_in(value: &Value, inner: &str) -> Option<String> {
+    let (_, text) = value.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(inner))?;
+    text.as_str().map(str::to_owned)
+}
+
+/// Whether a file's text is, or may become, Kubernetes objects.
+fn holds_objects(text: &str) -> bool {
+    let mut documents = serde_yaml::Deserializer::from_str(text);
+    text.contains("kind:")
+        || text.contains("\"kind\"")
+        || documents.any(|one| Value::deserialize(one).is_ok_and(|one| one.get("kind").is_some()))
 }
 
 #[cfg(test)]
@@ -264,6 +321,25 @@ templates:
             ("kind: ChaosEngine", "kind: ClusterRoleBinding", "kind ClusterRoleBinding"),
             ("- name: b\n", "- name: b\n    initContainers: [{name: i, image: evil}]\n", "image evil"),
             ("- name: b\n", "- name: b\n    steps: [[{name: s, templateRef: {name: t}}]]\n", "the template t"),
+            ("- name: b\n", "- name: b\n    podSpecPatch: '{\"HostNetwork\": true}'\n", "HostNetwork"),
+            ("- name: b\n", "- name: b\n    podSpecPatch: '{\"a\": {{workflow.parameters.on}}}'\n", "podSpecPatch"),
+            (
+                "templates:\n",
+                "volumes: [{name: v, projected: {sources: [{secret: {name: keys}}]}}]\ntemplates:\n",
+                "the secret keys",
+            ),
+            (
+                "templates:\n",
+                "volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]\ntemplates:\n",
+                "the volume data",
+            ),
+            (
+                "- name: b\n",
+                "- name: b\n    outputs: {artifacts: [{name: o, s3: {accessKeySecret: {name: s3, key: k}}}]}\n",
+                "the secret s3",
+            ),
+            ("spec: {chaos", "spec: {components: {secrets: [{name: tls, mountPath: /t}]}, chaos", "the secret tls"),
+            ("kind: ChaosEngine", "kind : ClusterRoleBinding", "kind ClusterRoleBinding"),
             (
                 "spec: {chaos",
                 "spec: {experiments: [{name: x, spec: {components: {env: [{name: LIB_IMAGE, value: lib}]}}}], chaos",
@@ -282,6 +358,21 @@ templates:
         let later = reach(&SEEN.replace("workflow.parameters.image", "inputs.parameters.image"));
         let beyond = later.beyond(&later);
         assert!(beyond.iter().any(|one| one.contains("{{inputs.parameters.image}}")), "{beyond:?}");
+        let before = "- name: b\n";
+        for (line, words) in [
+            ("podSpecPatch: '{\"privileged\": {{inputs.parameters.p}}}'", "podSpecPatch"),
+            ("podSpecPatch: '{\"{{inputs.parameters.p}}\": true}'", "podSpecPatch"),
+            ("podSpecPatch: '{\"memory\": \"{{inputs.parameters.p}}\"}'", "podSpecPatch"),
+            ("securityContext: {privileged: '{{inputs.parameters.p}}'}", "privileged ({{inputs.parameters.p}})"),
+            ("securityContext: {runAsUser: '{{inputs.parameters.p}}'}", "runAsUser"),
+            ("securityContext: {'{{inputs.parameters.p}}': true}", "field ({{inputs.parameters.p}})"),
+            ("resource: {manifest: '{kind: ChaosEngine, spec: {privileged: {{inputs.parameters.p}} }}'}", "privileged"),
+            ("volumes: [{name: v, secret: {secretName: '{{item}}'}}]", "the secret {{item}}"),
+        ] {
+            let seen = reach(&SEEN.replacen(before, &format!("{before}    {line}\n"), 1));
+            let beyond = seen.beyond(&seen);
+            assert!(beyond.iter().any(|one| one.contains(words)), "{line}: {beyond:?}");
+        }
         let broken = reach(&SEEN.replace("kind: ChaosEngine", "kind: ["));
         assert!(!broken.beyond(&broken).is_empty());
     }
