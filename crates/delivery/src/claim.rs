@@ -80,17 +80,20 @@ async fn acquire(cluster: &Cluster, api: &Api<DynamicObject>) -> Result<Option<D
             Err(ClusterError::Conflict { exists: true, .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        match cluster.in_time("the Lease", api.get_opt(NAME)).await? {
-            Some(other) if is_stale(&other) => {
-                // Only this very Lease: another may have taken it over by now.
-                let _ = remove(cluster, api, &other).await;
-            }
-            Some(_) if tokio::time::Instant::now() > until => {
-                return Err(Error::Underway { holder: "Somebody else".to_owned() });
-            }
-            Some(_) => tokio::time::sleep(LOOK).await,
-            None => {}
+        let found = cluster.in_time("the Lease", api.get_opt(NAME)).await?;
+        if tokio::time::Instant::now() > until {
+            return Err(Error::Underway { holder: "Somebody else".to_owned() });
         }
+        if let Some(other) = found.filter(is_stale) {
+            // Only this very Lease: another may have taken it over by now.
+            match remove(cluster, api, &other).await {
+                Ok(()) | Err(ClusterError::NotFound { .. } | ClusterError::Conflict { .. }) => {}
+                // Whoever may not take it away is as one without the right to Leases at all.
+                Err(ClusterError::Forbidden { .. }) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

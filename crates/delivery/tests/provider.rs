@@ -409,3 +409,32 @@ async fn silence_and_absence_are_told_apart() {
     let error = provider.account().await.unwrap_err();
     assert_eq!(error.code(), "provider.tls", "{error}");
 }
+
+#[tokio::test]
+async fn no_words_are_long_or_hold_the_token() {
+    let long = "x".repeat(100_000);
+    // Cut before the token is taken out, a part of it would stay at the end.
+    let at_the_cut = format!("{}seeded-secret", "x".repeat(394));
+    let replies = [
+        Reply::of(401, r#"{"message":"Bad token seeded-secret"}"#),
+        Reply::of(500, "the header was seeded-secret"),
+        Reply::of(401, r#"{"message":"Basic cm9iaW46c2VlZGVkLXNlY3JldA== is wrong"}"#),
+        Reply::of(403, &json!({ "message": at_the_cut }).to_string()),
+        Reply::of(200, r#""seeded-secret""#),
+        Reply::of(200, &json!(long).to_string()),
+        Reply::of(500, &json!({ "error": [long] }).to_string()),
+        Reply::of(302, "").with("location", "https://seeded-secret.example.com/"),
+    ];
+    for reply in replies {
+        let what = format!("{} {:.60}", reply.status, String::from_utf8_lossy(&reply.body));
+        let server = Server::start(|_| vec![("GET /user", reply)]).await;
+        let provider = server.provider(ProviderKind::GitHub, "robin");
+        let error = provider.account().await.unwrap_err();
+        for text in [error.to_string(), format!("{error:?}"), format!("{provider:?}")] {
+            assert!(text.len() < 700, "{what}: {} characters", text.len());
+            for part in ["seeded", "cm9iaW46"] {
+                assert!(!text.contains(part), "{what}: {text}");
+            }
+        }
+    }
+}

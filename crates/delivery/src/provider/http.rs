@@ -69,11 +69,18 @@ pub(super) enum Scheme {
 }
 
 /// A server's API and the token for it.
-#[derive(Debug)]
 pub(super) struct Http {
     client: reqwest::Client,
     base: Url,
     timeout: Duration,
+    /// What no text may show: the token, and the form in which it is sent.
+    secrets: Vec<SecretString>,
+}
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http").field("base", &shown(&self.base)).finish_non_exhaustive()
+    }
 }
 
 /// An answer with a good status, read whole.
@@ -112,7 +119,7 @@ impl Http {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| ProviderError::Setup(chain(&error)))?;
-        Ok(Self { client, base, timeout: seconds })
+        Ok(Self { client, base, timeout: seconds, secrets: secrets(token) })
     }
 
     /// The server's name, with its port where that is not the usual one.
@@ -171,7 +178,7 @@ impl Http {
             let Some(next) = next else { return Ok(Listing { items, complete: true }) };
             let next = url.join(&next).map_err(|_| self.unexpected(&answer, "the next page's address is none"))?;
             if next.origin() != self.base.origin() {
-                return Err(ProviderError::Redirected { host: self.host(), to: authority(&next) });
+                return Err(ProviderError::Redirected { host: self.host(), to: self.masked(&authority(&next)) });
             }
             url = next;
         }
@@ -180,6 +187,17 @@ impl Http {
 
     fn unexpected(&self, answer: &Answer, words: &str) -> ProviderError {
         ProviderError::Unexpected { host: self.host(), status: answer.status.as_u16(), words: words.to_owned() }
+    }
+
+    /// A server's words for people: without the token, should it repeat it, and then cut short. In the other order half
+    /// a token could be left at the end.
+    fn masked(&self, words: &str) -> String {
+        let mut words = words.to_owned();
+        for secret in self.secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty()) {
+            words = words.replace(secret, "***");
+        }
+        let clean: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        clean.trim().chars().take(WORDS_LIMIT).collect()
     }
 
     async fn send(&self, method: Method, action: &'static str, url: Url) -> Result<Answer> {
@@ -192,10 +210,13 @@ impl Http {
         if status.is_success() {
             return Ok(answer);
         }
-        let words = answer.words();
+        let words = self.masked(&answer.words());
         Err(if status.is_redirection() {
             let to = answer.header(LOCATION).and_then(|to| self.base.join(to).ok());
-            ProviderError::Redirected { host, to: to.map_or_else(|| "no address".to_owned(), |to| authority(&to)) }
+            ProviderError::Redirected {
+                host,
+                to: to.map_or_else(|| "no address".to_owned(), |to| self.masked(&authority(&to))),
+            }
         } else if answer.is_rate_limit(&words) {
             ProviderError::RateLimited { host, until: answer.until(), words }
         } else {
@@ -247,8 +268,8 @@ impl Answer {
         serde_json::from_slice(body).map_err(|error| ProviderError::Unexpected {
             host: self.host.clone(),
             status: self.status.as_u16(),
-            // The body is not shown: it can be anything.
-            words: format!("not the JSON that was expected ({error})"),
+            // The body is not shown, it can be anything; and the error's own text quotes it.
+            words: format!("not the JSON that was expected (line {}, column {})", error.line(), error.column()),
         })
     }
 
@@ -287,7 +308,8 @@ impl Answer {
         jiff::Timestamp::from_second(number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"))?).ok()
     }
 
-    /// The server's words about an error, wherever this provider puts them.
+    /// The server's words about an error, wherever this provider puts them: as they came, so only [`Http::masked`] shows
+    /// them.
     fn words(&self) -> String {
         let text = match serde_json::from_slice::<serde_json::Value>(&self.body) {
             Ok(value) => ["/error/message", "/message", "/error_description", "/error"]
@@ -301,10 +323,14 @@ impl Answer {
             }
         };
         let text = text.filter(|text| !text.is_empty());
-        let text = text.unwrap_or_else(|| self.status.canonical_reason().unwrap_or("no reason given").to_owned());
-        let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        clean.trim().chars().take(WORDS_LIMIT).collect()
+        text.unwrap_or_else(|| self.status.canonical_reason().unwrap_or("no reason given").to_owned())
     }
+}
+
+/// The token alone, and with its user as `Basic` sends it.
+fn secrets(token: &ApiToken) -> Vec<SecretString> {
+    let pair = Zeroizing::new(format!("{}:{}", token.username, token.token.expose_secret()));
+    vec![STANDARD.encode(pair.as_bytes()).into(), token.token.clone()]
 }
 
 fn authorization(scheme: Scheme, token: &ApiToken) -> Result<(HeaderName, HeaderValue)> {

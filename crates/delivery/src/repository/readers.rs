@@ -87,6 +87,8 @@ pub fn is_at(url: &str, server: &GitServer, path: &str) -> bool {
 struct Entry {
     /// The column of its dash.
     dash: usize,
+    /// Whether it is marked as `ref`, so that other sources take values from it.
+    reference: bool,
     url: Option<(usize, String)>,
     revision: Option<(usize, String)>,
 }
@@ -102,8 +104,9 @@ fn field(line: &str) -> Option<(&str, &str)> {
     Some((key.trim(), value))
 }
 
-/// The entries of all lists in the text that name a repository outright, which are those of values: the application's
-/// own comes from the element (`{{ .repoURL }}`). The text is a Go template and no YAML before it is filled in, so it is
+/// The entries of all lists in the text that name a repository outright and are marked as `ref`, which are those of
+/// values: the application's own comes from the element (`{{ .repoURL }}`), and one without a `ref` is a chart's or
+/// whatever somebody added. The text is a Go template and no YAML before it is filled in, so it is
 /// read by its lines. Upstream spells the key `RepoURL`.
 fn entries(text: &str) -> Vec<Entry> {
     let mut open: Vec<Entry> = Vec::new();
@@ -123,14 +126,16 @@ fn entries(text: &str) -> Vec<Entry> {
             bare = rest.trim_start();
         }
         let (Some(entry), Some((key, value))) = (open.last_mut(), field(bare)) else { continue };
-        if key.eq_ignore_ascii_case("repoURL") {
+        if key.eq_ignore_ascii_case("ref") {
+            entry.reference = !value.is_empty();
+        } else if key.eq_ignore_ascii_case("repoURL") {
             entry.url = Some((number, value.to_owned()));
         } else if key.eq_ignore_ascii_case("targetRevision") {
             entry.revision = Some((number, value.to_owned()));
         }
     }
     done.extend(open);
-    done.retain(|one| one.url.as_ref().is_some_and(|(_, url)| !url.is_empty() && !url.contains("{{")));
+    done.retain(|one| one.reference && one.url.as_ref().is_some_and(|(_, url)| !url.is_empty() && !url.contains("{{")));
     done.sort_by_key(|one| one.url.as_ref().map(|(line, _)| *line));
     done
 }
@@ -145,8 +150,8 @@ impl Entry {
     }
 }
 
-/// Where a set takes values from: the patch's sources that name a repository outright, and those of the template itself
-/// that are marked as `ref`.
+/// Where a set takes values from: the sources of its patch and of its template that name a repository outright and are
+/// marked as `ref`.
 pub fn values_sources(set: &ApplicationSet) -> Vec<ValuesSource> {
     let of_template = set.template_sources.iter().filter(|one| is_reference(one)).map(|one| ValuesSource {
         url: text(one, "repoURL"),
@@ -335,7 +340,7 @@ mod tests {
 
     #[test]
     fn only_the_values_source_is_mended() {
-        let patch = "\n{{- if .customValues }}\nspec:\n  sources:\n    - ref: values\n      RepoURL: \"ssh://git@old:22/a/b\" # ours\n      targetRevision: master\n    - helm:\n        parameters:\n          - name: image.tag\n            value: '{{ .imageTag }}'\n      path: deploy-templates\n      RepoURL: {{ .repoURL }}\n      targetRevision: '{{ .imageTag }}'\n{{- end }}\n";
+        let patch = "\n{{- if .customValues }}\nspec:\n  sources:\n    - ref: values\n      RepoURL: \"ssh://git@old:22/a/b\" # ours\n      targetRevision: master\n    - helm:\n        parameters:\n          - name: image.tag\n            value: '{{ .imageTag }}'\n      path: deploy-templates\n      RepoURL: {{ .repoURL }}\n      targetRevision: '{{ .imageTag }}'\n    - path: charts/shared\n      RepoURL: https://charts.example.com/shared.git\n      targetRevision: v2\n    - ref: \"\"\n      RepoURL: https://charts.example.com/none.git\n{{- end }}\n";
         let wanted = ValuesSource { url: "ssh://git@new:22/c/d".into(), revision: Some("main".into()) };
         let mended = mended_text(patch, &|_| (false, false), &wanted);
         let changed: Vec<(&str, &str)> = patch.lines().zip(mended.lines()).filter(|(old, new)| old != new).collect();
