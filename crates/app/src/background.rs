@@ -15,7 +15,7 @@ use pilothouse_chaos::{
     run::{Run, Verdict},
     workflow_object::{LastRun, WorkflowObject, note_last_run},
 };
-use pilothouse_cluster::{Error as ClusterError, kinds};
+use pilothouse_cluster::{Error as ClusterError, LiveIndex, WatchState, kinds};
 use pilothouse_git::{RemoteUrl, RepoPath, Scheme};
 
 use crate::{
@@ -115,6 +115,9 @@ impl App {
 
     /// Writes each workflow's last run into its status, where it differs.
     async fn keep_last_runs(&self, live: &Live, runs: &[Run]) {
+        if !all_is_known(&live.index()) {
+            return;
+        }
         let mut newest: BTreeMap<(&str, &str), &Run> = BTreeMap::new();
         for run in runs {
             if let (Some(project), Some(workflow)) = (&run.project, &run.workflow) {
@@ -132,8 +135,11 @@ impl App {
                 score: run.score,
                 finished_at: run.finished_at.clone(),
             };
-            if workflow.last_run.as_ref() == Some(&last) {
-                continue;
+            if let Some(kept) = &workflow.last_run {
+                let here = runs.iter().any(|run| run.name == kept.name);
+                if *kept == last || stays(kept, here, &last) {
+                    continue;
+                }
             }
             let namespace = object.metadata.namespace.clone().unwrap_or_default();
             let noted = note_last_run(&live.cluster, &namespace, &workflow.project, &workflow.workflow, &last).await;
@@ -170,6 +176,10 @@ impl App {
             live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).filter(|p| p.enabled).collect();
         for project in projects {
             let Ok(url) = self.remote(&project.url) else { continue };
+            // Whoever can write the object could otherwise have this user's credential used for it.
+            if !self.consented(live, &project).await.unwrap_or(false) {
+                continue;
+            }
             // A colleague's project, for which this machine has no credential, is the colleague's to sync.
             if !matches!(self.kept_credential(&url).await, Ok(Some(_))) {
                 continue;
@@ -249,4 +259,102 @@ impl App {
     }
 }
 
+/// Whether what runs are put together from is all there: a verdict from a part of it would be a wrong one.
+fn all_is_known(index: &LiveIndex) -> bool {
+    [kinds::WORKFLOW, kinds::CHAOS_ENGINE, kinds::CHAOS_RESULT]
+        .iter()
+        .all(|kind| matches!(index.state(kind), WatchState::Live | WatchState::Polling | WatchState::Absent))
+}
+
+/// Whether the last run that is kept stays, because somebody who sees more noted one that ended later.
+fn stays(kept: &LastRun, seen_here: bool, found: &LastRun) -> bool {
+    !seen_here && kept.finished_at.is_some() && found.finished_at.is_some() && found.finished_at < kept.finished_at
+}
+
 type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+#[cfg(test)]
+mod tests {
+    use pilothouse_chaos::project::{self, Auth, Enable};
+    use pilothouse_practice::{git_remote::GitRemote, seed};
+
+    use super::*;
+    use crate::{AppOptions, Silent, contract::ConnectTarget, keychain::MemoryStore};
+
+    #[test]
+    fn a_run_noted_by_somebody_who_sees_more_stays() {
+        let run = |name: &str, finished: Option<&str>| LastRun {
+            name: name.into(),
+            finished_at: finished.map(str::to_owned),
+            ..LastRun::default()
+        };
+        let (early, late) = (Some("2026-01-01T00:00:00Z"), Some("2026-01-01T00:01:00Z"));
+        assert!(stays(&run("b", late), false, &run("a", early)));
+        assert!(!stays(&run("a", early), false, &run("b", late)));
+        assert!(!stays(&run("b", late), true, &run("a", early)));
+        assert!(!stays(&run("b", None), false, &run("a", early)));
+        assert!(!stays(&run("b", late), false, &run("a", None)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_project_is_synced_unasked_only_as_the_user_saw_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = AppOptions {
+            secrets: Arc::new(MemoryStore::default()),
+            kubeconfig: Some(Vec::new()),
+            known_hosts: Vec::new(),
+            ..AppOptions::new(dir.path().to_owned())
+        };
+        let app = App::open(options, Arc::new(Silent)).await.unwrap();
+        app.connect(ConnectTarget::Practice, "connect".into()).await.unwrap();
+        app.set_identity("Robin Doe".into(), "robin@example.com".into()).await.unwrap();
+        let remote = GitRemote::create(&dir.path().join("practice/repositories")).unwrap();
+        for name in ["acme/one", "acme/two"] {
+            remote.create_repo(name, "main").unwrap();
+            remote.commit_files(name, "main", &[("README.md", "x\n")], "Begin").unwrap();
+        }
+        let live = app.live().unwrap();
+        let known = async |is: &dyn Fn(&Project) -> bool| loop {
+            let all = live.list(&kinds::CHAOS_PROJECT);
+            if let Some(found) = all.iter().filter_map(|o| Project::read(o)).find(|p| p.id == "shop" && is(p)) {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let form = |name: &str| Enable {
+            id: "shop".into(),
+            url: format!("ssh://git@{}:22/{name}", seed::GIT_HOST),
+            branch: "main".into(),
+            auth: Auth::Ssh,
+            description: None,
+        };
+        let state = async || project::get(&live.cluster, "litmus", "shop").await.unwrap().state;
+        let said = async || {
+            let all = app.chaos_overview().await.unwrap().projects;
+            all.into_iter().find(|p| p.id == "shop").unwrap().message
+        };
+
+        // A colleague makes a project for a repository that this user has a credential for.
+        project::enable(&live.cluster, "litmus", &form("acme/one")).await.unwrap();
+        known(&|p| p.enabled).await;
+        app.one_round(&live).await;
+        assert_eq!(state().await, None);
+        assert_eq!(said().await.as_deref(), Some(crate::consent::ASK));
+
+        app.sync_project("shop".into(), "sync".into()).await.unwrap();
+        assert_eq!(state().await.as_deref(), Some("InSync"));
+        remote.commit_files("acme/one", "main", &[("README.md", "y\n")], "Go on").unwrap();
+        let before = known(&|p| p.commit.is_some()).await.commit;
+        assert_eq!(said().await, None);
+        app.one_round(&live).await;
+        assert_ne!(project::get(&live.cluster, "litmus", "shop").await.unwrap().commit, before);
+
+        // The colleague leads it elsewhere.
+        project::disable(&live.cluster, "litmus", "shop").await.unwrap();
+        project::enable(&live.cluster, "litmus", &form("acme/two")).await.unwrap();
+        known(&|p| p.enabled && p.url.ends_with("two")).await;
+        app.one_round(&live).await;
+        assert_eq!(state().await.as_deref(), Some("Disabled"));
+        assert_eq!(said().await.as_deref(), Some(crate::consent::ASK));
+    }
+}

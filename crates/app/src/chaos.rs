@@ -18,8 +18,8 @@ use crate::{
     App, Result,
     chaos_git::ProjectGit,
     contract::{
-        ActivityKind, AppError, ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ErrorCode, FieldProblem, Permission,
-        ProjectAuth, ProjectState, RemoteCheck, SyncActionEntry, SyncReport, Topic, WorkflowCounts,
+        ActivityKind, AppError, ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ErrorCode, FieldProblem,
+        Permission, ProjectAuth, ProjectState, RemoteCheck, SyncActionEntry, SyncReport, Topic, WorkflowCounts,
     },
     journal::{self, Begin, End, Intent},
     operations::Operation,
@@ -59,8 +59,17 @@ impl App {
 
     /// A project by its id. The cluster is asked itself: what was just enabled must be found.
     pub(crate) async fn project(&self, live: &Live, id: &str) -> Result<Project> {
-        let known = live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).find(|p| p.id == id);
-        if let Some(known) = known {
+        let mut all: Vec<Project> =
+            live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).filter(|p| p.id == id).collect();
+        all.sort_by(|a, b| a.namespace.cmp(&b.namespace));
+        if let [one, other, ..] = &all[..] {
+            let (one, other) = (&one.namespace, &other.namespace);
+            return Err(AppError::blocked(format!(
+                "there are two chaos projects {id}, in the namespaces {one} and {other}, which cannot be told apart"
+            ))
+            .with_hint("delete one of the two ChaosProject objects, or give it another name"));
+        }
+        if let [known] = &all[..] {
             return Ok(project::get(&live.cluster, &known.namespace, id).await?);
         }
         for namespace in self.project_namespaces(live).await {
@@ -108,6 +117,14 @@ impl App {
             Ok(url) => self.kept_credential(&url).await,
             Err(error) => Err(error),
         };
+        let has_credential = matches!(credential, Ok(Some(_)));
+        // Without a credential nothing is synced from here anyway: it is a colleague's to sync.
+        let asks = project.enabled && has_credential && !self.consented(live, &project).await.unwrap_or(false);
+        let (state, message) = match project.message {
+            message @ Some(_) if asks && state == ProjectState::Failed => (state, message),
+            _ if asks => (ProjectState::Attention, Some(crate::consent::ASK.to_owned())),
+            message => (state, message),
+        };
         ChaosProjectEntry {
             counts: WorkflowCounts {
                 total: small(workflows.len()),
@@ -116,7 +133,7 @@ impl App {
                 invalid: count(SyncState::Invalid),
             },
             state,
-            has_credential: matches!(credential, Ok(Some(_))),
+            has_credential,
             auth: match project.auth {
                 Auth::Token => ProjectAuth::Token,
                 Auth::Ssh => ProjectAuth::Ssh,
@@ -128,7 +145,7 @@ impl App {
             branch: project.branch,
             commit: project.commit,
             last_sync: project.last_sync,
-            message: project.message,
+            message,
         }
     }
 
@@ -256,6 +273,7 @@ impl App {
                 let outcome = project::enable(&live.cluster, &form.namespace, &enable).await.map_err(AppError::from);
                 let page = format!("/chaos/{}", form.id);
                 let enabled = entry.close_with(outcome, |_| End { url: Some(page), ..End::default() }).await?;
+                self.consent_to_sync(&live, &enabled).await?;
                 operation.step("Syncing workflows", 2, Some(3));
                 // The project stands; what keeps its first sync from working is said in its state.
                 if let Err(error) = self.sync(&live, &enabled, Some(&operation)).await {
@@ -281,6 +299,7 @@ impl App {
         let entry = self.journal.enter(begin).await?;
         let outcome = project::disable(&live.cluster, &project.namespace, &id).await.map_err(AppError::from);
         entry.close_with(outcome, |()| End::default()).await?;
+        self.withdraw_consent(&live, &project).await?;
         self.changes.tell(Topic::Chaos);
         Ok(())
     }
@@ -350,6 +369,8 @@ impl App {
         }
         self.operations
             .run(operation, "Syncing workflows", |operation| async move {
+                self.consent_to_sync(&live, &project).await?;
+                self.changes.tell(Topic::Chaos);
                 let report = self.sync(&live, &project, Some(&operation)).await?;
                 let actions = report.done.iter().map(|done| SyncActionEntry {
                     workflow: done.workflow.clone(),

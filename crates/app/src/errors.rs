@@ -133,6 +133,7 @@ impl From<pilothouse_chaos::Error> for AppError {
             E::WrongState { .. } | E::Contended { .. } | E::Elsewhere { .. } | E::NotAgreed { .. } => {
                 AppError::blocked(message)
             }
+            E::Taken { .. } => AppError::fields(vec![FieldProblem { field: "id".into(), message }]),
             E::PreviewStale { .. } => AppError::new(ErrorCode::ChaosPreviewStale, message),
             E::Refused(_) => AppError::new(ErrorCode::Chaos, message),
         }

@@ -37,6 +37,21 @@ pub enum Error {
         /// The rule it breaks.
         why: String,
     },
+    /// A project that is switched on already follows another repository or branch, which is somebody's choice.
+    #[error(
+        "there is a project {id} in {namespace} already, which follows {url} ({branch}); choose another id, or switch \
+         GitOps off for it first"
+    )]
+    Taken {
+        /// The project's id.
+        id: String,
+        /// Its namespace.
+        namespace: String,
+        /// The repository that it follows.
+        url: String,
+        /// The branch that it follows.
+        branch: String,
+    },
     /// The Git side failed; `code` is the Git engine's own.
     #[error("{message}")]
     Git {
@@ -101,6 +116,7 @@ impl Error {
             Self::Parameter { .. } => "chaos.parameter",
             Self::NotFound { .. } => "chaos.not_found",
             Self::BadName { .. } => "chaos.bad_name",
+            Self::Taken { .. } => "chaos.taken",
             Self::Git { code, .. } => code,
             Self::Cluster(error) => error.code(),
             Self::Contended { .. } => "chaos.contended",

@@ -102,7 +102,19 @@ pub async fn get(cluster: &Cluster, namespace: &str, id: &str) -> Result<Project
     found.as_ref().and_then(Project::read).ok_or(Error::NotFound { what: "the chaos project", name: id.to_owned() })
 }
 
+/// How often a project is read again because somebody wrote it meanwhile.
+const ATTEMPTS: u32 = 5;
+
+/// Whether a form would make a project that is switched on follow something else.
+fn repoints(there: &Project, form: &Enable) -> bool {
+    let same_branch = form.branch.is_empty() || there.branch.is_empty() || there.branch == form.branch;
+    there.enabled && !there.url.is_empty() && !(there.url == form.url && same_branch)
+}
+
 /// Switches GitOps on for a project, making its object where there is none.
+///
+/// # Errors
+/// [`Error::Taken`] when it is switched on already and follows another repository or branch; nothing was written then.
 pub async fn enable(cluster: &Cluster, namespace: &str, form: &Enable) -> Result<Project> {
     if let Some(why) = project_fault(&form.id) {
         return Err(Error::BadName { what: "project", name: form.id.clone(), why: why.to_owned() });
@@ -124,9 +136,21 @@ pub async fn enable(cluster: &Cluster, namespace: &str, form: &Enable) -> Result
     }))?;
     let made = match cluster.in_time("create a chaos project", api.create(&PostParams::default(), &object)).await {
         Err(pilothouse_cluster::Error::Conflict { exists: true, .. }) => {
-            let patch = json!({"spec": spec});
-            let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
-            cluster.in_time("write a chaos project", api.patch(&form.id, &parameters, &patch)).await?
+            let mut attempt = 1;
+            loop {
+                let there = cluster.in_time("read a chaos project", api.get(&form.id)).await?;
+                if let Some(there) = Project::read(&there).filter(|there| repoints(there, form)) {
+                    let (id, namespace) = (there.id, namespace.to_owned());
+                    return Err(Error::Taken { id, namespace, url: there.url, branch: there.branch });
+                }
+                // Over exactly the version that was looked at.
+                let patch = json!({"metadata": {"resourceVersion": there.metadata.resource_version}, "spec": spec});
+                let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+                match cluster.in_time("write a chaos project", api.patch(&form.id, &parameters, &patch)).await {
+                    Err(pilothouse_cluster::Error::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
+                    other => break other?,
+                }
+            }
         }
         other => other?,
     };

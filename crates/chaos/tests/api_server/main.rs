@@ -115,7 +115,16 @@ async fn a_project_is_enabled_noted_and_disabled() {
         description: None,
     };
     project::enable(&cluster, &namespace, &form).await.unwrap();
+    project::enable(&cluster, &namespace, &form).await.unwrap();
+    // What it follows is somebody's choice, as long as it is switched on.
+    let elsewhere = project::Enable { url: "https://git.example/other.git".into(), ..form.clone() };
     let again = project::Enable { branch: "next".into(), ..form };
+    for other in [&elsewhere, &again] {
+        let refused = project::enable(&cluster, &namespace, other).await;
+        let Err(Error::Taken { url, branch, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!((url.as_str(), branch.as_str()), ("https://git.example/shop.git", "main"));
+    }
+    project::disable(&cluster, &namespace, PROJECT).await.unwrap();
     let enabled = project::enable(&cluster, &namespace, &again).await.unwrap();
     assert_eq!((enabled.branch.as_str(), enabled.auth, enabled.enabled), ("next", project::Auth::Ssh, true));
 
