@@ -184,7 +184,7 @@ export const commands = {
 	/**  Settles what a sync cannot settle by itself: a conflict, or a file deleted in Git. */
 	resolveWorkflow: (project: string, name: string, resolution: WorkflowResolution, seen: SidesSeen, operation: string) => typedError<null, AppError>(__TAURI_INVOKE("resolve_workflow", { project, name, resolution, seen, operation })),
 	/**  Deletes a workflow's file from Git and the workflow from the cluster. */
-	deleteWorkflow: (project: string, name: string, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("delete_workflow", { project, name, operation })),
+	deleteWorkflow: (project: string, name: string, baseBlob: string | null, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("delete_workflow", { project, name, baseBlob, operation })),
 	/**  The exact object a run would create, and what it is aimed at. */
 	previewRun: (project: string, name: string) => typedError<RunPreview, AppError>(__TAURI_INVOKE("preview_run", { project, name })),
 	/**  Starts the run that a preview showed; asked again, it answers the same run. */

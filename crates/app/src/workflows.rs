@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use pilothouse_chaos::{
     Error as ChaosError, Problem, Severity as Seriousness, WorkflowDocument,
-    document::path_of,
+    document::{DocumentKind, path_of},
     plan::SyncState,
     project::Project,
     reach::Reach,
@@ -37,13 +37,23 @@ const STEPS_ACCOUNT: &str = "argo-chaos";
 /// ChaosCenter's service account for the chaos itself.
 const CHAOS_ACCOUNT: &str = "litmus-admin";
 
+/// The kinds of a file whose text is shown; a Secret, or a kubeconfig, picked by mistake never gets into the window.
+const SHOWN: [DocumentKind; 4] =
+    [DocumentKind::Workflow, DocumentKind::CronWorkflow, DocumentKind::ChaosEngine, DocumentKind::ChaosSchedule];
+
 /// What a file must have for its text to be shown.
 #[derive(serde::Deserialize)]
-#[expect(dead_code, reason = "only whether they are there is asked")]
 struct Manifest {
+    #[expect(dead_code, reason = "only whether it is there is asked")]
     #[serde(rename = "apiVersion")]
     api_version: String,
     kind: String,
+}
+
+impl Manifest {
+    fn is_shown(&self) -> bool {
+        SHOWN.iter().any(|kind| kind.as_str() == self.kind)
+    }
 }
 
 fn diagnostic(problem: &Problem) -> Diagnostic {
@@ -364,9 +374,10 @@ impl App {
         let shown = path.clone();
         let text = crate::blocking(move || read_file(&path)).await?;
         // The parser's own words may quote the file, so they are not passed on.
-        if serde_yaml::from_str::<Manifest>(&text).is_err() {
-            return Err(AppError::new(ErrorCode::Chaos, format!("{shown} holds no Kubernetes object"))
-                .with_hint("choose a YAML file of one object, with its apiVersion and kind"));
+        if !serde_yaml::from_str::<Manifest>(&text).is_ok_and(|manifest| manifest.is_shown()) {
+            let kinds = SHOWN.map(DocumentKind::as_str).join(", ");
+            return Err(AppError::new(ErrorCode::Chaos, format!("{shown} holds no chaos workflow"))
+                .with_hint(format!("choose a YAML file of one object, of one of the kinds {kinds}")));
         }
         let name = WorkflowDocument::parse(&text).map(|d| d.name).unwrap_or_default();
         Ok(ImportedWorkflow { name, diagnostics: diagnostics(&text), text })
@@ -484,15 +495,35 @@ impl App {
             .await
     }
 
-    /// Deletes a workflow's file from Git and the workflow from the cluster.
-    pub async fn delete_workflow(&self, project: String, name: String, operation: String) -> Result<CommitOutcome> {
+    /// Deletes a workflow's file from Git and the workflow from the cluster. `base_blob` is that of the file as it was
+    /// opened.
+    ///
+    /// # Errors
+    /// `chaos.previewStale` when the file is another by now, or the workflow was changed in the cluster.
+    pub async fn delete_workflow(
+        &self,
+        project: String,
+        name: String,
+        base_blob: Option<String>,
+        operation: String,
+    ) -> Result<CommitOutcome> {
         let path = file_path(&project, &name)?;
         let (live, project, git) = self.project_of(&project).await?;
-        let fetched = git.fetched().await?;
-        let mut base_blob = None;
-        if let Some(tip) = fetched.tip.clone() {
-            let (clone, at) = (fetched.clone, path.clone());
-            base_blob = self.git(move || clone.read(&tip, &at, FILE_LIMIT)).await?.map(|c| c.blob.to_string());
+        let stale = || ChaosError::PreviewStale {
+            name: name.clone(),
+            why: "its file changed in Git since you opened it".to_owned(),
+        };
+        let now = match self.waiting_text(&git.url, &path).await? {
+            Some(waiting) => Some(waiting.blob),
+            None => {
+                let (fetched, at) = (git.fetched().await?, path.clone());
+                let tip = fetched.tip.clone();
+                let read = move || tip.map_or(Ok(None), |tip| fetched.clone.read(&tip, &at, FILE_LIMIT));
+                self.git(read).await?.map(|content| content.blob.to_string())
+            }
+        };
+        if now != base_blob {
+            return Err(stale().into());
         }
         let change = Change {
             kind: ActivityKind::Chaos,
@@ -506,12 +537,13 @@ impl App {
         };
         let (cluster, namespace, id) = (live.cluster.clone(), project.namespace.clone(), project.id.clone());
         let outcome = self.commit_workflow(live, project, change, "Deleting the workflow", operation).await?;
-        if !matches!(outcome, CommitOutcome::Conflict { .. }) {
-            // The user asked for the deletion, so it needs no second confirmation in the cluster.
-            match resolve::confirm_deletion(&cluster, &namespace, (&id, &name), None).await {
-                Ok(()) | Err(ChaosError::NotFound { .. } | ChaosError::WrongState { .. }) => {}
-                Err(other) => return Err(other.into()),
-            }
+        if matches!(outcome, CommitOutcome::Conflict { .. }) {
+            return Err(stale().into());
+        }
+        // The user asked for the deletion, so it needs no second confirmation in the cluster.
+        match resolve::confirm_deletion(&cluster, &namespace, (&id, &name), None).await {
+            Ok(()) | Err(ChaosError::NotFound { .. } | ChaosError::WrongState { .. }) => {}
+            Err(other) => return Err(other.into()),
         }
         self.changes.tell(Topic::Chaos);
         Ok(outcome)

@@ -236,3 +236,18 @@ async fn a_deletion_is_confirmed_only_as_it_was_seen() {
     assert_eq!(settle(sides.seen).await.unwrap_err().code, ErrorCode::ChaosPreviewStale);
     assert!(place.app.workflow_sides(PROJECT.into(), "kill".into()).await.unwrap().git.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_is_deleted_only_as_it_was_opened() {
+    let place = Place::new(&[("kill", &workflow("kill", ""))]).await;
+    let open = async || place.app.open_workflow(PROJECT.into(), "kill".into()).await;
+    let delete = async |blob| place.app.delete_workflow(PROJECT.into(), "kill".into(), blob, "delete".into()).await;
+    let seen = open().await.unwrap().base_blob;
+    place.push(&[("kill", &workflow("kill", "  serviceAccountName: other\n"))]);
+    place.sync().await;
+    assert_eq!(delete(seen).await.unwrap_err().code, ErrorCode::ChaosPreviewStale);
+    let now = open().await.unwrap();
+    assert!(now.text.contains("other"));
+    delete(now.base_blob).await.unwrap();
+    assert!(open().await.is_err());
+}

@@ -42,8 +42,17 @@ async fn a_workflow_is_imported_from_a_picked_file_only() {
 async fn a_picked_file_that_is_no_object_is_not_shown() {
     let dir = tempfile::tempdir().unwrap();
     let app = open(dir.path()).await;
-    let texts =
-        ["hush", "-----BEGIN KEY-----\nhush\n", "kind: hush\n", "- hush\n", "apiVersion: v1\nkind: [hush]\n", ""];
+    let texts = [
+        "hush",
+        "-----BEGIN KEY-----\nhush\n",
+        "kind: hush\n",
+        "- hush\n",
+        "apiVersion: v1\nkind: [hush]\n",
+        "",
+        "apiVersion: v1\nkind: Config\nusers: [{name: a, user: {token: hush}}]\n",
+        "apiVersion: v1\nkind: Secret\nstringData: {a: hush}\n",
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\n---\napiVersion: v1\nkind: Secret\ndata: {a: hush}\n",
+    ];
     for (number, text) in texts.into_iter().enumerate() {
         let path = file(dir.path(), &number.to_string(), text);
         app.remember_picked(&path);

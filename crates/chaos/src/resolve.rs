@@ -125,7 +125,7 @@ async fn update(
 }
 
 /// Removes a workflow from the cluster after its file was deleted in Git. Without `seen` it is the deletion's own
-/// author who confirms; the state says that the cluster holds what Git held.
+/// author who confirms, of the version that Git held.
 ///
 /// # Errors
 /// [`Error::PreviewStale`] when the workflow is another by now, or its file is back.
@@ -138,6 +138,9 @@ pub async fn confirm_deletion(
     let object = in_state(cluster, namespace, (project, workflow), SyncState::DeletedInGit).await?;
     if let Some((seen, git)) = seen {
         unmoved(workflow, seen, file_of(project, workflow, git).await?.as_ref(), &object)?;
+    } else if object.synced_digest.as_ref().is_some_and(|held| *held != object.manifest_digest()) {
+        let why = "it was changed in the cluster since it was the same as in Git".to_owned();
+        return Err(Error::PreviewStale { name: workflow.to_owned(), why });
     }
     workflow_object::delete(cluster, namespace, &object).await
 }

@@ -165,7 +165,8 @@ pub async fn delete_workflow(
     app: State<'_, Arc<App>>,
     project: String,
     name: String,
+    base_blob: Option<String>,
     operation: String,
 ) -> Result<CommitOutcome> {
-    app.delete_workflow(project, name, operation).await
+    app.delete_workflow(project, name, base_blob, operation).await
 }

@@ -306,7 +306,11 @@ async fn chaos(stage: &Stage) {
     assert_eq!(opened.run_policy, RunPolicy::Manual);
     assert!(app.list_runs(Some(stage.project.clone())).await.unwrap().is_empty());
 
-    let outcome = app.delete_workflow(stage.project.clone(), "cart-again".into(), "delete".into()).await.unwrap();
+    let delete =
+        async |blob| app.delete_workflow(stage.project.clone(), "cart-again".into(), blob, "delete".into()).await;
+    let seen = app.open_workflow(stage.project.clone(), "cart-again".into()).await.unwrap().base_blob;
+    assert_eq!(delete(opened.base_blob.clone()).await.unwrap_err().code, ErrorCode::ChaosPreviewStale);
+    let outcome = delete(seen).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Published { .. }), "{outcome:?}");
     until("the deletion", async || {
         (app.chaos_workflows(stage.project.clone()).await.unwrap().len() == 1).then_some(())

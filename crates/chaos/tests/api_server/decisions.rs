@@ -71,5 +71,10 @@ async fn a_deletion_that_moved_is_not_confirmed() {
     edit(&cluster, &namespace, "kill", &workflow("kill", "  # edited\n")).await;
     let refused = resolve::confirm_deletion(&cluster, &namespace, which, Some((&seen, &git))).await;
     assert!(matches!(refused, Err(Error::PreviewStale { .. })), "{refused:?}");
+    // Whoever deleted the file did not see that either.
+    let refused = resolve::confirm_deletion(&cluster, &namespace, which, None).await;
+    assert!(matches!(refused, Err(Error::PreviewStale { .. })), "{refused:?}");
     assert_eq!(object(&cluster, &namespace, "kill").await.manifest, workflow("kill", "  # edited\n"));
+    edit(&cluster, &namespace, "kill", &workflow("kill", "")).await;
+    resolve::confirm_deletion(&cluster, &namespace, which, None).await.unwrap();
 }
