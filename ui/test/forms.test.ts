@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ApplicationView } from '../src/bindings';
 import { firstChoices, withAll } from '../src/pages/environments/choices';
-import { emptyDraft, missing, splitAddress, takeSecret, toInput, transportOf, wipe } from '../src/pages/remote/credential';
+import { emptyDraft, missing, originOf, splitAddress, startOver, takeSecret, toInput, transportOf, wipe } from '../src/pages/remote/credential';
 
 const tags = [
   { name: '1.4', digest: null, created: null, latest: true, stable: false },
@@ -48,6 +48,12 @@ describe('a credential', () => {
     wipe(draft);
     expect(JSON.stringify([draft.token, draft.text, draft.passphrase])).toBe('["","",""]');
   });
+
+  it('holds nothing any more once it is for another server', () => {
+    const draft = { ...emptyDraft('ssh'), username: 'u', token: 'a', text: 'b', path: 'p', passphrase: 'c', keyId: 'k', publicKey: 'q', fingerprint: 'f' };
+    startOver(draft);
+    expect(draft).toEqual(emptyDraft('ssh'));
+  });
 });
 
 describe('an address with a token in it', () => {
@@ -55,6 +61,12 @@ describe('an address with a token in it', () => {
     const draft = emptyDraft('none');
     expect(takeSecret('https://robin:s3cret%21@git.example/acme/gitops.git', draft)).toBe('https://git.example/acme/gitops.git');
     expect(draft).toMatchObject({ kind: 'token', username: 'robin', token: 's3cret!' });
+  });
+
+  it('belongs to one server, whatever follows its name', () => {
+    expect(originOf('https://git.example/a')).toBe(originOf(' HTTPS://git.example?x'));
+    expect(originOf('https://git.example:8443/a')).not.toBe(originOf('https://git.example/a'));
+    expect(originOf('git@git.example:a/b')).toBe('');
   });
 
   it('is found where the token stands for the user', () => {

@@ -76,6 +76,16 @@ export function wipe(draft: CredentialDraft): void {
   draft.passphrase = '';
 }
 
+/** Empties a draft whose destination changed: what was typed for one server is never sent to another. */
+export function startOver(draft: CredentialDraft): void {
+  Object.assign(draft, emptyDraft(draft.kind));
+}
+
+/** The scheme, host and port of a web address; empty for anything else. */
+export function originOf(url: string): string {
+  return /^\s*(https?:\/\/[^/?#\s]+)/i.exec(url)?.[1]?.toLowerCase() ?? '';
+}
+
 /**
  * Takes a password or token out of an address that was typed or pasted: it belongs into the token field and nowhere
  * else. Answers the clean address, and what was in it.

@@ -80,6 +80,7 @@ export const servers = {
   'servers.lookup': 'Pilothouse can list owners and repositories',
   'servers.lookupText': 'Give your own token for {host} once. Without it you type the names.',
   'servers.ownersFailed': 'Owners auto-discovery could not be performed.',
+  'servers.lookFailed': 'The provider could not be asked about this repository: {why}',
   'servers.incomplete': 'Not all are listed; others can be typed.',
   'servers.ownerHint': 'Choose one, or type it. Subgroups are written group/subgroup.',
   'servers.repositoryHint': 'Choose the repository, or type its name.',
