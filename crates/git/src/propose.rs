@@ -47,7 +47,8 @@ pub struct Proposal {
 
 impl BareClone {
     /// Lays `request` onto the newest commit of `target` and pushes the result as a new branch, which is `wanted` or,
-    /// where that is taken, `wanted-2` and so on. No branch that is there is ever touched.
+    /// where that is taken, `wanted-2` and so on. No branch that is there is ever touched; one that holds this very
+    /// change, since the answer to an earlier push was lost, is the answer.
     pub fn publish_to_branch(
         &self,
         access: &Access,
@@ -65,8 +66,17 @@ impl BareClone {
             let branch = if number == 1 { wanted.to_owned() } else { format!("{wanted}-{number}") };
             check_branch(&branch)?;
             let words = match self.push(access, &Destination::NewBranch(branch.clone()), &id) {
-                Ok(Pushed::Taken | Pushed::Moved) => continue,
-                Ok(Pushed::Done(words)) => words,
+                Ok(Pushed::Taken | Pushed::Moved) => match self.there_already(access, &branch, &id, request)? {
+                    None => continue,
+                    Some(there) => {
+                        rescue::forget_same(&repo, &there, request)?;
+                        return Ok(Proposal { branch, outcome: self.published(&there)?, page: None });
+                    }
+                },
+                Ok(Pushed::Done(words)) => {
+                    rescue::forget_same(&repo, &id, request)?;
+                    words
+                }
                 Err(error) if error.leaves_doubt() => {
                     // The answer may have been lost on the way back: the server knows.
                     rescue::keep(&repo, &id)?;
@@ -120,6 +130,23 @@ impl BareClone {
             Prepared::Commit { id, .. } => Ok(id),
             Prepared::Done(outcome) => Err(*outcome),
         })
+    }
+
+    /// The newest commit of `branch`, when it does the same as `id`, which lays `request` onto its target.
+    fn there_already(
+        &self,
+        access: &Access,
+        branch: &str,
+        id: &CommitId,
+        request: &PublishRequest,
+    ) -> Result<Option<CommitId>> {
+        let Some(tip) = self.fetch(access, branch)?.tip else { return Ok(None) };
+        let repo = self.repo()?;
+        let author = |id: &CommitId| Ok::<_, Error>(describe(&commit_of(&repo, id)?).author_email);
+        let ours = rescue::is_next(&repo, id, &tip)
+            && rescue::is_very_same(&repo, &tip, request).unwrap_or(false)
+            && author(&tip)? == author(id)?;
+        Ok(ours.then_some(tip))
     }
 
     fn published(&self, id: &CommitId) -> Result<PublishOutcome> {

@@ -169,7 +169,7 @@ impl BareClone {
         };
         match self.push(access, &Destination::Branch(branch.to_owned()), &id) {
             Ok(Pushed::Done(_)) => {
-                rescue::forget_same(&repo, request)?;
+                rescue::forget_same(&repo, &id, request)?;
                 published(&repo)
             }
             Ok(Pushed::Moved | Pushed::Taken) => Ok(None),

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::CommitId;
 use crate::publish::{PublishRequest, holds};
 use crate::tree::{bounded_tree, commit_of, find_file};
-use crate::write::tidy;
+use crate::write::{changed, tidy};
 
 const PREFIX: &str = "refs/pilothouse/rescue/";
 /// Where a commit is named while it is being pushed.
@@ -51,7 +51,7 @@ pub(crate) fn settle(repo: &Repository, tip: &CommitId, request: &PublishRequest
     let mut arrived = None;
     for rescue in list(repo)? {
         if holds(repo, tip, &rescue.commit) {
-            if arrived.is_none() && is_same(repo, &rescue.commit, request) {
+            if arrived.is_none() && is_very_same(repo, &rescue.commit, request).unwrap_or(false) {
                 arrived = Some(rescue.commit.clone());
             }
             repo.find_reference(&format!("{PREFIX}{}", rescue.name))?.delete()?;
@@ -60,26 +60,61 @@ pub(crate) fn settle(repo: &Repository, tip: &CommitId, request: &PublishRequest
     Ok(arrived)
 }
 
-/// Lets go what is kept of earlier tries of `request`, once it has arrived.
-pub(crate) fn forget_same(repo: &Repository, request: &PublishRequest) -> Result<()> {
+/// Lets go what is kept of earlier tries of `request`, which has arrived in `tip`. What else a kept line of commits
+/// holds stays: it may be somebody else's.
+pub(crate) fn forget_same(repo: &Repository, tip: &CommitId, request: &PublishRequest) -> Result<()> {
     for rescue in list(repo)? {
-        if is_same(repo, &rescue.commit, request) {
+        if is_next(repo, tip, &rescue.commit) && is_same(repo, &rescue.commit, request).unwrap_or(false) {
             repo.find_reference(&format!("{PREFIX}{}", rescue.name))?.delete()?;
         }
     }
     Ok(())
 }
 
-/// Whether a commit says and holds what `request` asks for. What cannot be read is not the same.
-fn is_same(repo: &Repository, commit: &CommitId, request: &PublishRequest) -> bool {
-    let Ok(commit) = commit_of(repo, commit) else { return false };
-    let said = tidy(&request.message).is_ok_and(|message| commit.message_bytes() == message.as_bytes());
-    let Ok(tree) = bounded_tree(repo, commit.tree_id()) else { return false };
-    said && request.changes.iter().all(|change| {
-        let here = find_file(repo, &tree, &change.path).map(|found| found.map(|found| found.oid));
-        let wanted = change.new.as_ref().map(|bytes| Oid::hash_object(ObjectType::Blob, bytes)).transpose();
-        matches!((here, wanted), (Ok(here), Ok(wanted)) if here == wanted)
-    })
+/// Whether the history of `tip` lacks no more than `commit` itself. What cannot be read is not known to be there.
+pub(crate) fn is_next(repo: &Repository, tip: &CommitId, commit: &CommitId) -> bool {
+    commit_of(repo, commit).is_ok_and(|commit| commit.parent_ids().all(|parent| holds(repo, tip, &parent.into())))
+}
+
+/// Whether a commit says and does what `request` asks for, and nothing else.
+fn is_same(repo: &Repository, commit: &CommitId, request: &PublishRequest) -> Result<bool> {
+    let commit = commit_of(repo, commit)?;
+    if commit.message_bytes() != tidy(&request.message)?.as_bytes() {
+        return Ok(false);
+    }
+    let before = match commit.parent_count() {
+        0 => None,
+        1 => Some(bounded_tree(repo, commit.parent(0)?.tree_id())?),
+        _ => return Ok(false),
+    };
+    let changes: Vec<_> = request.changes.iter().map(|change| (&change.path, change.new.as_deref())).collect();
+    Ok(changed(repo, before.as_ref(), &changes)? == commit.tree_id())
+}
+
+/// As [`is_same`], and made from what the editor saw: the same words and content may have been made before, from
+/// something else, and undone since.
+pub(crate) fn is_very_same(repo: &Repository, commit: &CommitId, request: &PublishRequest) -> Result<bool> {
+    if !is_same(repo, commit, request)? {
+        return Ok(false);
+    }
+    let commit = commit_of(repo, commit)?;
+    let before = match commit.parent_count() {
+        0 => None,
+        _ => Some(bounded_tree(repo, commit.parent(0)?.tree_id())?),
+    };
+    if before.as_ref().is_some_and(|before| before.id() == commit.tree_id()) {
+        return Ok(false);
+    }
+    for change in &request.changes {
+        let found = before.as_ref().map(|tree| find_file(repo, tree, &change.path)).transpose()?.flatten();
+        let blob = found.map(|found| found.oid);
+        let wanted = change.new.as_ref().map(|bytes| Oid::hash_object(ObjectType::Blob, bytes)).transpose()?;
+        // Of several files, one may have been there already.
+        if blob != change.base_blob.as_ref().map(|base| base.oid()) && blob != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn list(repo: &Repository) -> Result<Vec<Rescue>> {

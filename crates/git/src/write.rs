@@ -59,19 +59,30 @@ pub(crate) fn write(
     let signature = signature(identity)?;
     let message = tidy(message)?;
     let tree = base.map(|base| tree_of(repo, base)).transpose()?;
-    let mut root = Edits::default();
-    for (path, content) in changes {
-        root.add(path, path.as_str(), *content);
-    }
-    let empty = repo.treebuilder(None)?.write()?;
-    let new = root.apply(repo, tree.as_ref())?.unwrap_or(empty);
-    if new == tree.as_ref().map_or(empty, Tree::id) {
+    let new = changed(repo, tree.as_ref(), changes)?;
+    if new == tree.as_ref().map_or(changed(repo, None, &[])?, Tree::id) {
         return Err(Error::NothingChanged);
     }
     let new = repo.find_tree(new)?;
     let parent = base.map(|base| repo.find_commit(base.oid())).transpose()?;
     let parents: Vec<_> = parent.iter().collect();
     Ok(repo.commit(None, &signature, &signature, &message, &new, &parents)?.into())
+}
+
+/// Writes the tree that `changes` make of `tree`.
+pub(crate) fn changed(
+    repo: &Repository,
+    tree: Option<&Tree<'_>>,
+    changes: &[(&RepoPath, Option<&[u8]>)],
+) -> Result<Oid> {
+    let mut root = Edits::default();
+    for (path, content) in changes {
+        root.add(path, path.as_str(), *content);
+    }
+    match root.apply(repo, tree)? {
+        Some(tree) => Ok(tree),
+        None => Ok(repo.treebuilder(None)?.write()?),
+    }
 }
 
 /// Changes below one folder.

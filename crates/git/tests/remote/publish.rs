@@ -220,3 +220,37 @@ fn history_tells_who_changed_a_file() {
     assert_eq!((last.id.to_string(), last.body.as_str()), (second, "With words."));
     assert_eq!(desk.clone.last_change(&tip, &path("absent")).unwrap(), None);
 }
+
+#[test]
+fn commits_of_others_that_a_rewrite_took_away_stay_when_ours_is_made_again() {
+    let repo = https().create_repo("theirs-stay").unwrap();
+    let desk = Desk::of(&repo);
+    let start = desk.clone.fetch(&desk.access, "main").unwrap().tip.unwrap();
+    repo.push_file("theirs.yaml", "a: 1\n", "Theirs").unwrap();
+    desk.clone.fetch(&desk.access, "main").unwrap();
+    let change = desk.change("main", "ours.yaml", Some("b: 1\n"));
+    let (lost, ..) = published(desk.publish("main", change.clone()).unwrap());
+    repo.git(&["update-ref", "refs/heads/main", &start.to_string()]).unwrap();
+    let (again, ..) = published(desk.publish("main", change).unwrap());
+    assert_ne!(again, lost);
+    let kept: Vec<_> = desk.clone.rescues().unwrap().into_iter().map(|rescue| rescue.commit.to_string()).collect();
+    assert_eq!(kept, [lost], "it leads to their commit too");
+}
+
+#[test]
+fn an_old_commit_of_the_same_words_and_content_is_not_taken_for_a_new_change() {
+    let repo = https().create_repo("same-words").unwrap();
+    repo.push_file("x.yaml", "x: 1\n", "One").unwrap();
+    let desk = Desk::of(&repo);
+    desk.clone.fetch(&desk.access, "main").unwrap();
+    let (first, ..) = published(desk.publish("main", desk.change("main", "x.yaml", Some("x: 3\n"))).unwrap());
+    // As a push leaves it whose answer was lost.
+    let clone = git2::Repository::open(desk.folder()).unwrap();
+    clone.reference("refs/pilothouse/rescue/1-0123456789", first.parse().unwrap(), false, "test").unwrap();
+    repo.push_file("x.yaml", "x: 5\n", "Five").unwrap();
+    desk.clone.fetch(&desk.access, "main").unwrap();
+    let (second, ..) = published(desk.publish("main", desk.change("main", "x.yaml", Some("x: 3\n"))).unwrap());
+    assert_ne!(second, first);
+    assert_eq!(repo.show("main", "x.yaml").as_deref(), Some("x: 3\n"));
+    assert!(desk.clone.rescues().unwrap().is_empty());
+}

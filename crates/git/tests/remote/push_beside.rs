@@ -24,14 +24,21 @@ fn case_34_a_change_goes_beside_a_protected_branch_under_a_free_name() {
 
         // The name is taken by a branch our commit would even be a descendant of; it is not moved all the same.
         repo.git(&["branch", "pilothouse/x", "main"]).unwrap();
-        for wanted in ["pilothouse/x-2", "pilothouse/x-3"] {
-            let done =
-                desk.clone.publish_to_branch(&desk.access, "main", "pilothouse/x", &request(vec![change()])).unwrap();
+        let propose = |text: &str| {
+            let request = request(vec![desk.change("main", "dev/a.yaml", Some(text))]);
+            desk.clone.publish_to_branch(&desk.access, "main", "pilothouse/x", &request).unwrap()
+        };
+        for (wanted, text) in [("pilothouse/x-2", "a: 1\n"), ("pilothouse/x-3", "a: 2\n")] {
+            let done = propose(text);
             let PublishOutcome::Published { commit, .. } = &done.outcome else { panic!("{done:?}") };
             assert_eq!((done.branch.as_str(), done.page.as_deref()), (wanted, Some(page)));
             assert_eq!(repo.tip(wanted), Some(commit.id.to_string()));
             assert_eq!(repo.git(&["rev-parse", &format!("{wanted}~1")]).unwrap(), tip.to_string());
+            // Asked once more, as after a lost answer, it is there already.
+            let again = propose(text);
+            assert_eq!((again.branch.as_str(), &again.outcome), (wanted, &done.outcome));
         }
+        assert!(repo.tip("pilothouse/x-4").is_none());
         assert_eq!(repo.tip("pilothouse/x"), Some(tip.to_string()));
         assert_eq!(repo.tip("main"), Some(tip.to_string()));
         // What the target already holds needs no request.
