@@ -111,24 +111,28 @@ impl ProjectGit {
             intent: Intent::Other,
         };
         let entry = self.app.journal.enter(begin).await?;
-        // A file that both sides changed is for the planner to merge, which knows what workflows are.
-        let outcome = self
-            .app
-            .git(move || fetched.clone.publish_checked(&access, &fetched.branch, &request, Arc::new(|_, _| false)))
-            .await;
-        let outcome = match outcome {
-            Ok(PublishOutcome::Published { commit, .. }) => Ok(commit.id.to_string()),
-            Ok(PublishOutcome::Unchanged { tip }) => Ok(tip.map(|tip| tip.to_string()).unwrap_or_default()),
-            Ok(PublishOutcome::Conflict { .. }) => {
-                let moved = Err(AppError::blocked("the file changed meanwhile; the sync looks again"));
-                let _: Result<()> = entry.close_with(moved, |()| End::default()).await;
-                return Ok(Publication::Moved);
-            }
-            Err(error) => Err(error),
-        };
-        let end = |commit: &String| End { commit: Some(commit.clone()), ..End::default() };
-        let commit = entry.close_with(outcome, end).await?;
-        Ok(Publication::Published { commit })
+        // Once objects are on their way a push is not stopped any more, so it is followed to its end even when whoever
+        // wanted it is gone: the timeline must say what came of it.
+        let app = self.app.clone();
+        let follow = tokio::spawn(async move {
+            // A file that both sides changed is for the planner to merge, which knows what workflows are.
+            let push =
+                move || fetched.clone.publish_checked(&access, &fetched.branch, &request, Arc::new(|_, _| false));
+            let outcome = match app.git(push).await {
+                Ok(PublishOutcome::Published { commit, .. }) => Ok(commit.id.to_string()),
+                Ok(PublishOutcome::Unchanged { tip }) => Ok(tip.map(|tip| tip.to_string()).unwrap_or_default()),
+                Ok(PublishOutcome::Conflict { .. }) => {
+                    let moved = Err(AppError::blocked("the file changed meanwhile; the sync looks again"));
+                    let _: Result<()> = entry.close_with(moved, |()| End::default()).await;
+                    return Ok(Publication::Moved);
+                }
+                Err(error) => Err(error),
+            };
+            let end = |commit: &String| End { commit: Some(commit.clone()), ..End::default() };
+            let commit = entry.close_with(outcome, end).await?;
+            Ok(Publication::Published { commit })
+        });
+        follow.await.map_err(|e| AppError::internal(format!("the commit ended early: {e}")))?
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where a branch takes no push: the change on a branch of its own, and the provider's page to ask for it to be merged.
 
 use pilothouse_git::{
-    BlobId, ExpectedChange, Identity, Provider, PublishOutcome, PublishRequest, RemoteUrl, Scheme, new_request_url,
+    BlobId, ExpectedChange, Identity, Proposal, Provider, PublishOutcome, PublishRequest, RemoteUrl, Scheme,
+    new_request_url,
 };
 
 use crate::{
@@ -129,40 +130,42 @@ impl App {
         };
         let pages = self.pages(url);
         let access = self.access(url, self.credential(url).await?, Some(operation))?;
-        let activity = self.journal.begin(begin).await?;
+        let entry = self.journal.enter(begin).await?;
         operation.step("Pushing a branch", 1, None);
         let (clone, onto, wanted) = (fetched.clone.clone(), target.clone(), branch);
         let review = pages.provider == Some(Provider::Gerrit);
-        let outcome = self
-            .git(move || {
+        // Followed to its end even when the operation is cancelled meanwhile, as every push is.
+        let app = self.arc()?;
+        let follow = tokio::spawn(async move {
+            let push = move || {
                 if review {
                     clone.publish_for_review(&access, &onto, &request)
                 } else {
                     clone.publish_to_branch(&access, &onto, &wanted, &request)
                 }
-            })
-            .await;
-        let proposal = match outcome {
-            Ok(proposal) => proposal,
-            Err(error) => {
-                self.journal.failed(activity, &error).await?;
-                return Err(error);
+            };
+            let outcome = app.git(push).await;
+            if let Ok(Proposal { outcome: PublishOutcome::Conflict { .. }, .. }) = &outcome {
+                let error = AppError::blocked("somebody changed the same lines meanwhile; nothing was pushed");
+                let _: Result<()> = entry.close_with(Err(error), |()| End::default()).await;
+                return outcome;
             }
-        };
+            let end = |proposal: &Proposal| match &proposal.outcome {
+                PublishOutcome::Published { commit, .. } => {
+                    End { commit: Some(commit.id.to_string()), ..End::default() }
+                }
+                _ => End::default(),
+            };
+            entry.close_with(outcome, end).await
+        });
+        let proposal = follow.await.map_err(|e| AppError::internal(format!("the push ended early: {e}")))??;
         let lossy = |bytes: Option<Vec<u8>>| bytes.map(|b| String::from_utf8_lossy(&b).into_owned());
         let outcome = match proposal.outcome {
             PublishOutcome::Published { commit, replays, merged } => {
-                let end = End { commit: Some(commit.id.to_string()), ..End::default() };
-                self.note_done(activity, end).await;
                 CommitOutcome::Published { commit: commit_entry(commit), replays, merged, blob: None }
             }
-            PublishOutcome::Unchanged { .. } => {
-                self.note_done(activity, End::default()).await;
-                CommitOutcome::Unchanged
-            }
+            PublishOutcome::Unchanged { .. } => CommitOutcome::Unchanged,
             PublishOutcome::Conflict { path, base, ours, theirs, their_blob, their_commit } => {
-                let error = AppError::blocked("somebody changed the same lines meanwhile; nothing was pushed");
-                self.journal.failed(activity, &error).await?;
                 CommitOutcome::Conflict {
                     path: path.to_string(),
                     base: lossy(base),
