@@ -312,6 +312,13 @@ impl Outbox {
         Ok(())
     }
 
+    /// Takes out all that was kept for a remote, what was discarded too: the remote itself is gone.
+    pub(crate) async fn remove_all_of(&self, remote: &str) -> Result<()> {
+        let remote = remote.to_owned();
+        self.storage.with(UNWRITTEN, move |c| c.execute("DELETE FROM outbox WHERE remote = ?1", [remote])).await?;
+        Ok(())
+    }
+
     /// The text behind a content id that an editor was given while it waits.
     pub(crate) async fn text_behind(&self, remote: &str, path: &str, blob: Option<&BlobId>) -> Result<Option<String>> {
         let Some(blob) = blob.map(ToString::to_string) else { return Ok(None) };

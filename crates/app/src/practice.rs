@@ -59,6 +59,7 @@ impl App {
         self.journal.close_with(id, outcome, |()| End::default()).await?;
         self.changes.tell(Topic::Contexts);
         self.changes.tell(Topic::Session);
+        self.told_outbox();
         Ok(())
     }
 
@@ -75,6 +76,8 @@ impl App {
             let url = RemoteUrl::local(&repository)?;
             clones.push(self.clone_dir(&url));
             self.storage.set_setting(&note_name(&url), None).await?;
+            let _turn = self.outbox.turn(url.as_str()).await;
+            self.outbox.remove_all_of(url.as_str()).await?;
         }
         self.storage
             .set_setting(&format!("repository:{PRACTICE}:{}", pilothouse_practice::seed::PLATFORM), None)

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 
 use pilothouse_app::{
     App, AppOptions, Silent,
-    contract::{AuthoritySource, ConnectTarget, ErrorCode},
+    contract::{AuthoritySource, CommitValues, ConnectTarget, ErrorCode},
     keychain::MemoryStore,
 };
 
@@ -17,6 +17,23 @@ async fn open(dir: &Path) -> Arc<App> {
 async fn open_with(options: AppOptions) -> Arc<App> {
     let options = AppOptions { secrets: Arc::new(MemoryStore::default()), kubeconfig: Some(Vec::new()), ..options };
     App::open(options, Arc::new(Silent)).await.unwrap()
+}
+
+/// Leaves a commit waiting for a decision.
+async fn keep_in_conflict(app: &App) {
+    app.set_identity("Ada Example".into(), "ada@example.org".into()).await.unwrap();
+    app.register_repository("https://git.practice.local/acme/cart.git".into()).await.unwrap();
+    let change = |text: &str| CommitValues {
+        flow: "storefront".into(),
+        env: "dev".into(),
+        app: "cart".into(),
+        text: text.into(),
+        base_blob: None,
+        message: "Change the cart".into(),
+    };
+    app.commit_values(change("replicaCount: 1\n"), "commit".into()).await.unwrap();
+    app.keep_values(change("replicaCount: 2\n")).await.unwrap();
+    assert_eq!(app.push_waiting("push".into()).await.unwrap().waiting.entries.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,7 +49,9 @@ async fn practice_is_kept_until_it_is_started_afresh() {
     let app = open(dir.path()).await;
     assert!(app.list_contexts().await.unwrap().practice_kept, "found again by the next start");
     app.connect(ConnectTarget::Practice, "op".into()).await.unwrap();
+    keep_in_conflict(&app).await;
     app.reset_practice().await.unwrap();
+    assert!(app.waiting_commits().await.unwrap().entries.is_empty(), "what waited for the old repositories went too");
     assert_eq!(app.current_session().await.unwrap(), None, "the connection to it ended");
     assert!(!app.list_contexts().await.unwrap().practice_kept);
     assert!(!dir.path().join("practice").join("repositories").exists());
