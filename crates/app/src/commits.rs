@@ -39,14 +39,19 @@ pub(crate) struct Change {
 impl Change {
     /// A commit needs a message.
     pub(crate) fn check_message(&self) -> Result<()> {
-        if self.message.trim().is_empty() {
-            return Err(AppError::fields(vec![FieldProblem {
-                field: "message".into(),
-                message: "Say in a few words what the change is.".into(),
-            }]));
-        }
-        Ok(())
+        check_message(&self.message)
     }
+}
+
+/// A commit needs a message.
+pub(crate) fn check_message(message: &str) -> Result<()> {
+    if message.trim().is_empty() {
+        return Err(AppError::fields(vec![FieldProblem {
+            field: "message".into(),
+            message: "Say in a few words what the change is.".into(),
+        }]));
+    }
+    Ok(())
 }
 
 /// The digest by which an interrupted commit is recognised later.
@@ -163,7 +168,7 @@ impl App {
                 app.note_read_only(fetched.clone.url(), &error.message).await;
             }
             if let Ok(PublishOutcome::Published { .. }) = &outcome {
-                app.forget_twins(&fetched.clone, &change.path, text, &change.message).await;
+                app.forget_twins(&fetched, &change.path, text, &change.message).await;
             }
             app.published(id, words, page, fetched, change.path, outcome).await
         });

@@ -12,6 +12,7 @@ use crate::{
         Notice, NoticeLevel, RemoteCheck, RemoteTarget, Topic, Transport,
     },
     journal::{Begin, End, Intent},
+    remotes::RemoteNote,
 };
 
 /// The largest key file that is read, in bytes.
@@ -153,16 +154,22 @@ impl App {
         let access = self.access(&url, credential, None)?;
         let at = url.clone();
         let refs = self.git(move || probe(&at, &access)).await?;
-        let mut note = self.remote_note(&url).await?;
-        note.default_branch = refs.default_branch.clone().or(note.default_branch);
-        note.error = None;
-        self.note_remote(&url, &note).await?;
+        let branches: Vec<String> = refs.branches.into_iter().map(|b| b.name).collect();
+        let (there, default) = (branches.clone(), refs.default_branch.clone());
+        let note = move |note: &mut RemoteNote| {
+            // The user may work with another branch than the one HEAD names.
+            if !note.default_branch.as_ref().is_some_and(|known| there.contains(known)) {
+                note.default_branch = default.or(note.default_branch.take());
+            }
+            note.error = None;
+        };
+        self.change_note(&url, note).await?;
         Ok(RemoteCheck {
             url: text.to_owned(),
             reachable: true,
             can_read: true,
             default_branch: refs.default_branch,
-            branches: refs.branches.into_iter().map(|b| b.name).collect(),
+            branches,
             empty: refs.empty,
         })
     }

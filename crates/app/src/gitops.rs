@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     App, Result,
     contract::{AppError, CommitEntry, ErrorCode, Topic, Transport},
-    journal,
     kept_commits::condition,
     operations::Operation,
     session::Live,
@@ -206,8 +205,8 @@ impl App {
         let credential = self.credential(url).await?;
         let access = self.access(url, credential, operation)?;
         let clone = self.bare_clone(url).await?;
-        let mut note = self.remote_note(url).await?;
-        let (known, usual) = (note.default_branch.clone(), usual_branch.to_owned());
+        let before = self.remote_note(url).await?.default_branch;
+        let (known, usual) = (before.clone(), usual_branch.to_owned());
         let (at, here) = (url.clone(), clone.clone());
         let outcome = self
             .git(move || {
@@ -234,35 +233,18 @@ impl App {
                 Ok((Ok((other, outcome.tip)), found))
             })
             .await;
-        let outcome = match outcome {
-            Ok((there, found)) => {
-                let before = note.condition.clone();
-                note.found(found);
-                if note.condition != before {
-                    self.changes.tell(Topic::Repository);
-                }
-                there.map_err(AppError::from)
-            }
-            Err(error) => Err(error),
+        let (there, found) = match outcome {
+            Ok((there, found)) => (there.map_err(AppError::from), Some(found)),
+            Err(error) => (Err(error), None),
         };
-        match outcome {
-            Ok((branch, tip)) => {
-                note.default_branch = Some(branch.clone());
-                note.fetched = Some(journal::now());
-                note.error = None;
-                self.note_remote(url, &note).await?;
-                Ok(Fetched { clone, branch, tip })
-            }
-            Err(error) => {
-                // Said once: whoever looks at the repository asks again at each word, and would never come to rest.
-                if error.code != ErrorCode::GitCancelled && note.error.as_ref() != Some(&error.message) {
-                    note.error = Some(error.message.clone());
-                    self.note_remote(url, &note).await?;
-                    self.changes.tell(Topic::Repository);
-                }
-                Err(error)
-            }
+        let ended = match &there {
+            Ok((branch, _)) => Ok(branch.clone()),
+            Err(error) => Err((error.code != ErrorCode::GitCancelled).then(|| error.message.clone())),
+        };
+        if self.change_note(url, move |note| note.after_fetch(before.as_deref(), ended, found)).await? {
+            self.changes.tell(Topic::Repository);
         }
+        there.map(|(branch, tip)| Fetched { clone, branch, tip })
     }
 
     /// The GitOps repository, fetched now.

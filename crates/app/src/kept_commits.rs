@@ -1,6 +1,6 @@
 //! How the remote stands after a look, and the commits that a rewrite or a doubtful push left in the clone only.
 
-use pilothouse_git::{CommitId, EntryKind, FileContent, RemoteState, RemoteUrl, RepoPath};
+use pilothouse_git::{BareClone, CommitId, EntryKind, FileContent, RemoteState, RemoteUrl, RepoPath};
 
 use crate::{
     App, Result,
@@ -10,6 +10,7 @@ use crate::{
         RescuedFile, Topic,
     },
     gitops::{Fetched, commit_entry},
+    remotes::RemoteNote,
     values::{readable_values, text_diff},
 };
 
@@ -57,15 +58,14 @@ fn text(content: Option<FileContent>) -> Option<Option<String>> {
 }
 
 /// A file that a commit changed: its path, and its content before and after.
-struct Changed {
-    path: RepoPath,
+pub(crate) struct Changed {
+    pub(crate) path: RepoPath,
     before: Option<FileContent>,
-    after: Option<FileContent>,
+    pub(crate) after: Option<FileContent>,
 }
 
 /// The files that a commit changed against the one before it. Blocks.
-fn changed_files(fetched: &Fetched, commit: &CommitId) -> pilothouse_git::Result<Vec<Changed>> {
-    let clone = &fetched.clone;
+pub(crate) fn changed_files(clone: &BareClone, commit: &CommitId) -> pilothouse_git::Result<Vec<Changed>> {
     let list = |at: &CommitId| -> pilothouse_git::Result<std::collections::BTreeMap<String, String>> {
         let entries = clone.list(at, None, MAX_ENTRIES)?.into_iter();
         let files = entries.filter(|e| matches!(e.kind, EntryKind::File | EntryKind::Executable));
@@ -109,12 +109,8 @@ impl App {
 
     /// Notes that a server takes no changes, which shows itself only at a push.
     pub(crate) async fn note_read_only(&self, url: &RemoteUrl, words: &str) {
-        let noted = async {
-            let mut note = self.remote_note(url).await?;
-            note.found(Some(RemoteCondition::ReadOnly { words: words.to_owned() }));
-            self.note_remote(url, &note).await
-        };
-        match noted.await {
+        let condition = RemoteCondition::ReadOnly { words: words.to_owned() };
+        match self.change_note(url, |note| note.found(Some(condition))).await {
             Ok(()) => self.changes.tell(Topic::Repository),
             Err(error) => tracing::warn!(%error, "the repository's state could not be noted"),
         }
@@ -144,9 +140,7 @@ impl App {
     /// Puts away what is told about the repository's branch.
     pub async fn dismiss_standing(&self) -> Result<RepositoryStanding> {
         let repository = self.gitops().await?;
-        let mut note = self.remote_note(&repository.url).await?;
-        (note.condition, note.since) = (None, None);
-        self.note_remote(&repository.url, &note).await?;
+        self.change_note(&repository.url, |note| (note.condition, note.since) = (None, None)).await?;
         self.changes.tell(Topic::Repository);
         self.repository_standing().await
     }
@@ -161,10 +155,11 @@ impl App {
         if outcome.tip.is_none() {
             return Err(AppError::new(ErrorCode::GitNoBranch, format!("the repository has no branch {branch}")));
         }
-        let mut note = self.remote_note(&repository.url).await?;
-        note.default_branch = Some(branch);
-        (note.condition, note.since, note.error) = (None, None, None);
-        self.note_remote(&repository.url, &note).await?;
+        let chosen = |note: &mut RemoteNote| {
+            note.default_branch = Some(branch);
+            (note.condition, note.since, note.error) = (None, None, None);
+        };
+        self.change_note(&repository.url, chosen).await?;
         self.changes.tell(Topic::Repository);
         self.changes.tell(Topic::Environments);
         self.repository_standing().await
@@ -174,7 +169,7 @@ impl App {
     pub async fn rescued_change(&self, commit: String) -> Result<Vec<RescuedFile>> {
         let (_, fetched) = self.local().await?;
         let id = CommitId::parse(&commit)?;
-        let changed = self.git(move || changed_files(&fetched, &id)).await?;
+        let changed = self.git(move || changed_files(&fetched.clone, &id)).await?;
         let diff = |change: &Changed| {
             let before = text(change.before.clone())?.unwrap_or_default();
             let after = text(change.after.clone())?.unwrap_or_default();
@@ -189,7 +184,7 @@ impl App {
         let id = CommitId::parse(&commit)?;
         let (here, at) = (fetched.clone(), id.clone());
         let (mut changed, info) =
-            self.git(move || Ok((changed_files(&here, &at)?, here.clone.commit_info(&at)?))).await?;
+            self.git(move || Ok((changed_files(&here.clone, &at)?, here.clone.commit_info(&at)?))).await?;
         let (Some(change), true) = (changed.pop(), changed.is_empty()) else {
             return Err(AppError::blocked("this commit changes more than one file")
                 .with_hint("look at its change, and make what is missed of it again file by file"));

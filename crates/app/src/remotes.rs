@@ -75,6 +75,34 @@ impl RemoteNote {
             None => {}
         }
     }
+
+    /// Takes in how a fetch ended that began with the branch `known`: the branch it brought, or what to say of its
+    /// failure. Whether there is something new to tell.
+    pub(crate) fn after_fetch(
+        &mut self,
+        known: Option<&str>,
+        ended: std::result::Result<String, Option<String>>,
+        found: Option<Option<RemoteCondition>>,
+    ) -> bool {
+        let before = self.clone();
+        // Somebody chose another branch meanwhile: what this fetch saw is about the one before.
+        let current = self.default_branch.as_deref() == known;
+        if let (true, Some(found)) = (current, found) {
+            self.found(found);
+        }
+        match ended {
+            Ok(branch) => {
+                if current {
+                    self.default_branch = Some(branch);
+                }
+                (self.fetched, self.error) = (Some(journal::now()), None);
+            }
+            Err(Some(message)) if current => self.error = Some(message),
+            Err(_) => {}
+        }
+        // Said once: whoever looks at the repository asks again at each word, and would never come to rest.
+        self.condition != before.condition || (self.error.is_some() && self.error != before.error)
+    }
 }
 
 /// Tells a Git transfer's progress as an operation's.
@@ -289,10 +317,18 @@ impl App {
         Ok(text.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default())
     }
 
-    /// Keeps what is known about a remote.
-    pub(crate) async fn note_remote(&self, url: &RemoteUrl, note: &RemoteNote) -> Result<()> {
-        let text = serde_json::to_string(note).map_err(|e| AppError::internal(e.to_string()))?;
-        self.storage.set_setting(&note_name(url), Some(text)).await
+    /// Changes what is known about a remote, in one step: a fetch and the user may have something to note at once.
+    pub(crate) async fn change_note<T: Send + 'static>(
+        &self,
+        url: &RemoteUrl,
+        change: impl FnOnce(&mut RemoteNote) -> T + Send + 'static,
+    ) -> Result<T> {
+        let step = |old: Option<String>| {
+            let mut note: RemoteNote = old.as_deref().and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+            let answer = change(&mut note);
+            (serde_json::to_string(&note).ok().or(old).unwrap_or_default(), answer)
+        };
+        self.storage.change_setting(&note_name(url), step).await
     }
 }
 
@@ -326,6 +362,28 @@ mod tests {
         assert!(unpack(&secret("{}"), &web).is_none());
         let old = secret(r#"{"kind":"token","username":"","token":"t"}"#);
         assert!(unpack(&old, &web).is_some(), "an entry of the first release is read");
+    }
+
+    #[test]
+    fn a_fetch_takes_back_nothing_that_was_chosen_or_noted_meanwhile() {
+        let read_only = RemoteCondition::ReadOnly { words: "archived".into() };
+        let mut note = RemoteNote { default_branch: Some("main".into()), ..RemoteNote::default() };
+        note.found(Some(read_only.clone()));
+        assert!(!note.after_fetch(Some("main"), Ok("main".into()), Some(None)));
+        assert_eq!(note.condition, Some(read_only), "noted by a push while the fetch was under way");
+
+        let mut note = RemoteNote { default_branch: Some("next".into()), ..RemoteNote::default() };
+        let gone = RemoteCondition::BranchDeleted { kept: "0".repeat(40), default_branch: None };
+        assert!(!note.after_fetch(Some("main"), Ok("main".into()), Some(Some(gone.clone()))));
+        assert_eq!((note.default_branch.as_deref(), &note.condition), (Some("next"), &None));
+        assert!(!note.after_fetch(Some("main"), Err(Some("there is no main".into())), None));
+        assert_eq!(note.error, None);
+
+        assert!(note.after_fetch(Some("next"), Ok("trunk".into()), Some(Some(gone))));
+        assert_eq!(note.default_branch.as_deref(), Some("trunk"));
+        let failure = || Err(Some("no network".to_owned()));
+        assert!(note.after_fetch(Some("trunk"), failure(), None));
+        assert!(!note.after_fetch(Some("trunk"), failure(), None), "said once");
     }
 
     #[test]

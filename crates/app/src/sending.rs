@@ -19,9 +19,10 @@ use crate::{
     },
     gitops::{Fetched, commit_entry},
     journal::{Begin, End, Intent},
+    kept_commits::changed_files,
     operations::Operation,
     outbox::{Entry, Kept, Why},
-    values::readable_values,
+    values::refuse_broken,
 };
 
 /// The first pause between attempts, and the longest.
@@ -37,15 +38,18 @@ pub(crate) fn address(text: &str) -> Result<RemoteUrl> {
     }
 }
 
-/// The check of a merged file, as the editor of the file makes it.
-fn check(entry: &Entry) -> Accept {
-    if entry.kept.kind != ActivityKind::Chaos {
-        return readable_values();
+/// Refuses a text that the editor of its file would refuse.
+pub(crate) fn check(kind: ActivityKind, path: &str, text: &str) -> Result<()> {
+    if kind != ActivityKind::Chaos {
+        return refuse_broken(text);
     }
-    let project = entry.kept.path.split('/').nth(1).unwrap_or_default().to_owned();
-    Arc::new(move |path, bytes| {
-        std::str::from_utf8(bytes).is_ok_and(|text| WorkflowDocument::accept(&project, path.as_str(), text).is_ok())
-    })
+    WorkflowDocument::accept(path.split('/').nth(1).unwrap_or_default(), path, text)?;
+    Ok(())
+}
+
+/// The check of a merged file.
+fn accept(kind: ActivityKind) -> Accept {
+    Arc::new(move |path, bytes| std::str::from_utf8(bytes).is_ok_and(|text| check(kind, path.as_str(), text).is_ok()))
 }
 
 /// What became of one entry.
@@ -184,6 +188,10 @@ impl App {
         let clone = self.bare_clone(url).await?;
         let (here, name) = (clone.clone(), branch.to_owned());
         let outcome = self.git(move || here.fetch(&access, &name)).await?;
+        if outcome.tip.is_none() && !outcome.empty {
+            return Err(AppError::new(ErrorCode::GitNoBranch, format!("{url} has no branch {branch}"))
+                .with_hint("create the branch at the provider, or make the change again for another one"));
+        }
         Ok(Fetched { clone, branch: branch.to_owned(), tip: outcome.tip })
     }
 
@@ -246,16 +254,16 @@ impl App {
             },
         };
         let access = self.access(&url, self.credential(&url).await?, operation)?;
-        let (clone, branch, accept) = (fetched.clone.clone(), fetched.branch.clone(), check(entry));
+        let (clone, branch, accept) = (fetched.clone.clone(), fetched.branch.clone(), accept(kept.kind));
         let activity = self.journal.begin(begin).await?;
-        self.outbox.begin_attempt(entry.id, fetched.tip.map(|tip| tip.to_string())).await?;
+        self.outbox.begin_attempt(entry.id, fetched.tip.as_ref().map(ToString::to_string)).await?;
         let outcome = self.git(move || clone.publish_checked(&access, &branch, &request, accept)).await;
         let lossy = |bytes: Option<Vec<u8>>| bytes.map(|b| String::from_utf8_lossy(&b).into_owned());
         match outcome {
             Ok(PublishOutcome::Published { commit, replays, merged }) => {
                 let end = End { commit: Some(commit.id.to_string()), url: Some(kept.page.clone()), ..End::default() };
                 self.note_done(activity, end).await;
-                self.forget_twins(&fetched.clone, &path, kept.text.clone(), &kept.message).await;
+                self.forget_twins(&fetched, &path, kept.text.clone(), &kept.message).await;
                 let commit = commit_entry(commit);
                 Ok(Sent::Gone(CommitOutcome::Published { commit, replays, merged, blob: None }))
             }
@@ -362,17 +370,22 @@ impl App {
         }
     }
 
-    /// Lets go of commits that were kept while their push was in doubt, once the same change has arrived.
-    pub(crate) async fn forget_twins(&self, clone: &BareClone, path: &RepoPath, text: Option<String>, message: &str) {
-        let (clone, path) = (clone.clone(), path.clone());
+    /// Lets go of commits that were kept while their push was in doubt, once the same change has arrived. A line of
+    /// several stays, and so does a commit that did more: both may hold what is nowhere else.
+    pub(crate) async fn forget_twins(&self, fetched: &Fetched, path: &RepoPath, text: Option<String>, message: &str) {
+        let (clone, branch, path) = (fetched.clone.clone(), fetched.branch.clone(), path.clone());
         let summary = message.trim().lines().next().unwrap_or_default().to_owned();
         let look = self.git(move || {
-            for rescue in clone.rescues()? {
-                let same = clone.commit_info(&rescue.commit)?.summary == summary
-                    && clone.read(&rescue.commit, &path, FILE_LIMIT)?.map(|c| c.bytes)
-                        == text.as_ref().map(|text| text.as_bytes().to_vec());
-                if same {
-                    clone.forget_rescue(&rescue.name)?;
+            for kept in clone.kept_commits(&branch)? {
+                let [commit] = kept.commits.as_slice() else { continue };
+                if kept.more || commit.summary != summary {
+                    continue;
+                }
+                let changed = changed_files(&clone, &commit.id)?;
+                let [file] = changed.as_slice() else { continue };
+                let after = file.after.as_ref().map(|content| content.bytes.as_slice());
+                if file.path == path && after == text.as_deref().map(str::as_bytes) {
+                    clone.forget_rescue(&kept.name)?;
                 }
             }
             Ok(())

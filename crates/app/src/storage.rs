@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::{
     Result,
@@ -111,6 +111,27 @@ impl Storage {
         let key = key.to_owned();
         self.with("a setting cannot be read", move |c| {
             c.query_row("SELECT value FROM settings WHERE key = ?1", [key], |r| r.get(0)).optional()
+        })
+        .await
+    }
+
+    /// Makes a setting's new value of its old one, with nobody else's change in between.
+    pub(crate) async fn change_setting<T: Send + 'static>(
+        &self,
+        key: &str,
+        change: impl FnOnce(Option<String>) -> (String, T) + Send + 'static,
+    ) -> Result<T> {
+        let key = key.to_owned();
+        self.with("a setting cannot be written", move |c| {
+            let step = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let old: Option<String> =
+                step.query_row("SELECT value FROM settings WHERE key = ?1", [&key], |r| r.get(0)).optional()?;
+            let (new, answer) = change(old.clone());
+            if old.as_ref() != Some(&new) {
+                step.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?1, ?2)", params![key, new])?;
+            }
+            step.commit()?;
+            Ok(answer)
         })
         .await
     }

@@ -67,9 +67,15 @@ pub(crate) fn text_of(path: &RepoPath, bytes: Vec<u8>) -> Result<String> {
 
 /// Two changes that fit line by line can still make a file that Helm does not read.
 pub(crate) fn readable_values() -> Accept {
-    Arc::new(|_, bytes| {
-        std::str::from_utf8(bytes).is_ok_and(|text| diagnose(text).iter().all(|d| d.severity != Seriousness::Error))
-    })
+    Arc::new(|_, bytes| std::str::from_utf8(bytes).is_ok_and(|text| refuse_broken(text).is_ok()))
+}
+
+/// Refuses a text that Helm does not read.
+pub(crate) fn refuse_broken(text: &str) -> Result<()> {
+    match diagnose(text).into_iter().find(|d| d.severity == Seriousness::Error) {
+        Some(error) => Err(AppError::new(ErrorCode::Values, format!("line {}: {}", error.line, error.message))),
+        None => Ok(()),
+    }
 }
 
 impl ValuesFile {
@@ -255,9 +261,7 @@ impl App {
     pub(crate) fn values_change(&self, request: CommitValues) -> Result<Change> {
         let file = ValuesFile { flow: request.flow, env: request.env, app: request.app };
         let path = file.path()?;
-        if let Some(error) = diagnose(&request.text).into_iter().find(|d| d.severity == Seriousness::Error) {
-            return Err(AppError::new(ErrorCode::Values, format!("line {}: {}", error.line, error.message)));
-        }
+        refuse_broken(&request.text)?;
         Ok(Change {
             kind: ActivityKind::Values,
             words: format!("Commit the values of {} in {}/{}", file.app, file.flow, file.env),

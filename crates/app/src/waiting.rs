@@ -5,13 +5,13 @@ use pilothouse_git::{BlobId, RemoteUrl, RepoPath};
 
 use crate::{
     App, Result,
-    commits::{Change, FILE_LIMIT},
+    commits::{Change, FILE_LIMIT, check_message},
     contract::{
         ActivityKind, AppError, CommitOutcome, PushReport, SaveWorkflow, WaitingChange, WaitingCommit, WaitingCommits,
         WaitingNote, WaitingState,
     },
     outbox::{Entry, Kept, Why, blob_of},
-    sending::{Stop, address, conflict},
+    sending::{Stop, address, check, conflict},
     values::{readable_values, small, text_diff},
 };
 
@@ -51,6 +51,11 @@ impl App {
         change.check_message()?;
         let seen = change.base_blob.as_deref().map(BlobId::parse).transpose()?;
         let remote = url.as_str();
+        // The branch in use may be another one by the time the server takes the change.
+        let branch = match branch {
+            "" => self.remote_note(url).await?.default_branch.unwrap_or_default(),
+            named => named.to_owned(),
+        };
         let mut base_text = self.outbox.text_behind(remote, change.path.as_str(), seen.as_ref()).await?;
         if let (None, Some(blob)) = (&base_text, seen)
             && self.clone_dir(url).is_dir()
@@ -62,7 +67,7 @@ impl App {
         let kept = Kept {
             context: self.context_name(),
             remote: remote.to_owned(),
-            branch: branch.to_owned(),
+            branch,
             path: change.path.to_string(),
             kind: change.kind,
             words: change.words,
@@ -157,16 +162,21 @@ impl App {
         message: String,
         operation: String,
     ) -> Result<CommitOutcome> {
+        let remote = self.waiting(id).await?.kept.remote;
+        let turn = self.outbox.turn(&remote).await;
+        // It may have been joined or put away while this waited.
         let entry = self.waiting(id).await?;
-        let remote = entry.kept.remote.clone();
+        if entry.state != WaitingState::Conflict {
+            return Err(AppError::blocked("this commit does not wait for a decision any more"));
+        }
         let theirs = match &entry.why {
             Some(Why::Conflict { theirs, their_blob, .. }) if *their_blob == base_blob => theirs.clone(),
             _ => return Err(AppError::blocked("the file changed again; look at both versions once more")),
         };
-        {
-            let _turn = self.outbox.turn(&remote).await;
-            self.outbox.replace(entry.id, (base_blob, theirs), text, message).await?;
-        }
+        check_message(&message)?;
+        check(entry.kept.kind, &entry.kept.path, &text)?;
+        self.outbox.replace(entry.id, (base_blob, theirs), text, message).await?;
+        drop(turn);
         let flushed = self
             .operations
             .run(operation, "Committing and pushing", |operation| self.flush(remote, Some(operation), true))

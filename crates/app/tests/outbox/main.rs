@@ -93,11 +93,65 @@ async fn a_change_of_the_same_lines_stops_the_queue_until_somebody_decides() {
     let more = change("cart", "replicaCount: 9\n", opened.base_blob, "More");
     assert_eq!(stage.app.commit_values(more, "c".into()).await.unwrap_err().code, ErrorCode::Blocked);
 
+    // What is no values file, or has no message, is refused before it is kept; so is what waits for nobody.
+    let settle = |id: u32, text: &str, message: &str| {
+        stage.app.settle_waiting(id, text.into(), their_blob.clone(), message.into(), "s".into())
+    };
+    assert_eq!(settle(id, "a: [1\n", "Six").await.unwrap_err().code, ErrorCode::Values);
+    assert_eq!(settle(id, "replicaCount: 6\n", " ").await.unwrap_err().code, ErrorCode::Fields);
+    assert_eq!(stage.app.waiting_change(id).await.unwrap().text.as_deref(), Some("replicaCount: 2\n"));
+
     let joined = "replicaCount: 6\n".to_owned();
-    let outcome = stage.app.settle_waiting(id, joined.clone(), their_blob, "Six".into(), "s".into()).await.unwrap();
+    let outcome =
+        stage.app.settle_waiting(id, joined.clone(), their_blob.clone(), "Six".into(), "s".into()).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Published { .. }), "{outcome:?}");
     assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some(joined.as_str()));
     assert_eq!(stage.subjects(), ["Add the cart", "Five", "Six", "Behind"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_that_was_put_away_is_not_joined_any_more() {
+    let stage = Stage::new().await;
+    let base = stage.commit("cart", "replicaCount: 1\n", None, "Add the cart").await;
+    stage.wire.unplug();
+    let kept = stage.app.keep_values(change("cart", "replicaCount: 2\n", base, "Two")).await.unwrap();
+    stage.repo.push_file(&path("cart"), "replicaCount: 5\n", "Five").unwrap();
+    stage.wire.plug_in().unwrap();
+    stage.app.push_waiting("push".into()).await.unwrap();
+    let id = kept.entries[0].id;
+    let waiting = stage.app.waiting_change(id).await.unwrap();
+    let Some(CommitOutcome::Conflict { their_blob, .. }) = waiting.conflict else { panic!() };
+    stage.app.discard_waiting(id).await.unwrap();
+    let text = "replicaCount: 6\n".to_owned();
+    let refused = stage.app.settle_waiting(id, text, their_blob, "Six".into(), "s".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Blocked);
+    assert_eq!(stage.subjects(), ["Add the cart", "Five"]);
+    assert_eq!(stage.app.waiting_commits().await.unwrap().discarded.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_commit_goes_to_the_branch_it_was_made_for() {
+    let stage = Stage::new().await;
+    stage.repo.git(&["branch", "next", "main"]).unwrap();
+    stage.wire.unplug();
+    let kept = stage.app.keep_values(change("cart", "replicaCount: 1\n", None, "First")).await.unwrap();
+    assert_eq!(kept.entries[0].branch.as_deref(), Some("main"));
+    stage.wire.plug_in().unwrap();
+    stage.app.use_branch("next".into()).await.unwrap();
+    let report = stage.app.push_waiting("push".into()).await.unwrap();
+    assert!(report.waiting.entries.is_empty(), "{report:?}");
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some("replicaCount: 1\n"));
+    assert_eq!(stage.repo.show("next", &path("cart")), None);
+
+    // A branch that has gone is said, and nothing goes elsewhere.
+    stage.wire.unplug();
+    stage.app.keep_values(change("cart", "replicaCount: 2\n", None, "Second")).await.unwrap();
+    stage.repo.git(&["branch", "-D", "next"]).unwrap();
+    stage.wire.plug_in().unwrap();
+    let report = stage.app.push_waiting("again".into()).await.unwrap();
+    let entry = &report.waiting.entries[0];
+    assert_eq!((entry.state, entry.code), (WaitingState::Refused, Some(ErrorCode::GitNoBranch)), "{entry:?}");
+    assert_eq!(stage.subjects(), ["First"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,8 +311,12 @@ async fn a_refused_push_goes_out_as_a_branch_of_its_own() {
     assert_eq!(stage.repo.show(wanted, &path("cart")).as_deref(), Some("replicaCount: 1\n"));
     assert_eq!(stage.repo.tip("main"), tip);
     // A branch that is there is never touched.
-    let again = stage.app.propose_values(request, wanted.into(), "p2".into()).await.unwrap();
-    assert_ne!(again.branch, wanted);
+    let other = change("cart", "replicaCount: 2\n", None, "Add the cart");
+    let beside = stage.app.propose_values(other, wanted.into(), "p2".into()).await.unwrap();
+    assert_ne!(beside.branch, wanted);
+    // And the same once more, as after a lost answer, makes no second one.
+    let again = stage.app.propose_values(request, wanted.into(), "p3".into()).await.unwrap();
+    assert_eq!(again.branch, wanted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,4 +390,10 @@ async fn renamed_and_other_default_branches_are_told() {
     assert!(matches!(standing.condition, Some(RemoteCondition::DefaultBranchChanged { .. })), "{standing:?}");
     let standing = stage.app.use_branch("next".into()).await.unwrap();
     assert_eq!((standing.branch.as_deref(), standing.condition), (Some("next"), None));
+
+    // Trying the connection is no choice of a branch.
+    stage.repo.set_default_branch("trunk").unwrap();
+    let check = stage.app.test_remote(RemoteTarget::Repository { transport: Transport::Https }, None).await.unwrap();
+    assert_eq!(check.default_branch.as_deref(), Some("trunk"));
+    assert_eq!(stage.app.repository_standing().await.unwrap().branch.as_deref(), Some("next"));
 }
