@@ -53,6 +53,9 @@ test('the care of the repository, to its end and back', async () => {
       await d.click('stray-gone/dev/cart-values.yaml-delete');
       await look('strays-chosen');
       await d.click('stray-commit');
+      await d.waitFor('stray-confirm', { text: 'gone/dev/cart-values.yaml' });
+      await look('strays-confirm');
+      await d.click('stray-confirm-do');
       await d.waitFor('toast', { timeout: 60_000 });
       assert.equal(execFileSync('git', ['-C', join(stage.repositories, 'acme/krci-gitops.git'), 'show', 'main:storefront/dev/cart-values.yaml'], { encoding: 'utf8' }), 'replicaCount: 2\n');
 

@@ -47,8 +47,8 @@ export const commands = {
 	cloneRepository: (operation: string) => typedError<RepositoryCard, AppError>(__TAURI_INVOKE("clone_repository", { operation })),
 	/**  What wants attention about the repository, and what the user may do about it. */
 	repositoryCare: () => typedError<RepositoryCare, AppError>(__TAURI_INVOKE("repository_care")),
-	/**  Has the platform try again now, or go on with a repository it was told to leave alone. */
-	retryRepository: () => typedError<null, AppError>(__TAURI_INVOKE("retry_repository")),
+	/**  Has the platform try again now; only with `resume` does it go on with a repository it was told to leave alone. */
+	retryRepository: (resume: boolean) => typedError<null, AppError>(__TAURI_INVOKE("retry_repository", { resume })),
 	/**  What a change of the repository comes to; nothing is written. */
 	previewRepositoryEdit: (edit: RepositoryEdit) => typedError<RepositoryEditPreview, AppError>(__TAURI_INVOKE("preview_repository_edit", { edit })),
 	/**  Changes the repository, if it is still as `seen`. */
@@ -761,7 +761,9 @@ export type DecisionView = {
 export type DeleteAtProvider = {
 	/**  The full name, typed by the user. */
 	typed: string,
-	/**  A token, where none is kept. */
+	/**  The server, as `host:port`, that was shown: the token goes to no other. */
+	host: string,
+	/**  A token; none takes the one that is kept. */
 	credential: CredentialInput | null,
 };
 
@@ -1177,7 +1179,13 @@ port: number;
 /**  Key algorithm, for example `ssh-ed25519`. */
 algorithm: string; 
 /**  `SHA256:…`, as the provider's page shows it. */
-fingerprint: string } | 
+fingerprint: string; 
+/**  Who publishes this very key as the host's own, for well-known hosts. */
+publishedBy: string | null; 
+/**  A warning: who runs this well-known host and publishes other keys for it. */
+differsFrom: string | null; 
+/**  What known_hosts files say about the host although they do not hold this key, as a sentence. */
+note: string | null } | 
 /**  The SSH host showed a key that differs from the known ones. */
 { kind: "hostKeyChanged"; 
 /**  Host name. */
@@ -1729,6 +1737,8 @@ export type ProposedCommit = {
 export type ProviderDeletionView = {
 	/**  The provider's name, for example GitHub. */
 	title: string,
+	/**  The server that would be asked, as `host:port`; empty without one. */
+	host: string,
 	/**  `owner/repository`: to be typed. */
 	fullName: string,
 	/**  Why it cannot be deleted from here. */
@@ -2324,6 +2334,8 @@ export type StaleSetView = {
 export type StrayFile = {
 	/**  The file. */
 	path: string,
+	/**  The hash of its contents, as they were looked at. */
+	blob: string,
 	/**  What is wrong, in a sentence. */
 	why: string,
 	/**  The name under which it would be read. */
@@ -2437,6 +2449,8 @@ export type Theme =
 export type TidyFile = {
 	/**  The file. */
 	path: string,
+	/**  The hash of the contents that were listed: other contents are left alone. */
+	blob: string,
 	/**  Its new name; none deletes it. */
 	to: string | null,
 };

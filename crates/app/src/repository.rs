@@ -225,14 +225,22 @@ impl App {
         })
     }
 
-    /// Creates the Codebase and waits for the platform to finish; answers its name.
+    /// Creates the Codebase and waits for the platform to finish; answers its name. Cancelling ends the waiting: a write
+    /// that was begun is finished with its second look, and gives back what it holds meanwhile.
     pub async fn create_repository(&self, form: RepositoryForm, operation: String) -> Result<String> {
         let (live, platform) = self.platform()?;
         let form = form_of(&form);
+        let app = self.arc()?;
         self.operations
             .run(operation, "Creating the repository", |operation| async move {
-                let name = self.write_codebase(&live, &platform, &form).await?;
-                self.changes.tell(Topic::Repository);
+                let (writing, place) = (live.clone(), platform.clone());
+                let written = tokio::spawn(async move {
+                    let name = app.write_codebase(&writing, &place, &form).await;
+                    app.changes.tell(Topic::Repository);
+                    name
+                });
+                let name =
+                    written.await.map_err(|e| AppError::internal(format!("the creation ended early: {e}")))??;
                 self.await_codebase(&live, &platform, &name, &operation).await?;
                 Ok(name)
             })

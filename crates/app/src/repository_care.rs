@@ -1,6 +1,6 @@
 //! The care of the GitOps repository: what wants attention, and what can be done about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilothouse_cluster::{WatchState, kinds};
@@ -236,10 +236,13 @@ impl App {
             Err(error) => return unknown(&error.message),
         };
         let is_file = |kind| matches!(kind, EntryKind::File | EntryKind::Executable);
-        let paths: Vec<String> = entries.into_iter().filter(|one| is_file(one.kind)).map(|one| one.path).collect();
+        let blobs: BTreeMap<String, String> =
+            entries.into_iter().filter(|one| is_file(one.kind)).map(|one| (one.path, one.blob)).collect();
+        let paths: Vec<String> = blobs.keys().cloned().collect();
         let found = strays(&paths, &flow_shapes(objects));
         let total = small(found.len());
         let view = |one: pilothouse_delivery::repository::Stray| StrayFile {
+            blob: blobs.get(&one.path).cloned().unwrap_or_default(),
             path: one.path,
             why: one.message,
             rename: one.rename,
@@ -247,19 +250,22 @@ impl App {
         StrayFiles { files: found.into_iter().take(MOST_STRAYS).map(view).collect(), total, unknown: None }
     }
 
-    /// Has the platform try again now, or go on with a repository it was told to leave alone.
-    pub async fn retry_repository(&self) -> Result<()> {
+    /// Has the platform try again now; only with `resume` does it go on with a repository it was told to leave alone.
+    pub async fn retry_repository(&self, resume: bool) -> Result<()> {
         let (live, platform) = self.platform()?;
         let name = the_codebase(&self.objects(&live))?.meta.name;
         let begin = Begin {
             kind: ActivityKind::Repository,
-            words: format!("Have the platform try {name} again"),
+            words: match resume {
+                true => format!("Let the platform go on with {name}"),
+                false => format!("Have the platform try {name} again"),
+            },
             context: Some(live.name().to_owned()),
             object: Some(format!("Codebase/{platform}/{name}")),
             intent: Intent::Other,
         };
         let entry = self.journal.enter(begin).await?;
-        let outcome = care::retry(&live.cluster, &platform, &name).await.map_err(AppError::from);
+        let outcome = care::retry(&live.cluster, &platform, &name, resume).await.map_err(AppError::from);
         entry.close_with(outcome, |()| End { url: Some("/repository".into()), ..End::default() }).await?;
         self.changes.tell(Topic::Repository);
         Ok(())
@@ -363,7 +369,7 @@ impl App {
                 let wanted = files.clone();
                 let changes = self.git(move || tidy_changes(&clone, &tip, &wanted, &shapes)).await?;
                 let changes =
-                    changes.ok_or_else(|| AppError::blocked("the files were changed meanwhile; look at them again"))?;
+                    changes.ok_or_else(|| AppError::blocked("the files changed meanwhile; look at them again"))?;
                 let request = PublishRequest { changes, identity, message: message.trim().to_owned() };
                 let access = self.access(&repository.url, self.credential(&repository.url).await?, Some(&operation))?;
                 let first = files.first().map(|one| one.path.clone()).unwrap_or_default();
@@ -432,7 +438,8 @@ fn tidy_changes(
             return Ok(None);
         }
         let path = RepoPath::parse(&file.path)?;
-        let Some(content) = clone.read(tip, &path, FILE_LIMIT)? else { return Ok(None) };
+        let read = clone.read(tip, &path, FILE_LIMIT)?;
+        let Some(content) = read.filter(|one| one.blob.to_string() == file.blob) else { return Ok(None) };
         if let Some(to) = &file.to {
             changes.push(ExpectedChange {
                 path: RepoPath::parse(to)?,

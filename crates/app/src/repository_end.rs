@@ -46,6 +46,11 @@ fn yaml(value: &Value) -> String {
     serde_yaml::to_string(value).unwrap_or_default()
 }
 
+/// The server that a deletion at the provider asks, as it is shown.
+fn shown_host(server: &GitServer) -> String {
+    format!("{}:{}", server.host, server.https_port)
+}
+
 fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
@@ -131,6 +136,7 @@ impl App {
             permission: self.may(&live, "delete", &kinds::CODEBASE, Some(&platform)).await,
             provider: ProviderDeletionView {
                 title: kind.map_or_else(|| codebase.git_server.clone(), |kind| kind.title().to_owned()),
+                host: server.map(shown_host).unwrap_or_default(),
                 full_name: plan.full_name.clone(),
                 blocked: provider.and_then(|one| one.blocked.clone()),
                 has_token,
@@ -212,6 +218,7 @@ impl App {
         // Kept before it is needed: after the deletion there is nothing left to keep.
         let kept = Kept { deleted: journal::now(), codebase: keepsake(&object) };
         let kept = serde_json::to_string(&kept).map_err(|e| AppError::internal(e.to_string()))?;
+        let before = self.storage.setting(&kept_setting(live)).await?;
         self.storage.set_setting(&kept_setting(live), (!lost).then_some(kept)).await?;
         let begin = Begin {
             kind: ActivityKind::Repository,
@@ -235,9 +242,15 @@ impl App {
             }
         };
         if let Err(error) = entry.close_with(outcome, end).await {
-            // It was not deleted, so there is nothing to bring back.
-            self.storage.set_setting(&kept_setting(live), None).await?;
-            return Err(error);
+            // Only of a Codebase that certainly stands is there nothing to bring back.
+            if care::stands(&live.cluster, platform, &name, &request.uid).await.unwrap_or(false) {
+                self.storage.set_setting(&kept_setting(live), before).await?;
+            }
+            return Err(match provider {
+                Some(done) => error
+                    .with_hint(format!("at the provider {done} Delete the Codebase alone now: leave the provider out")),
+                None => error,
+            });
         }
         Ok(DeletedRepository { name, provider, can_return: !lost })
     }
@@ -256,12 +269,17 @@ impl App {
                 format!("type {path} to delete it at the provider"),
             ));
         }
-        if live.cluster.is_practice() {
-            return Err(AppError::blocked("the practice cluster's Git server has no API"));
-        }
         let server = servers.iter().find(|one| one.meta.name == codebase.git_server);
         let server =
             server.ok_or_else(|| AppError::not_found(format!("there is no Git server {:?}", codebase.git_server)))?;
+        // Whoever may change a GitServer could otherwise have the token sent to a host of theirs.
+        if shown_host(server) != request.host {
+            let words = format!("the Git server {} is at {} by now", codebase.git_server, shown_host(server));
+            return Err(AppError::new(ErrorCode::ClusterConflict, words).with_hint("look at the plan again"));
+        }
+        if live.cluster.is_practice() {
+            return Err(AppError::blocked("the practice cluster's Git server has no API"));
+        }
         let kind = ProviderKind::parse(&server.provider)
             .ok_or_else(|| AppError::blocked(format!("{} is not a provider whose API is known", server.provider)))?;
         let urls = pilothouse_delivery::repository::clone_urls(server, &codebase.git_url_path);
@@ -285,6 +303,9 @@ impl App {
         let connection = Connection { authority_pem, ..Connection::default() };
         let provider = Provider::new(kind, &server.host, server.https_port, &token, &connection)
             .map_err(pilothouse_delivery::Error::from)?;
+        // What is deleted there does not come back, so first it must be certain that the Codebase may follow.
+        care::rehearse_deletion(&live.cluster, &codebase.meta.namespace, &codebase.meta.name, &codebase.meta.uid)
+            .await?;
         let begin = Begin {
             kind: ActivityKind::Repository,
             words: format!("Delete the repository {path} at {}", kind.title()),
@@ -330,30 +351,39 @@ impl App {
         let (live, platform) = self.platform()?;
         let kept = self.kept(&live).await?;
         let kept = kept.ok_or_else(|| AppError::not_found("nothing is kept of a deleted repository"))?;
+        let app = self.arc()?;
         self.operations
             .run(operation, "Bringing the repository back", |operation| async move {
-                let name = text(&kept.codebase, "/metadata/name");
-                let begin = Begin {
-                    kind: ActivityKind::Repository,
-                    words: format!("Bring back the repository {name}"),
-                    context: Some(live.name().to_owned()),
-                    object: Some(format!("Codebase/{platform}/{name}")),
-                    intent: Intent::Object {
-                        api: kinds::CODEBASE.api_version(),
-                        kind: kinds::CODEBASE.kind.into(),
-                        namespace: platform.clone(),
-                        name: name.clone(),
-                    },
-                };
-                let entry = self.journal.enter(begin).await?;
-                let outcome = care::bring_back(&live.cluster, &platform, kept.codebase).await.map_err(AppError::from);
-                let end = |_: &String| End { url: Some("/repository".into()), ..End::default() };
-                let name = entry.close_with(outcome, end).await?;
-                self.storage.set_setting(&kept_setting(&live), None).await?;
-                self.changes.tell(Topic::Repository);
+                let (writing, place) = (live.clone(), platform.clone());
+                // A write that was begun is finished with its second look, whoever still waits for it.
+                let written = tokio::spawn(async move { app.make_again(&writing, &place, kept.codebase).await });
+                let name = written.await.map_err(|e| AppError::internal(format!("the return ended early: {e}")))??;
                 self.await_codebase(&live, &platform, &name, &operation).await?;
                 Ok(name)
             })
             .await
+    }
+
+    async fn make_again(&self, live: &Live, platform: &str, codebase: Value) -> Result<String> {
+        let name = text(&codebase, "/metadata/name");
+        let begin = Begin {
+            kind: ActivityKind::Repository,
+            words: format!("Bring back the repository {name}"),
+            context: Some(live.name().to_owned()),
+            object: Some(format!("Codebase/{platform}/{name}")),
+            intent: Intent::Object {
+                api: kinds::CODEBASE.api_version(),
+                kind: kinds::CODEBASE.kind.into(),
+                namespace: platform.to_owned(),
+                name,
+            },
+        };
+        let entry = self.journal.enter(begin).await?;
+        let outcome = care::bring_back(&live.cluster, platform, codebase).await.map_err(AppError::from);
+        let end = |_: &String| End { url: Some("/repository".into()), ..End::default() };
+        let name = entry.close_with(outcome, end).await?;
+        self.storage.set_setting(&kept_setting(live), None).await?;
+        self.changes.tell(Topic::Repository);
+        Ok(name)
     }
 }

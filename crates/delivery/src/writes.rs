@@ -127,7 +127,12 @@ pub(crate) async fn create(cluster: &Cluster, kind: &Kind, namespace: &str, obje
     Ok(made.metadata.name.unwrap_or_default())
 }
 
-async fn create_object(cluster: &Cluster, kind: &Kind, namespace: &str, object: Value) -> Result<DynamicObject> {
+pub(crate) async fn create_object(
+    cluster: &Cluster,
+    kind: &Kind,
+    namespace: &str,
+    object: Value,
+) -> Result<DynamicObject> {
     let object: DynamicObject = serde_json::from_value(object).map_err(|error| Error::Template {
         name: kind.kind.to_owned(),
         why: format!("the object made from it is not well formed: {error}"),

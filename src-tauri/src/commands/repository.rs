@@ -53,11 +53,11 @@ pub async fn repository_care(app: State<'_, Arc<App>>) -> Result<RepositoryCare>
     app.repository_care().await
 }
 
-/// Has the platform try again now, or go on with a repository it was told to leave alone.
+/// Has the platform try again now; only with `resume` does it go on with a repository it was told to leave alone.
 #[tauri::command]
 #[specta::specta]
-pub async fn retry_repository(app: State<'_, Arc<App>>) -> Result<()> {
-    app.retry_repository().await
+pub async fn retry_repository(app: State<'_, Arc<App>>, resume: bool) -> Result<()> {
+    app.retry_repository(resume).await
 }
 
 /// What a change of the repository comes to; nothing is written.

@@ -43,6 +43,7 @@ async fn care(stage: &Stage) {
     strays_are_put_in_order(stage).await;
     a_move_leaves_sets_behind(stage).await;
     deleted_and_brought_back(stage).await;
+    what_was_begun_is_finished(stage).await;
 }
 
 fn form(stage: &Stage) -> RepositoryForm {
@@ -95,7 +96,7 @@ async fn a_failed_creation_has_ways_out(stage: &Stage) {
 
     // Trying again does not help here, and says so by failing once more.
     let before = failed.operator.unwrap().failure_count;
-    stage.app.retry_repository().await.unwrap();
+    stage.app.retry_repository(false).await.unwrap();
     until("another attempt", async || {
         card(stage).await.filter(|one| one.operator.as_ref().is_some_and(|it| it.failure_count > before))
     })
@@ -157,8 +158,16 @@ async fn strays_are_put_in_order(stage: &Stage) {
         "{strays:?}"
     );
     // Only what was offered is done: a name of one's own, or a file that is no stray, is refused.
-    let tidy = |path: &str, to: Option<&str>| TidyFile { path: path.into(), to: to.map(Into::into) };
-    for wrong in [tidy("README.md", None), tidy("storefront/dev/cart-values.yml", Some("elsewhere.yaml"))] {
+    let blob = |path: &str| strays.files.iter().find(|one| one.path == path).map(|one| one.blob.clone());
+    let tidy = |path: &str, to: Option<&str>| TidyFile {
+        path: path.into(),
+        blob: blob(path).unwrap_or_default(),
+        to: to.map(Into::into),
+    };
+    // As somebody saw it whose list holds the other file's contents.
+    let other =
+        TidyFile { blob: blob("gone/dev/cart-values.yaml").unwrap(), ..tidy("storefront/dev/cart-values.yml", None) };
+    for wrong in [tidy("README.md", None), tidy("storefront/dev/cart-values.yml", Some("elsewhere.yaml")), other] {
         let refused = stage.app.tidy_values(vec![wrong], "Tidy".into(), "wrong".into()).await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::Blocked, "{refused:?}");
     }
@@ -227,12 +236,17 @@ async fn deleted_and_brought_back(stage: &Stage) {
     let request = |uid: &str| DeleteRepository { name: plan.name.clone(), uid: uid.to_owned(), provider: None };
     let other = app.delete_repository(request("another"), "d0".into()).await.unwrap_err();
     assert_eq!(other.code, ErrorCode::ClusterConflict);
-    let untyped = DeleteRepository {
-        provider: Some(DeleteAtProvider { typed: "acme/krci-gitops".into(), credential: None }),
+    let at_provider = |typed: &str, host: &str| DeleteRepository {
+        provider: Some(DeleteAtProvider { typed: typed.into(), host: host.into(), credential: None }),
         ..request(&plan.uid)
     };
+    let untyped = at_provider("acme/krci-gitops", &plan.provider.host);
     let refused = app.delete_repository(untyped, "d1".into()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::ConfirmationNeeded, "the full name of this one has to be typed");
+    let elsewhere = at_provider("acme/values", "another.example.com:443");
+    let refused = app.delete_repository(elsewhere, "d3".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::ClusterConflict, "a token goes to the host that was shown: {refused:?}");
+    assert!(plan.provider.host.contains(':'), "{}", plan.provider.host);
     assert!(card(stage).await.is_some(), "nothing was deleted");
 
     let done = app.delete_repository(request(&plan.uid), "d2".into()).await.unwrap();
@@ -256,6 +270,45 @@ async fn deleted_and_brought_back(stage: &Stage) {
     ] {
         assert!(words.iter().any(|one| one.contains(word)), "{word} is not in {words:#?}");
     }
+}
+
+/// Cancels an operation as soon as it runs.
+async fn cancelled<T: Send + 'static>(
+    stage: &Stage,
+    id: &str,
+    work: impl Future<Output = pilothouse_app::Result<T>> + Send + 'static,
+) {
+    let waiting = tokio::spawn(work);
+    while !stage.app.cancel_operation(id.into()).await.unwrap() {
+        assert!(!waiting.is_finished(), "{id} ended by itself");
+        tokio::task::yield_now().await;
+    }
+    let outcome = waiting.await.unwrap();
+    assert_eq!(outcome.err().map(|error| error.code), Some(ErrorCode::Cancelled));
+}
+
+/// Cancelling ends the waiting and not the write: a creation cut off in its middle would leave its claim behind, and a
+/// Codebase nobody looked at again.
+async fn what_was_begun_is_finished(stage: &Stage) {
+    let delete = async |id: &str| {
+        let plan = stage.app.plan_repository_deletion().await.unwrap();
+        let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: None };
+        stage.app.delete_repository(request, id.to_owned()).await.unwrap();
+        until("the empty page", async || card(stage).await.is_none().then_some(())).await;
+    };
+    delete("d4").await;
+    let app = stage.app.clone();
+    cancelled(stage, "back2", async move { app.bring_back_repository("back2".into()).await }).await;
+    ready(stage).await;
+    until("nothing kept", async || look(stage).await.kept.is_none().then_some(())).await;
+
+    delete("d5").await;
+    let (app, again) = (
+        stage.app.clone(),
+        RepositoryForm { strategy: RepositoryStrategy::Import, repository: "values".into(), ..form(stage) },
+    );
+    cancelled(stage, "create2", async move { app.create_repository(again, "create2".into()).await }).await;
+    ready(stage).await;
 }
 
 fn objects(client: &kube::Client, namespace: &str, kind: &Kind) -> Api<DynamicObject> {
@@ -292,7 +345,7 @@ async fn held_by_a_finalizer(stage: &Stage) {
     assert!(refused.message.contains("is being deleted"), "{refused:?}");
     let refused = app.bring_back_repository("early".into()).await.unwrap_err();
     assert!(refused.message.contains("is being deleted"), "{refused:?}");
-    assert_eq!(app.retry_repository().await.unwrap_err().code, ErrorCode::Blocked);
+    assert_eq!(app.retry_repository(false).await.unwrap_err().code, ErrorCode::Blocked);
 
     let free = json!({ "metadata": { "finalizers": null } });
     api.patch("krci-gitops", &PatchParams::default(), &Patch::Merge(free)).await.unwrap();
@@ -391,7 +444,7 @@ async fn the_platforms_own_roles_decide_what_is_offered() {
         assert!(why.contains(&format!("`{verb}` on `{resource}` in the namespace `{namespace}`")), "{why}");
     }
     // And the API server agrees, whatever a window offers.
-    let refused = developer.retry_repository().await.unwrap_err();
+    let refused = developer.retry_repository(false).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::ClusterForbidden, "{refused:?}");
     let plan = developer.plan_repository_deletion().await.unwrap();
     assert!(!plan.permission.allowed);
@@ -407,7 +460,7 @@ async fn the_platforms_own_roles_decide_what_is_offered() {
     {
         assert!(permission.allowed, "{permission:?}");
     }
-    admin.retry_repository().await.unwrap();
+    admin.retry_repository(false).await.unwrap();
     let made = objects(&client, &namespace, &kinds::CODEBASE).get("krci-gitops").await.unwrap();
     assert_eq!(made.metadata.annotations.unwrap()["edp.epam.com/paused"], "false");
 }

@@ -131,6 +131,8 @@ pub struct StrayFiles {
 pub struct StrayFile {
     /// The file.
     pub path: String,
+    /// The hash of its contents, as they were looked at.
+    pub blob: String,
     /// What is wrong, in a sentence.
     pub why: String,
     /// The name under which it would be read.
@@ -245,6 +247,8 @@ pub struct FieldChangeView {
 pub struct TidyFile {
     /// The file.
     pub path: String,
+    /// The hash of the contents that were listed: other contents are left alone.
+    pub blob: String,
     /// Its new name; none deletes it.
     pub to: Option<String>,
 }
@@ -305,6 +309,8 @@ pub enum ReferrerWord {
 pub struct ProviderDeletionView {
     /// The provider's name, for example GitHub.
     pub title: String,
+    /// The server that would be asked, as `host:port`; empty without one.
+    pub host: String,
     /// `owner/repository`: to be typed.
     pub full_name: String,
     /// Why it cannot be deleted from here.
@@ -333,7 +339,9 @@ pub struct DeleteRepository {
 pub struct DeleteAtProvider {
     /// The full name, typed by the user.
     pub typed: String,
-    /// A token, where none is kept.
+    /// The server, as `host:port`, that was shown: the token goes to no other.
+    pub host: String,
+    /// A token; none takes the one that is kept.
     pub credential: Option<CredentialInput>,
 }
 
