@@ -24,11 +24,7 @@ impl Name {
         if (1..=63).contains(&bytes.len()) && bytes.iter().all(inner) && edge(bytes.first()) && edge(bytes.last()) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Error::BadName {
-            field: field.to_owned(),
-            shown: text.chars().take(80).collect(),
-            rule: Self::RULE,
-        })
+        Err(Error::BadName { field: field.to_owned(), shown: text.chars().take(80).collect(), rule: Self::RULE })
     }
 
     /// The name.

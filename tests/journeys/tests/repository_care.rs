@@ -82,7 +82,7 @@ fn edit_of(card: &RepositoryCard) -> RepositoryEdit {
 
 /// The repository exists with a history: the platform refuses to overwrite it, and the way out is to take it as it is.
 async fn a_failed_creation_has_ways_out(stage: &Stage) {
-    stage.remote().create_repo("acme/krci-gitops", "main").unwrap();
+    stage.remote.create_repo("acme/krci-gitops", "main").unwrap();
     stage.colleague(&[("README.md", "values\n")], "Begin");
     let refused = stage.app.create_repository(form(stage), "create".into()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::Delivery, "{refused:?}");
@@ -193,9 +193,9 @@ async fn a_move_leaves_sets_behind(stage: &Stage) {
     .await;
     assert!(readers.readers_known);
     assert!(look(stage).await.stale_sets.is_empty());
-    stage.remote().create_repo("acme/values", "main").unwrap();
+    stage.remote.create_repo("acme/values", "main").unwrap();
     let files = [("README.md", "moved\n")];
-    stage.remote().commit_files("acme/values", "main", &files, "Move").unwrap();
+    stage.remote.commit_files("acme/values", "main", &files, "Move").unwrap();
 
     let seen = edit_of(&card(stage).await.unwrap());
     let moved = RepositoryEdit { path: "/acme/values".into(), ..seen.clone() };
@@ -252,7 +252,7 @@ async fn deleted_and_brought_back(stage: &Stage) {
     let done = app.delete_repository(request(&plan.uid), "d2".into()).await.unwrap();
     assert!(done.can_return);
     until("the empty page", async || card(stage).await.is_none().then_some(())).await;
-    assert!(stage.remote().path("acme/values").is_dir(), "the provider's repository stays");
+    assert!(stage.remote.path("acme/values").is_dir(), "the provider's repository stays");
     let kept = look(stage).await.kept.unwrap();
     assert_eq!((kept.name.as_str(), kept.path.as_str()), ("krci-gitops", "/acme/values"));
 

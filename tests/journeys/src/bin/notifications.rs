@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 
-use zbus::zvariant::OwnedValue;
+use zbus::OwnedVariant;
 use zbus::{connection, interface};
 
 struct Notifications {
@@ -32,7 +32,7 @@ impl Notifications {
         summary: &str,
         body: &str,
         _actions: Vec<String>,
-        _hints: HashMap<String, OwnedValue>,
+        _hints: HashMap<String, OwnedVariant>,
         _expire_timeout: i32,
     ) -> u32 {
         say(&serde_json::json!({ "app": app_name, "title": summary, "body": body }).to_string());

@@ -83,7 +83,8 @@ pub struct Stage {
     /// The chaos project's id, which is one of its kind in a cluster.
     pub project: String,
     told: Arc<Told>,
-    remote: GitRemote,
+    /// The Git server's repositories.
+    pub remote: GitRemote,
     real: Option<Real>,
     data: tempfile::TempDir,
 }
@@ -194,11 +195,6 @@ impl Stage {
 
     pub fn asks_for_host_key(&self) -> bool {
         self.real.is_some() && self.transport == Transport::Ssh
-    }
-
-    /// The Git server's repositories.
-    pub fn remote(&self) -> &GitRemote {
-        &self.remote
     }
 
     /// A colleague pushes to the GitOps repository.
