@@ -1,5 +1,6 @@
 //! The floor for start-up and memory: a Tauri window with an empty page. Prints `ready` when the page is loaded.
 
+use tauri::http::Response;
 use tauri::webview::PageLoadEvent;
 use tauri::{WebviewUrl, WebviewWindowBuilder};
 
@@ -7,15 +8,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut context = tauri::generate_context!();
     context.config_mut().app.windows.clear();
     tauri::Builder::default()
-        .on_page_load(|_, load| {
-            if load.event() == PageLoadEvent::Finished {
-                println!("ready");
-            }
-        })
+        // A page of its own: nothing tells when `about:blank` is loaded.
+        .register_uri_scheme_protocol("empty", |_, _| Response::new(b"<!doctype html><title>Empty</title>".to_vec()))
         .setup(|app| {
-            WebviewWindowBuilder::new(app, "empty", WebviewUrl::External("about:blank".parse()?))
+            WebviewWindowBuilder::new(app, "empty", WebviewUrl::CustomProtocol("empty://localhost/".parse()?))
                 .title("Empty")
                 .inner_size(1280.0, 800.0)
+                .on_page_load(|_, load| {
+                    if load.event() == PageLoadEvent::Finished {
+                        println!("ready");
+                    }
+                })
                 .build()?;
             Ok(())
         })

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// How often each figure is taken; the median counts.
 const ROUNDS: usize = 5;
+/// How long a window may take before it counts as never usable.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `git-pass` prints, on a repository of 10,000 files and 5,000 commits over SSH; memory is the largest process's.
 const GIT_ROWS: [(&str, &str, &str); 8] = [
@@ -98,7 +100,12 @@ fn start(program: &std::path::Path, desktop: Option<&Desktop>) -> Outcome<Starte
     let begin = Instant::now();
     let mut child = command.spawn()?;
     let stdout = child.stdout.take().ok_or_else(|| Failure::new("no output"))?;
-    let ready = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line == "ready");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let ready = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line == "ready");
+        let _ = tell.send(ready);
+    });
+    let ready = told.recv_timeout(PATIENCE).unwrap_or(false);
     let usable = begin.elapsed();
     let mut settled = 0;
     let _ = wait_until("the memory to settle", Duration::from_secs(4), || {
