@@ -236,7 +236,7 @@ async fn bitbucket_follows_the_pages_in_its_answers() {
         let next = format!("{root}repositories/atlassian?role=member&page=2");
         vec![
             ("GET /user", Reply::json(&json!({"type": "user", "username": "evzijst", "nickname": "evzijst", "display_name": "Erik van Zijst", "uuid": "{470c176d-3574-44ea-bb41-89e8638bcca4}"}))),
-            ("GET /user/permissions/workspaces?pagelen=100", Reply::json(&json!({"pagelen": 10, "page": 1, "size": 1, "values": [{"type": "workspace_membership", "permission": "owner", "workspace": {"type": "workspace", "uuid": "{a15fb181-db1f-48f7-b41f-e1eff06929d6}", "slug": "bbworkspace1", "name": "Atlassian Bitbucket"}}]}))),
+            ("GET /user/workspaces?pagelen=100", Reply::json(&json!({"pagelen": 10, "page": 1, "size": 1, "values": [{"type": "workspace_access", "administrator": true, "workspace": {"type": "workspace_base", "uuid": "{a15fb181-db1f-48f7-b41f-e1eff06929d6}", "slug": "bbworkspace1"}}]}))),
             ("GET /repositories/atlassian?role=member&sort=full_name&pagelen=100", Reply::json(&json!({"size": 2, "page": 1, "pagelen": 1, "next": next, "values": [repository("geordi")]}))),
             ("GET /repositories/atlassian?role=member&page=2", Reply::json(&json!({"page": 2, "values": [repository("geordi2")]}))),
             ("GET /repositories/atlassian/geordi", Reply::json(&repository("geordi"))),
@@ -267,7 +267,8 @@ async fn gerrit_answers_behind_its_prefix() {
     let server = Server::start(|_| {
         vec![
             ("GET /accounts/self", guarded(json!({"_account_id": 1000096, "name": "John Doe", "email": "john.doe@example.com", "username": "john"}))),
-            ("GET /projects/?type=CODE&n=1003", guarded(json!({"All-Projects": {"id": "All-Projects", "state": "ACTIVE"}, "external/bison": {"id": "external%2Fbison", "description": "GNU parser generator", "state": "READ_ONLY"}, "krci-gitops": {"id": "krci-gitops", "state": "ACTIVE"}}))),
+            ("GET /projects/?type=CODE&n=500&S=3", guarded(json!({}))),
+            ("GET /projects/?type=CODE&n=500&S=0", guarded(json!({"All-Projects": {"id": "All-Projects", "state": "ACTIVE"}, "external/bison": {"id": "external%2Fbison", "description": "GNU parser generator", "state": "READ_ONLY"}, "krci-gitops": {"id": "krci-gitops", "state": "ACTIVE"}}))),
             ("GET /projects/external%2Fbison", guarded(json!({"id": "external%2Fbison", "name": "external/bison", "parent": "All-Projects", "state": "ACTIVE"}))),
             ("GET /projects/external%2Fbison/HEAD", guarded(json!("refs/heads/master"))),
             ("GET /projects/external%2Fbison/branches/", guarded(json!([{"ref": "HEAD", "revision": "master"}, {"ref": "refs/meta/config", "revision": "76016386a0d8ecc7b6be212424978bb45959d668"}, {"ref": "refs/heads/master", "revision": "67ebf73496383c6777035e374d2d664009e2aa5c"}]))),
@@ -287,6 +288,37 @@ async fn gerrit_answers_behind_its_prefix() {
     let error = gerrit.delete_repository("external/bison").await.unwrap_err();
     assert!(matches!(error, ProviderError::Unsupported(_)), "{error}");
     assert_eq!(server.lines().last().unwrap(), "POST /projects/external%2Fbison/delete-project~delete");
+}
+
+#[tokio::test]
+async fn only_the_documented_answer_says_that_something_was_deleted() {
+    let page = "<!DOCTYPE html><title>Guest network</title>";
+    for (kind, line, reply) in [
+        (ProviderKind::GitHub, "DELETE /repos/a/b", Reply::of(200, page)),
+        (ProviderKind::GitHub, "DELETE /repos/a/b", Reply::of(202, "")),
+        (ProviderKind::GitLab, "DELETE /projects/a%2Fb", Reply::of(200, page)),
+        (ProviderKind::Bitbucket, "DELETE /repositories/a/b", Reply::of(200, page)),
+        (ProviderKind::Gerrit, "POST /projects/a%2Fb/delete-project~delete", Reply::of(200, page)),
+    ] {
+        let server = Server::start(|_| vec![(line, reply)]).await;
+        let error = server.provider(kind, "robin").delete_repository("a/b").await.unwrap_err();
+        assert!(matches!(error, ProviderError::Unexpected { .. }), "{kind:?}: {error}");
+        assert_eq!(server.lines().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_github_token_without_organisations_still_has_its_user() {
+    let server = Server::start(|_| {
+        let words = r#"{"message":"You need at least read:org scope or user scope to list your organizations."}"#;
+        vec![
+            ("GET /user", Reply::json(&json!({"login": "octocat"}))),
+            ("GET /user/orgs?per_page=100", Reply::of(403, words)),
+        ]
+    })
+    .await;
+    let owners = server.provider(ProviderKind::GitHub, "").owners().await.unwrap();
+    assert_eq!((owners.items.len(), owners.items[0].path.as_str(), owners.complete), (1, "octocat", false));
 }
 
 #[tokio::test]
@@ -317,6 +349,8 @@ async fn a_token_does_not_travel() {
 #[tokio::test]
 async fn refusals_are_told_apart() {
     let server = Server::start(|_| {
+        let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(59);
+        let soon_as_date = later.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let soon = (jiff::Timestamp::now().as_second() + 600).to_string();
         vec![
             (
@@ -341,6 +375,8 @@ async fn refusals_are_told_apart() {
                     r#"{"message":{"error":"This endpoint has been requested too many times. Try again later."}}"#,
                 ),
             ),
+            ("GET /repos/a/dated", Reply::of(429, "").with("retry-after", soon_as_date)),
+            ("GET /repos/a/page", Reply::of(200, "\n<html><body>Log in to the guest network</body></html>")),
             ("GET /repos/a/html", Reply::of(502, "<html><body>Bad gateway</body></html>")),
             ("GET /repos/a/shape", Reply::json(&json!({"unexpected": "seeded-body"}))),
             ("GET /repos/a/huge", Reply { status: 200, headers: Vec::new(), body: vec![b' '; 9 * 1024 * 1024] }),
@@ -358,6 +394,10 @@ async fn refusals_are_told_apart() {
     assert!(refused("second").await.to_string().contains("in about 1 minute"));
     let error = refused("many").await;
     assert!(matches!(&error, ProviderError::RateLimited { until: None, .. }), "{error}");
+    let error = refused("dated").await;
+    assert!(error.to_string().contains("in about 59 minutes"), "{error}");
+    let error = refused("page").await;
+    assert!(error.to_string().contains("a web page") && !error.to_string().contains("guest"), "{error}");
     let error = refused("html").await;
     assert!(!error.to_string().contains('<'), "{error}");
     let error = refused("shape").await;

@@ -1,6 +1,6 @@
 //! Bitbucket Cloud's REST API, version 2.0.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::http::{Answer, Http};
@@ -82,8 +82,8 @@ pub(super) async fn account(http: &Http) -> Result<Account> {
 }
 
 pub(super) async fn owners(http: &Http) -> Result<Listing<Owner>> {
-    let segments = ["user", "permissions", "workspaces"];
-    http.pages("list your workspaces", &segments, &[("pagelen", "100")], |answer| {
+    // The lists across workspaces, such as user/permissions/workspaces, are gone since April 2026 (CHANGE-2770).
+    http.pages("list your workspaces", &["user", "workspaces"], &[("pagelen", "100")], |answer| {
         let found: Page<Membership> = answer.json()?;
         let workspaces = found.values.into_iter().map(|one| one.workspace);
         let owners = workspaces.map(|one| Owner { path: one.slug, title: one.name, personal: false });
@@ -124,6 +124,7 @@ pub(super) async fn branches(http: &Http, (owner, name): &(String, String)) -> R
 }
 
 pub(super) async fn delete(http: &Http, (owner, name): &(String, String)) -> Result<Deletion> {
-    http.order(Method::DELETE, "delete this repository", &["repositories", owner, name]).await?;
+    let segments = ["repositories", owner, name];
+    http.order(Method::DELETE, "delete this repository", &segments, &[StatusCode::NO_CONTENT]).await?;
     Ok(Deletion::Done)
 }

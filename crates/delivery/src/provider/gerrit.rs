@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::http::Http;
@@ -12,6 +12,9 @@ use super::{Account, Deletion, Listing, ProviderError, RemoteRepository, Result,
 const OWN: [&str; 2] = ["All-Projects", "All-Users"];
 /// The most projects that are listed.
 const LIMIT: usize = 1_000;
+/// How many projects are asked for at once. A server may give fewer: what its index answers is cut at the user's limit
+/// for queries, without a word.
+const PAGE: usize = 500;
 
 #[derive(Deserialize)]
 struct Person {
@@ -58,14 +61,21 @@ pub(super) async fn account(http: &Http) -> Result<Account> {
 }
 
 pub(super) async fn repositories(http: &Http) -> Result<Listing<RemoteRepository>> {
-    // One more than is wanted says whether there are more.
-    let limit = (LIMIT + OWN.len() + 1).to_string();
-    let query = [("type", "CODE"), ("n", limit.as_str())];
-    // The empty segment is the slash at the end, without which Gerrit looks for a project.
-    let found: BTreeMap<String, Project> = http.get("list projects", &["projects", ""], &query).await?.json()?;
-    let projects = found.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+    let mut projects = BTreeMap::<String, Project>::new();
+    let mut complete = false;
+    // Only an answer with nothing new says that there is no more.
+    while !complete && projects.len() <= LIMIT + OWN.len() {
+        let (limit, start) = (PAGE.to_string(), projects.len().to_string());
+        let query = [("type", "CODE"), ("n", limit.as_str()), ("S", start.as_str())];
+        // The empty segment is the slash at the end, without which Gerrit looks for a project.
+        let page: BTreeMap<String, Project> = http.get("list projects", &["projects", ""], &query).await?.json()?;
+        let before = projects.len();
+        projects.extend(page);
+        complete = projects.len() == before;
+    }
+    let projects = projects.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
     let mut items: Vec<RemoteRepository> = projects.map(|(name, one)| read(name, one)).collect();
-    let complete = items.len() <= LIMIT;
+    complete &= items.len() <= LIMIT;
     items.truncate(LIMIT);
     Ok(Listing { items, complete })
 }
@@ -89,7 +99,7 @@ pub(super) async fn branches(http: &Http, name: &str) -> Result<Listing<String>>
 
 pub(super) async fn delete(http: &Http, name: &str) -> Result<Deletion> {
     let segments = ["projects", name, "delete-project~delete"];
-    match http.order(Method::POST, "delete this project", &segments).await {
+    match http.order(Method::POST, "delete this project", &segments, &[StatusCode::NO_CONTENT]).await {
         Ok(_) => Ok(Deletion::Done),
         Err(ProviderError::NotFound { .. }) => Err(ProviderError::Unsupported(format!(
             "{} cannot delete projects: its delete-project plugin is not installed, or the project is gone already",

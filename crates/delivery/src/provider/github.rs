@@ -1,10 +1,10 @@
 //! GitHub's REST API, version 2022-11-28 and its Enterprise Server.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::http::{Answer, Http};
-use super::{Account, Deletion, Listing, Owner, RemoteRepository, Result, web};
+use super::{Account, Deletion, Listing, Owner, ProviderError, RemoteRepository, Result, web};
 
 #[derive(Deserialize)]
 struct User {
@@ -72,7 +72,12 @@ pub(super) async fn owners(http: &Http) -> Result<Listing<Owner>> {
                 found.into_iter().map(|one| Owner { path: one.login, title: title(one.description), personal: false });
             Ok((owners.collect(), answer.next()))
         })
-        .await?;
+        .await;
+    // A token without `read:org` may still work with its user's own repositories.
+    let organizations = match organizations {
+        Err(ProviderError::Forbidden { .. }) => Listing { items: Vec::new(), complete: false },
+        other => other?,
+    };
     let mut items = vec![Owner { path: me.login, title: me.name, personal: true }];
     items.extend(organizations.items);
     Ok(Listing { items, complete: organizations.complete })
@@ -87,9 +92,7 @@ pub(super) async fn repositories(http: &Http, owner: &str) -> Result<Listing<Rem
         return http.pages(action, &["user", "repos"], &own, page).await;
     }
     match http.pages(action, &["orgs", owner, "repos"], &query, page).await {
-        Err(super::ProviderError::NotFound { .. }) => {
-            http.pages(action, &["users", owner, "repos"], &query, page).await
-        }
+        Err(ProviderError::NotFound { .. }) => http.pages(action, &["users", owner, "repos"], &query, page).await,
         other => other,
     }
 }
@@ -109,6 +112,7 @@ pub(super) async fn branches(http: &Http, (owner, name): &(String, String)) -> R
 }
 
 pub(super) async fn delete(http: &Http, (owner, name): &(String, String)) -> Result<Deletion> {
-    http.order(Method::DELETE, "delete this repository", &["repos", owner, name]).await?;
+    let segments = ["repos", owner, name];
+    http.order(Method::DELETE, "delete this repository", &segments, &[StatusCode::NO_CONTENT]).await?;
     Ok(Deletion::Done)
 }

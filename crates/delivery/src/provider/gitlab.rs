@@ -117,7 +117,8 @@ pub(super) async fn branches(http: &Http, path: &str) -> Result<Listing<String>>
 }
 
 pub(super) async fn delete(http: &Http, path: &str) -> Result<Deletion> {
-    let answer = http.order(Method::DELETE, "delete this project", &["projects", path]).await?;
+    let expected = [StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
+    let status = http.order(Method::DELETE, "delete this project", &["projects", path], &expected).await?;
     // 202: taken, and done later; a server may keep the project for days.
-    Ok(if answer.status() == StatusCode::ACCEPTED { Deletion::Scheduled } else { Deletion::Done })
+    Ok(if status == StatusCode::ACCEPTED { Deletion::Scheduled } else { Deletion::Done })
 }

@@ -22,6 +22,9 @@ type Result<T> = std::result::Result<T, ProviderError>;
 
 /// The most bytes of one answer that are read.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
+/// What is said of a page for people in the place of an answer.
+const PAGE: &str = "a web page, not the API's answer. A login page of this network, a proxy, or a server that is no such \
+                    provider sends one";
 /// The most bytes of a server's words that are shown.
 const WORDS_LIMIT: usize = 400;
 /// The most pages that are read of one list; with 100 entries each, a thousand.
@@ -155,9 +158,21 @@ impl Http {
         }
     }
 
-    /// Sends a request without a body.
-    pub async fn order(&self, method: Method, action: &'static str, segments: &[&str]) -> Result<Answer> {
-        self.send(method, action, self.address(segments, &[])?).await
+    /// Sends a request without a body, and answers which of the `expected` answers came. Any other good one is none of
+    /// this API's: a login page comes with 200 as well.
+    pub async fn order(
+        &self,
+        method: Method,
+        action: &'static str,
+        segments: &[&str],
+        expected: &[StatusCode],
+    ) -> Result<StatusCode> {
+        let answer = self.send(method, action, self.address(segments, &[])?).await?;
+        if expected.contains(&answer.status) {
+            return Ok(answer.status);
+        }
+        let words = if answer.is_page() { PAGE } else { "this is not how this API says that an order was carried out" };
+        Err(self.unexpected(&answer, words))
     }
 
     /// Reads a list page by page; `read` takes a page apart into its entries and the next page's address. Only
@@ -256,7 +271,16 @@ impl Http {
                 None => link.source(),
             };
         }
-        ProviderError::Network { host, why: chain(error) }
+        let why = chain(error);
+        // Hyper's own words are no help to somebody who never heard of a tunnel.
+        let why = match why.strip_prefix("tunnel error: ") {
+            Some(words) => format!(
+                "the proxy that this computer is told to use does not let us through ({words}); HTTPS_PROXY and NO_PROXY, \
+                 or the system's settings, name it"
+            ),
+            None => why,
+        };
+        ProviderError::Network { host, why }
     }
 }
 
@@ -269,12 +293,16 @@ impl Answer {
             host: self.host.clone(),
             status: self.status.as_u16(),
             // The body is not shown, it can be anything; and the error's own text quotes it.
-            words: format!("not the JSON that was expected (line {}, column {})", error.line(), error.column()),
+            words: match self.is_page() {
+                true => PAGE.to_owned(),
+                false => format!("not the JSON that was expected (line {}, column {})", error.line(), error.column()),
+            },
         })
     }
 
-    pub fn status(&self) -> StatusCode {
-        self.status
+    /// Whether this is a page for people.
+    fn is_page(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"<")
     }
 
     fn header(&self, name: HeaderName) -> Option<&str> {
@@ -299,11 +327,15 @@ impl Answer {
                 && (none_left || self.headers.contains_key(RETRY_AFTER) || words.to_lowercase().contains("rate limit")))
     }
 
-    /// When the server takes requests again: `Retry-After` in seconds, else the reset time of GitHub and GitLab.
+    /// When the server takes requests again: `Retry-After`, else the reset time of GitHub and GitLab.
     fn until(&self) -> Option<jiff::Timestamp> {
         let number = |name: &'static str| self.header(HeaderName::from_static(name))?.trim().parse::<i64>().ok();
         if let Some(seconds) = number("retry-after") {
             return jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(seconds.clamp(0, 86_400))).ok();
+        }
+        // RFC 9110 knows a date too, which gateways send.
+        if let Some(date) = self.header(RETRY_AFTER).and_then(|date| jiff::fmt::rfc2822::parse(date.trim()).ok()) {
+            return Some(date.timestamp());
         }
         jiff::Timestamp::from_second(number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"))?).ok()
     }
