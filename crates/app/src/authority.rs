@@ -51,20 +51,25 @@ fn bad(why: impl Into<String>) -> AppError {
         .with_hint("choose a file of certificates in PEM; it begins with -----BEGIN CERTIFICATE-----")
 }
 
-/// The certificates in a file.
-fn read(path: &Path) -> Result<Vec<AuthorityCertificate>> {
+/// A file whole, whatever is in it.
+fn read(path: &Path) -> Result<Vec<u8>> {
     let shown = path.display();
     let failed = |e: std::io::Error| bad(format!("{shown} cannot be read: {e}"));
-    let mut file = File::open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
+    // Opening a pipe would wait for somebody who writes into it.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
         return Err(bad(format!("{shown} is not a file")));
     }
     let mut bytes = Vec::new();
-    file.by_ref().take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    File::open(path).map_err(failed)?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LIMIT {
         return Err(bad(format!("{shown} is larger than 1 MiB")));
     }
-    describe(&bytes).map_err(|why| bad(format!("{shown}: {why}")))
+    Ok(bytes)
+}
+
+/// The certificates in a file.
+fn certificates(path: &Path) -> Result<Vec<AuthorityCertificate>> {
+    describe(&read(path)?).map_err(|why| bad(format!("{}: {why}", path.display())))
 }
 
 /// What is wrong with a text that should be certificates.
@@ -112,6 +117,17 @@ impl App {
         self.options.authority.clone().or_else(|| self.authority.get())
     }
 
+    /// What is in that file, for a connection; none without a file.
+    ///
+    /// # Errors
+    /// `git.badAuthority` when it cannot be read, or is too large to be one.
+    pub(crate) async fn authority_pem(&self) -> Result<Option<Vec<u8>>> {
+        match self.authority_file() {
+            Some(file) => crate::blocking(move || read(&file)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The certificates trusted for Git servers besides the system's.
     pub async fn authority(&self) -> Result<AuthorityView> {
         let source = match (&self.options.authority, self.authority.get()) {
@@ -128,7 +144,7 @@ impl App {
             problem: None,
         };
         let Some(path) = path else { return Ok(view) };
-        match crate::blocking(move || read(&path)).await {
+        match crate::blocking(move || certificates(&path)).await {
             Ok(mut found) => {
                 view.more = u32::try_from(found.len().saturating_sub(SHOWN)).unwrap_or(u32::MAX);
                 found.truncate(SHOWN);
@@ -149,7 +165,7 @@ impl App {
                 return Err(AppError::blocked("this file was not picked").with_hint("choose the file with the button"));
             }
             let file = PathBuf::from(path);
-            crate::blocking(move || read(&file)).await?;
+            crate::blocking(move || certificates(&file)).await?;
         }
         self.storage.set_setting(AUTHORITY, path.clone()).await?;
         self.authority.set(path.map(PathBuf::from));

@@ -244,7 +244,7 @@ impl App {
                 if parsed.scheme() != Scheme::Local && self.kept_credential(&parsed).await?.is_none() {
                     return Ok(None);
                 }
-                let access = self.access(&parsed, self.credential(&parsed).await?, None)?;
+                let access = self.access(&parsed, self.credential(&parsed).await?, None).await?;
                 let clone = self.bare_clone(&parsed).await?;
                 let (branch, path) = (branch.clone(), RepoPath::parse(path)?);
                 let found = self

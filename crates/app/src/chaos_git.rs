@@ -76,7 +76,7 @@ impl ProjectGit {
             return self.app.fetch(&self.url, "main", self.operation.as_ref()).await;
         }
         let credential = self.app.credential(&self.url).await?;
-        let access = self.app.access(&self.url, credential, self.operation.as_ref())?;
+        let access = self.app.access(&self.url, credential, self.operation.as_ref()).await?;
         let clone = self.app.bare_clone(&self.url).await?;
         let (here, branch) = (clone.clone(), self.branch.clone());
         let outcome: FetchOutcome = self.app.git(move || here.fetch(&access, &branch)).await?;
@@ -101,7 +101,7 @@ impl ProjectGit {
         let request =
             PublishRequest { changes: expected, identity: self.app.author().await?, message: message.to_owned() };
         let credential = self.app.credential(&self.url).await?;
-        let access = self.app.access(&self.url, credential, self.operation.as_ref())?;
+        let access = self.app.access(&self.url, credential, self.operation.as_ref()).await?;
         let summary = message.lines().next().unwrap_or_default();
         let begin = Begin {
             kind: ActivityKind::Chaos,

@@ -84,7 +84,7 @@ impl App {
         {
             return Ok(defaults);
         }
-        let access = self.access(&url, credential, None)?;
+        let access = self.access(&url, credential, None).await?;
         let clone = self.bare_clone(&url).await?;
         let found = self.git(move || read_defaults(&clone, &access, &references)).await?;
         let found = match found {

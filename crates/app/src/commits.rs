@@ -152,7 +152,7 @@ impl App {
             identity,
             message: change.message.clone(),
         };
-        let access = self.access(url, self.credential(url).await?, Some(operation))?;
+        let access = self.access(url, self.credential(url).await?, Some(operation)).await?;
         let (clone, name, accept) = (fetched.clone.clone(), fetched.branch.clone(), change.accept);
         let id = self.journal.begin(begin).await?;
         operation.step("Committing and pushing", 1, None);

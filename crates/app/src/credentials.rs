@@ -151,7 +151,7 @@ impl App {
 
     /// Connects to a remote and lists its branches.
     pub(crate) async fn check_remote(&self, text: &str, url: RemoteUrl, credential: Credential) -> Result<RemoteCheck> {
-        let access = self.access(&url, credential, None)?;
+        let access = self.access(&url, credential, None).await?;
         let at = url.clone();
         let refs = self.git(move || probe(&at, &access)).await?;
         let branches: Vec<String> = refs.branches.into_iter().map(|b| b.name).collect();

@@ -359,7 +359,7 @@ impl App {
                 Some(own) => (own, "your own key"),
             },
         };
-        let access = self.access(&known, credential, None)?;
+        let access = self.access(&known, credential, None).await?;
         let at = known.clone();
         // A missing repository is told only to those who were let in.
         let let_in = self
@@ -393,7 +393,7 @@ impl App {
                 Err(error) => return Attempt::NotMade(error.message),
             },
         };
-        let asked = async { Ok::<_, AppError>(self.provider(server, &token)?.account().await?) };
+        let asked = async { Ok::<_, AppError>(self.provider(server, &token).await?.account().await?) };
         match asked.await {
             Ok(account) => Attempt::Passed(format!("{} knows {whose}: it is {}'s.", server.host, account.login)),
             Err(error) if error.code == ErrorCode::ProviderUnsupported => Attempt::NotMade(error.message),

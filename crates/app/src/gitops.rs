@@ -203,7 +203,7 @@ impl App {
         operation: Option<&Operation>,
     ) -> Result<Fetched> {
         let credential = self.credential(url).await?;
-        let access = self.access(url, credential, operation)?;
+        let access = self.access(url, credential, operation).await?;
         let clone = self.bare_clone(url).await?;
         let before = self.remote_note(url).await?.default_branch;
         let (known, usual) = (before.clone(), usual_branch.to_owned());

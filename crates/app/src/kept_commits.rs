@@ -148,7 +148,7 @@ impl App {
     /// Works with another branch of the repository from now on.
     pub async fn use_branch(&self, branch: String) -> Result<RepositoryStanding> {
         let repository = self.gitops().await?;
-        let access = self.access(&repository.url, self.credential(&repository.url).await?, None)?;
+        let access = self.access(&repository.url, self.credential(&repository.url).await?, None).await?;
         let clone = self.bare_clone(&repository.url).await?;
         let wanted = branch.clone();
         let outcome = self.git(move || clone.fetch(&access, &wanted)).await?;

@@ -129,7 +129,7 @@ impl App {
             intent: Intent::Other,
         };
         let pages = self.pages(url);
-        let access = self.access(url, self.credential(url).await?, Some(operation))?;
+        let access = self.access(url, self.credential(url).await?, Some(operation)).await?;
         let entry = self.journal.enter(begin).await?;
         operation.step("Pushing a branch", 1, None);
         let (clone, onto, wanted) = (fetched.clone.clone(), target.clone(), branch);

@@ -46,27 +46,28 @@ const NOT_SIGNED_IN: &str = "No token is kept for this server's API on this comp
 
 impl App {
     /// A provider's API.
-    pub(crate) fn provider(&self, server: &GitServer, token: &ApiToken) -> Result<Provider> {
+    pub(crate) async fn provider(&self, server: &GitServer, token: &ApiToken) -> Result<Provider> {
         let kind = ProviderKind::parse(&server.provider).ok_or_else(|| {
             let words = format!("the API of {:?} is not one this app knows", server.provider);
             AppError::new(ErrorCode::ProviderUnsupported, words)
         })?;
-        let mut connection = Connection::default();
-        if let Some(file) = self.authority_file() {
-            let pem = std::fs::read(&file).map_err(|e| {
-                AppError::new(ErrorCode::GitBadAuthority, format!("{} cannot be read: {e}", file.display()))
-            })?;
-            connection.authority_pem = Some(pem);
-        }
-        Ok(Provider::new(kind, &server.host, server.https_port, token, &connection)?)
+        let connection = Connection { authority_pem: self.authority_pem().await?, ..Connection::default() };
+        let (host, port, token) = (server.host.clone(), server.https_port, token.clone());
+        // The system's authorities are read from the disk each time: they may have changed.
+        crate::blocking(move || Ok(Provider::new(kind, &host, port, &token, &connection)?)).await
+    }
+
+    /// The token that somebody signed in with at a server's API.
+    pub(crate) async fn own_api_token(&self, server: &GitServer) -> Result<Option<ApiToken>> {
+        let kept = self.keychain.get(&keychain_name(server)).await?;
+        let kept = kept.and_then(|text| serde_json::from_str::<Packed>(text.expose_secret()).ok());
+        Ok(kept.map(|kept| ApiToken { username: kept.username, token: kept.token }))
     }
 
     /// The token kept for a server's API; else the one kept for a repository there over HTTPS.
     pub(crate) async fn kept_api_token(&self, server: &GitServer) -> Result<Option<ApiToken>> {
-        if let Some(text) = self.keychain.get(&keychain_name(server)).await?
-            && let Ok(kept) = serde_json::from_str::<Packed>(text.expose_secret())
-        {
-            return Ok(Some(ApiToken { username: kept.username, token: kept.token }));
+        if let Some(own) = self.own_api_token(server).await? {
+            return Ok(Some(own));
         }
         let Some(repository) = self.maybe_gitops().await.unwrap_or_default() else { return Ok(None) };
         let (Ok(theirs), Ok(own)) =
@@ -96,7 +97,7 @@ impl App {
             return Err(AppError::blocked("nothing leaves this computer while you practise, so no provider is asked"));
         }
         let token = api_token(credential)?;
-        let account = self.provider(&server, &token)?.account().await?;
+        let account = self.provider(&server, &token).await?.account().await?;
         let packed = json!({ "username": token.username, "token": token.token.expose_secret() }).to_string();
         self.keychain.set(&keychain_name(&server), SecretString::from(packed)).await?;
         self.storage.set_setting(&account_setting(&server), Some(account.login.clone())).await?;
@@ -122,7 +123,7 @@ impl App {
             return Ok(Asked::Nobody("The practice server has no API.".into()));
         }
         let Some(token) = self.kept_api_token(&server).await? else { return Ok(Asked::Nobody(NOT_SIGNED_IN.into())) };
-        match self.provider(&server, &token) {
+        match self.provider(&server, &token).await {
             Ok(provider) => Ok(Asked::Provider(provider)),
             Err(error) if error.code == ErrorCode::ProviderUnsupported => Ok(Asked::Nobody(error.message)),
             Err(error) => Err(error),
@@ -174,12 +175,12 @@ impl App {
             Asked::Provider(provider) => provider,
             Asked::Nobody(_) => return Ok(finding),
         };
-        let (owner, repository) = (form.owner.trim().trim_matches('/'), form.repository.trim());
-        let path = if provider.kind() == ProviderKind::Gerrit {
-            repository.trim_matches('/').to_owned()
-        } else {
-            format!("{owner}/{repository}")
-        };
+        let (owner, repository) = (form.owner.trim().trim_matches('/'), form.repository.trim().trim_matches('/'));
+        let gerrit = provider.kind() == ProviderKind::Gerrit;
+        if repository.is_empty() || (owner.is_empty() && !gerrit) {
+            return Ok(finding);
+        }
+        let path = if gerrit { repository.to_owned() } else { format!("{owner}/{repository}") };
         let found = provider.repository(&path).await?;
         finding.exists = Some(found.is_some());
         let mut problem = |message: String| finding.problems.push(FieldProblem { field: "repository".into(), message });

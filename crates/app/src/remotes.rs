@@ -254,7 +254,7 @@ impl App {
     }
 
     /// What a Git call needs besides the address.
-    pub(crate) fn access(
+    pub(crate) async fn access(
         &self,
         url: &RemoteUrl,
         credential: Credential,
@@ -262,10 +262,7 @@ impl App {
     ) -> Result<Access> {
         let known = KnownHosts::new(self.options.data_dir.join("known_hosts"), self.options.known_hosts.clone());
         let mut access = Access::new(url, credential, known);
-        if let Some(file) = self.authority_file() {
-            let pem = std::fs::read(&file).map_err(|e| {
-                AppError::new(ErrorCode::GitBadAuthority, format!("{} cannot be read: {e}", file.display()))
-            })?;
+        if let Some(pem) = self.authority_pem().await? {
             access = access.with_authority(pem);
         }
         if let Some(operation) = operation {

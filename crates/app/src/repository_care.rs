@@ -371,7 +371,8 @@ impl App {
                 let changes =
                     changes.ok_or_else(|| AppError::blocked("the files changed meanwhile; look at them again"))?;
                 let request = PublishRequest { changes, identity, message: message.trim().to_owned() };
-                let access = self.access(&repository.url, self.credential(&repository.url).await?, Some(&operation))?;
+                let access =
+                    self.access(&repository.url, self.credential(&repository.url).await?, Some(&operation)).await?;
                 let first = files.first().map(|one| one.path.clone()).unwrap_or_default();
                 let begin = Begin {
                     kind: ActivityKind::Values,

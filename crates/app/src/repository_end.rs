@@ -1,13 +1,17 @@
 //! The end of the GitOps repository, and its way back.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use pilothouse_cluster::kinds;
 use pilothouse_delivery::{
     care::{self, Progress},
     deletion::{ChaosUser, ReferrerKind, StepId, full_name, keepsake, plan},
     objects::{Codebase, GitServer},
-    provider::{ApiToken, Connection, Deletion, Provider, ProviderKind},
+    provider::{ApiToken, Deletion, ProviderError, ProviderKind},
     repository::is_at,
 };
 use pilothouse_git::{Credential, RemoteUrl};
@@ -30,6 +34,48 @@ use crate::{
 const CLEANUP: Duration = Duration::from_secs(600);
 /// How often the platform is asked how far it is.
 const LOOK: Duration = Duration::from_millis(700);
+
+/// The Codebases that are being deleted now, by their unique ids.
+static UNDER_WAY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// The turn of one deletion: of two orders for one Codebase the provider hears one.
+struct Turn(String);
+
+impl Turn {
+    fn take(name: &str, uid: &str) -> Result<Self> {
+        if UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned()) {
+            return Ok(Self(uid.to_owned()));
+        }
+        Err(AppError::blocked(format!("{name} is being deleted already")))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+/// What to do after a deletion at the provider that did not go as it should.
+fn after_failure(error: ProviderError, path: &str, web_url: Option<&str>) -> AppError {
+    let look = web_url.map_or_else(|| "look at the provider".to_owned(), |url| format!("look at {url}"));
+    let hint = match &error {
+        // The order was sent, and its answer is not known.
+        ProviderError::Timeout { .. } | ProviderError::Network { .. } | ProviderError::Unexpected { .. } => {
+            Some(format!("whether {path} was deleted is not certain: {look} before you try again"))
+        }
+        ProviderError::NotFound { .. } => Some(format!(
+            "if {path} is gone already, leave the provider out and delete the Codebase alone; else use a token that may \
+             see it"
+        )),
+        _ => None,
+    };
+    let edge = AppError::from(error);
+    match hint {
+        Some(hint) => edge.with_hint(hint),
+        None => edge,
+    }
+}
 
 /// What is kept of a deleted repository.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,13 +136,16 @@ impl App {
             .collect()
     }
 
-    /// The token kept for the repository over HTTPS.
-    async fn provider_token(&self, https: &str) -> Option<ApiToken> {
-        let url = RemoteUrl::parse(https).ok()?;
-        match self.kept_credential(&url).await {
-            Ok(Some(Credential::Token { username, token })) => Some(ApiToken { username, token }),
-            _ => None,
+    /// The token that somebody signed in with at the server's API; else the one kept for the repository over HTTPS.
+    async fn provider_token(&self, server: &GitServer, https: &str) -> Result<Option<ApiToken>> {
+        if let Some(own) = self.own_api_token(server).await? {
+            return Ok(Some(own));
         }
+        let Ok(url) = RemoteUrl::parse(https) else { return Ok(None) };
+        Ok(match self.kept_credential(&url).await? {
+            Some(Credential::Token { username, token }) => Some(ApiToken { username, token }),
+            _ => None,
+        })
     }
 
     /// What deleting the repository comes to; nothing is written.
@@ -118,7 +167,7 @@ impl App {
         let has_token = match server {
             Some(one) if blocked.is_none() => {
                 let urls = pilothouse_delivery::repository::clone_urls(one, &codebase.git_url_path);
-                self.provider_token(&urls.https).await.is_some()
+                self.provider_token(one, &urls.https).await.is_ok_and(|token| token.is_some())
             }
             _ => false,
         };
@@ -187,6 +236,7 @@ impl App {
         operation: &Operation,
     ) -> Result<DeletedRepository> {
         let name = request.name;
+        let _turn = Turn::take(&name, &request.uid)?;
         let api = live.cluster.api(&kinds::CODEBASE, platform);
         let object = live.cluster.in_time("the Codebase", api.get_opt(&name)).await?;
         let object = object.ok_or_else(|| AppError::not_found(format!("the Codebase {name} is gone already")))?;
@@ -288,21 +338,13 @@ impl App {
                 Some(ApiToken { username: username.unwrap_or_default(), token })
             }
             Some(_) => None,
-            None => self.provider_token(&urls.https).await,
+            None => self.provider_token(server, &urls.https).await?,
         };
         let token = token.ok_or_else(|| {
             let message = "The provider's API takes a token only; give one that may delete repositories.".to_owned();
             AppError::fields(vec![FieldProblem { field: "token".into(), message }])
         })?;
-        let authority_pem = match self.authority_file() {
-            Some(file) => Some(tokio::fs::read(&file).await.map_err(|e| {
-                AppError::new(ErrorCode::GitBadAuthority, format!("{} cannot be read: {e}", file.display()))
-            })?),
-            None => None,
-        };
-        let connection = Connection { authority_pem, ..Connection::default() };
-        let provider = Provider::new(kind, &server.host, server.https_port, &token, &connection)
-            .map_err(pilothouse_delivery::Error::from)?;
+        let provider = self.provider(server, &token).await?;
         // What is deleted there does not come back, so first it must be certain that the Codebase may follow.
         care::rehearse_deletion(&live.cluster, &codebase.meta.namespace, &codebase.meta.name, &codebase.meta.uid)
             .await?;
@@ -314,8 +356,9 @@ impl App {
             intent: Intent::Other,
         };
         let entry = self.journal.enter(begin).await?;
-        let outcome = provider.delete_repository(&path).await.map_err(pilothouse_delivery::Error::from);
-        entry.close_with(outcome.map_err(AppError::from), |_| End::default()).await
+        let page = codebase.status.git_web_url.as_deref().filter(|url| url.starts_with("https://"));
+        let outcome = provider.delete_repository(&path).await.map_err(|error| after_failure(error, &path, page));
+        entry.close_with(outcome, |_| End::default()).await
     }
 
     /// Follows the platform's cleaning up until the Codebase is gone.

@@ -184,7 +184,7 @@ impl App {
         if branch.is_empty() {
             return self.fetch(url, pilothouse_delivery::repository::PLATFORM_BRANCH, operation).await;
         }
-        let access = self.access(url, self.credential(url).await?, operation)?;
+        let access = self.access(url, self.credential(url).await?, operation).await?;
         let clone = self.bare_clone(url).await?;
         let (here, name) = (clone.clone(), branch.to_owned());
         let outcome = self.git(move || here.fetch(&access, &name)).await?;
@@ -253,7 +253,7 @@ impl App {
                 content: kept.text.as_deref().map(|text| content_digest(text.as_bytes())),
             },
         };
-        let access = self.access(&url, self.credential(&url).await?, operation)?;
+        let access = self.access(&url, self.credential(&url).await?, operation).await?;
         let (clone, branch, accept) = (fetched.clone.clone(), fetched.branch.clone(), accept(kept.kind));
         let activity = self.journal.begin(begin).await?;
         self.outbox.begin_attempt(entry.id, fetched.tip.as_ref().map(ToString::to_string)).await?;
