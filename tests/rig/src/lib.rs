@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod assets;
+mod base64;
 pub mod control_plane;
 pub mod crds;
 mod error;
@@ -11,6 +12,7 @@ pub mod git_host;
 pub mod leash;
 pub mod old_tls;
 pub mod pki;
+pub mod provider_host;
 pub mod proxy;
 mod rbac;
 mod rig;

@@ -25,6 +25,8 @@ pub enum Manner {
     Liar,
     /// It lets the first one through to the server, and all others to this port of 127.0.0.1 instead.
     Swindler(u16),
+    /// It lets everybody through to this port of 127.0.0.1, whatever they ask for: the names need not exist.
+    Towards(u16),
 }
 
 /// What a client asked of the proxy.
@@ -134,10 +136,13 @@ impl Visit {
                 Manner::Guarded(expected) if authorization.as_deref() != Some(expected) => {
                     answer(&mut client, 407, "Proxy-Authenticate: Basic realm=\"rig\"\r\n", page)?;
                 }
-                Manner::Open | Manner::Guarded(_) | Manner::Swindler(_) => {
+                Manner::Open | Manner::Guarded(_) | Manner::Swindler(_) | Manner::Towards(_) => {
                     let mut target = line.split(' ').nth(1).unwrap_or_default().to_owned();
                     let earlier = self.asked.lock().unwrap_or_else(PoisonError::into_inner).len();
                     if let (Manner::Swindler(port), 2..) = (&self.manner, earlier) {
+                        target = format!("127.0.0.1:{port}");
+                    }
+                    if let Manner::Towards(port) = &self.manner {
                         target = format!("127.0.0.1:{port}");
                     }
                     let Ok(server) = TcpStream::connect(&target) else {
