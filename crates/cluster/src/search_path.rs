@@ -110,7 +110,7 @@ async fn login_shell(shell: &Path, patience: Duration) -> Option<OsString> {
         std::env::vars_os().chain([("DISABLE_AUTO_UPDATE".into(), "true".into())]).collect();
     for flags in [&["-i", "-l", "-c"][..], &["-l", "-c"][..]] {
         let args: Vec<OsString> = flags.iter().map(Into::into).chain(["/usr/bin/env".into()]).collect();
-        let limits = Limits { patience, output: 1 << 20 };
+        let limits = Limits { patience, ..Limits::default() };
         if let Ok(ended) = run(shell, &args, &env, limits).await
             && let Some(path) = path_in(&ended.stdout)
         {

@@ -15,11 +15,14 @@ pub struct Limits {
     pub patience: Duration,
     /// How many bytes it may write to stdout, and how many to stderr.
     pub output: usize,
+    /// How many bytes of address space it may take; `None` for as many as it likes. Only Linux can hold a process to
+    /// it; elsewhere the time limit has to do.
+    pub memory: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { patience: Duration::from_secs(30), output: 1 << 20 }
+        Self { patience: Duration::from_secs(30), output: 1 << 20, memory: None }
     }
 }
 
@@ -73,6 +76,7 @@ pub async fn run(
     command.creation_flags(0x0800_0000); // CREATE_NO_WINDOW: no console flashes up
     let mut child = command.spawn().map_err(|error| Stopped::NotStarted(error.to_string()))?;
     let group = Group::of(&child);
+    hold_to(&child, limits.memory);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
 
     let whole = async {
@@ -88,6 +92,20 @@ pub async fn run(
     };
     tokio::time::timeout(limits.patience, whole).await.unwrap_or(Err(Stopped::TooLong))
 }
+
+/// Bounds the address space of a program that has just been started; what it starts inherits the bound.
+#[cfg(target_os = "linux")]
+fn hold_to(child: &tokio::process::Child, memory: Option<u64>) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let (Some(id), Some(bytes)) = (id, memory) {
+        // It fails when the program has ended already, which is well.
+        let _ = prlimit(Some(id), Resource::As, Rlimit { current: Some(bytes), maximum: Some(bytes) });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hold_to(_: &tokio::process::Child, _: Option<u64>) {}
 
 async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<u8>, Stopped> {
     let mut bytes = Vec::new();
@@ -135,8 +153,8 @@ mod tests {
         run(Path::new("/bin/sh"), &["-c".into(), script.into()], &env, limits).await
     }
 
-    const SHORT: Limits = Limits { patience: Duration::from_millis(300), output: 1 << 20 };
-    const AMPLE: Limits = Limits { patience: Duration::from_secs(60), output: 1 << 20 };
+    const SHORT: Limits = Limits { patience: Duration::from_millis(300), output: 1 << 20, memory: None };
+    const AMPLE: Limits = Limits { patience: Duration::from_secs(60), output: 1 << 20, memory: None };
 
     fn process_exists(id: &str) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
@@ -192,6 +210,15 @@ mod tests {
             let limits = Limits { output: 10_000, ..AMPLE };
             assert_eq!(sh(script, limits).await.unwrap_err(), Stopped::TooMuch, "{script}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_program_gets_no_more_memory_than_it_may_take() {
+        // The shell's own loop leaves time for the bound to be set before the text grows.
+        let script = "sleep 0.1; text=x; while :; do text=$text$text; done";
+        let limits = Limits { memory: Some(256 << 20), ..AMPLE };
+        assert!(!sh(script, limits).await.unwrap().status.success());
     }
 
     #[tokio::test]
