@@ -42,6 +42,7 @@ fn choices_of(request: &DeployRequest) -> Choices {
         application: c.application.clone(),
         tag: c.tag.clone(),
         values_override: c.values_override,
+        digest: None,
     });
     Choices { applications: choices.collect() }
 }

@@ -1,6 +1,8 @@
 //! An environment with everything that is shown of it.
 
-use crate::objects::{Application, Objects};
+use std::collections::HashMap;
+
+use crate::objects::{Application, Objects, Operation};
 use crate::runs::{Run, runs_of};
 use crate::tags::{TagList, tags_of};
 use crate::{Error, Result};
@@ -59,6 +61,19 @@ pub struct ApplicationState {
     pub images: Vec<String>,
     /// Its addresses: http and https ones only.
     pub urls: Vec<String>,
+    /// Argo CD's last operation, and whether another was asked for and is not taken up yet.
+    pub operation: (Option<Operation>, bool),
+    /// What is out of the ordinary, each with its explanation.
+    pub notes: Vec<Note>,
+}
+
+/// Something out of the ordinary with an application in an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// `neverDeployed`, `staleDigest` or `overridePending`.
+    pub code: &'static str,
+    /// What it means and how to mend it.
+    pub message: String,
 }
 
 /// The values override, live and stored.
@@ -97,13 +112,22 @@ pub fn environment(objects: &Objects, flow: &str, environment: &str) -> Result<E
     let pipeline = objects.pipeline(flow).ok_or_else(|| unknown("deployment flow", flow))?;
     let stage = objects.stage(flow, environment).ok_or_else(|| unknown("environment", environment))?;
     let set = objects.application_sets.iter().flatten().find(|set| set.meta.name == flow);
+    let stages = objects.stages_of(flow);
+    let index = ApplicationIndex::of(objects, flow);
     let applications = pipeline
         .applications
         .iter()
         .map(|name| {
             let stored = set.and_then(|set| set.element(environment, name)).map(|element| element.custom_values);
-            let live = objects.application(flow, environment, name);
-            state(name, live, stored, tags_of(objects, pipeline, stage, name))
+            let deployed: Vec<(&str, &str)> = stages
+                .iter()
+                .filter_map(|one| Some((one.name.as_str(), index.get(&one.name, name)?.version()?)))
+                .collect();
+            let tags = tags_of(objects, pipeline, &stages, stage, name, &deployed);
+            let live = index.get(environment, name);
+            let mut state = state(name, live, stored, tags);
+            state.notes = notes(objects, &state, live);
+            state
         })
         .collect();
     let runs = runs_of(objects, flow, environment);
@@ -132,17 +156,16 @@ fn state(name: &str, live: Option<&Application>, stored: Option<bool>, tags: Tag
             digest: None,
             values_override: OverrideState { live: false, stored },
             deployed_values: None,
-            health: Health {
-                status: "Missing".to_owned(),
-                message: Some("Argo CD has no Application for it yet.".to_owned()),
-            },
-            sync: Sync { status: "Unknown".to_owned(), why: None },
+            health: missing(),
+            sync: unknown(),
             tags,
             images: Vec::new(),
             urls: Vec::new(),
+            operation: (None, false),
+            notes: Vec::new(),
         };
     };
-    let version = live.parameter("image.tag").filter(|tag| !tag.is_empty() && *tag != "NaN").map(str::to_owned);
+    let version = live.version().map(str::to_owned);
     let digest = live
         .parameter("image.digest")
         .filter(|digest| !digest.is_empty())
@@ -165,7 +188,92 @@ fn state(name: &str, live: Option<&Application>, stored: Option<bool>, tags: Tag
             .filter(|url| url.starts_with("https://") || url.starts_with("http://"))
             .cloned()
             .collect(),
+        operation: (live.operation.clone(), live.asked),
+        notes: Vec::new(),
     }
+}
+
+/// The Applications of a flow by environment and application, so that a flow of many is looked through once.
+pub(crate) struct ApplicationIndex<'a> {
+    labelled: HashMap<(&'a str, &'a str), &'a Application>,
+    named: HashMap<&'a str, &'a Application>,
+    flow: &'a str,
+}
+
+impl<'a> ApplicationIndex<'a> {
+    pub(crate) fn of(objects: &'a Objects, flow: &'a str) -> Self {
+        let (mut labelled, mut named) = (HashMap::new(), HashMap::new());
+        for one in &objects.applications {
+            let label = |name: &str| one.meta.label(&format!("app.edp.epam.com/{name}"));
+            match (label("pipeline"), label("stage"), label("app-name")) {
+                (Some(of), Some(stage), Some(name)) if of == flow => {
+                    labelled.entry((stage, name)).or_insert(one);
+                }
+                _ => {
+                    named.entry(one.meta.name.as_str()).or_insert(one);
+                }
+            }
+        }
+        Self { labelled, named, flow }
+    }
+
+    pub(crate) fn get(&self, environment: &str, application: &str) -> Option<&'a Application> {
+        let by_name = || self.named.get(format!("{}-{environment}-{application}", self.flow).as_str());
+        self.labelled.get(&(environment, application)).or_else(by_name).copied()
+    }
+}
+
+fn notes(objects: &Objects, state: &ApplicationState, live: Option<&Application>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let Some(live) = live else { return notes };
+    let name = &state.name;
+    if state.version.is_none() {
+        notes.push(Note {
+            code: "neverDeployed",
+            message: format!(
+                "{name} was never deployed here. Until it is, the platform keeps the tag `NaN` for it, so Argo CD looks \
+                 for the chart at a revision such as `build/NaN`, which does not exist. The first deploy ends that."
+            ),
+        });
+    }
+    if let (Some(version), Some(digest)) =
+        (&state.version, live.parameter("image.digest").filter(|one| !one.is_empty()))
+    {
+        notes.extend(stale_digest(objects, name, version, digest));
+    }
+    if let Some(stored) = state.values_override.stored.filter(|stored| *stored != state.values_override.live)
+        && state.version.is_some()
+    {
+        let message = match stored {
+            true => "The override is stored as on, and the running Application does not read the file yet.",
+            false => "The override is stored as off, and the running Application still reads the file.",
+        };
+        notes.push(Note { code: "overridePending", message: message.to_owned() });
+    }
+    notes
+}
+
+/// A deploy that carried no digest kept the one before (edp-tekton, deploy-applicationset-cli), so that the old image
+/// runs under the new tag.
+fn stale_digest(objects: &Objects, name: &str, version: &str, digest: &str) -> Option<Note> {
+    let mut tags = objects.streams.iter().filter(|stream| stream.codebase == name).flat_map(|stream| &stream.tags);
+    let own = tags.clone().filter(|tag| tag.name == version).find_map(|tag| tag.digest.as_deref());
+    if own == Some(digest) {
+        return None;
+    }
+    let other = tags.find(|tag| tag.digest.as_deref() == Some(digest) && tag.name != version);
+    let what = match (other, own) {
+        (Some(other), _) => format!("the digest is the one of {}", other.name),
+        (None, Some(_)) => "the digest is not the one of its image stream".to_owned(),
+        (None, None) => return None,
+    };
+    Some(Note {
+        code: "staleDigest",
+        message: format!(
+            "The tag is {version}, but {what}, and the digest decides which image runs. A deploy that carries no digest \
+             keeps the one before. Deploy {version} again from here: the digest is always sent, empty when it is unknown."
+        ),
+    })
 }
 
 /// The digest of the running image with the deployed tag.
@@ -177,14 +285,24 @@ fn running_digest(live: &Application, version: Option<&str>) -> Option<String> {
     })
 }
 
-fn health(live: &Application) -> Health {
+/// The health of what Argo CD does not know.
+pub(crate) fn missing() -> Health {
+    Health { status: "Missing".to_owned(), message: Some("Argo CD has no Application for it yet.".to_owned()) }
+}
+
+/// The sync of what Argo CD does not know.
+pub(crate) fn unknown() -> Sync {
+    Sync { status: "Unknown".to_owned(), why: None }
+}
+
+pub(crate) fn health(live: &Application) -> Health {
     let status = live.health.clone().unwrap_or_else(|| "Unknown".to_owned());
     let well = matches!(status.as_str(), "Healthy" | "Progressing");
     let message = live.health_message.clone().or_else(|| if well { None } else { failed_operation(live) });
     Health { status, message }
 }
 
-fn sync(live: &Application, deployed: bool) -> Sync {
+pub(crate) fn sync(live: &Application, deployed: bool) -> Sync {
     let status = live.sync.clone().unwrap_or_else(|| "Unknown".to_owned());
     let errors: Vec<&str> = live
         .conditions

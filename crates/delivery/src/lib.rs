@@ -1,7 +1,7 @@
 //! Delivery through KubeRocketCI: Git servers, the GitOps repository, deployment flows, environments and deploys.
 //!
-//! The core is pure: objects in, views, checks and manifests out. Two functions write, [`create_repository`] and
-//! [`start_deploy`] (with [`start_clean`]), and both look again at the API server before they do.
+//! The core is pure: objects in, views, checks and manifests out. What writes looks again at the API server
+//! before it does.
 
 pub mod care;
 mod claim;
@@ -18,10 +18,11 @@ mod runs;
 mod tags;
 mod writes;
 
-pub use environment::{ApplicationState, Environment, Health, OverrideState, Sync, environment};
+pub use deploy::{start_clean, start_deploy};
+pub use environment::{ApplicationState, Environment, Health, Note, OverrideState, Sync, environment};
 pub use error::{Error, FieldProblem, Result};
-pub use flows::{EnvironmentSummary, Flow, flows};
+pub use flows::{EnvironmentSummary, Flow, Release, flows, releases};
 pub use objects::Objects;
-pub use runs::{Run, RunKind, RunStatus, run_view};
-pub use tags::{Tag, TagList};
-pub use writes::{create_repository, start_clean, start_deploy};
+pub use runs::{Carried, Run, RunKind, RunStatus, run_view};
+pub use tags::{Tag, TagList, TagSource};
+pub use writes::create_repository;

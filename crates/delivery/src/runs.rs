@@ -1,5 +1,8 @@
 //! Deploy and clean runs (Tekton PipelineRuns).
 
+use serde_json::Value;
+
+use crate::deploy::{is_digest, is_tag};
 use crate::objects::{Objects, PipelineRun};
 
 /// What a run does.
@@ -50,6 +53,47 @@ pub struct Run {
     pub started: Option<String>,
     /// When it ended, RFC 3339.
     pub finished: Option<String>,
+    /// Somebody asked for it to be cancelled.
+    pub cancelling: bool,
+    /// What it deployed; empty for a clean run, and for a payload that cannot be read.
+    pub carried: Vec<Carried>,
+}
+
+/// What a deploy run carried of one application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// The application.
+    pub application: String,
+    /// The tag.
+    pub tag: String,
+    /// The digest; none when it was sent empty or not at all.
+    pub digest: Option<String>,
+    /// The values override; none in automatic deploys, which leave it as it is.
+    pub values_override: Option<bool>,
+}
+
+/// The largest payload that is read, in bytes.
+const PAYLOAD: usize = 1024 * 1024;
+
+/// Reads `APPLICATIONS_PAYLOAD`. What is not as the portal or the operator write it is left out.
+fn carried(run: &PipelineRun) -> Vec<Carried> {
+    let text = run.parameter("APPLICATIONS_PAYLOAD").filter(|text| text.len() <= PAYLOAD);
+    let parsed = text.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let Some(Value::Object(map)) = parsed else { return Vec::new() };
+    map.iter()
+        .filter_map(|(application, fields)| {
+            Some(Carried {
+                application: application.clone(),
+                tag: fields.get("imageTag")?.as_str().filter(|tag| is_tag(tag))?.to_owned(),
+                digest: fields
+                    .get("imageDigest")
+                    .and_then(Value::as_str)
+                    .filter(|text| is_digest(text))
+                    .map(str::to_owned),
+                values_override: fields.get("customValues").and_then(Value::as_bool),
+            })
+        })
+        .collect()
 }
 
 /// The label that says what a run does.
@@ -89,6 +133,8 @@ pub fn run_view(run: &PipelineRun) -> Run {
         created: run.meta.created.clone(),
         started: run.started.clone(),
         finished: run.finished.clone(),
+        cancelling: status.is_active() && run.asked.as_deref().is_some_and(|asked| asked != "PipelineRunPending"),
+        carried: carried(run),
     }
 }
 

@@ -19,6 +19,22 @@ pub struct Tag {
     pub latest: bool,
     /// The last that passed this environment.
     pub stable: bool,
+    /// The environments of the flow that it has passed, in their order: it is in their verified streams.
+    pub verified: Vec<String>,
+    /// The environments of the flow that it is deployed to now.
+    pub deployed: Vec<String>,
+}
+
+/// Which rule decides what is on offer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TagSource {
+    /// The flow's input stream: this is the first environment.
+    #[default]
+    Input,
+    /// The flow's input stream: the application is not promoted from environment to environment.
+    NotPromoted,
+    /// The verified stream of the environment before, which holds what has passed it.
+    Verified(String),
 }
 
 /// The tags of an application, newest first, and where they come from.
@@ -26,6 +42,8 @@ pub struct Tag {
 pub struct TagList {
     /// The image stream read; none when it does not exist.
     pub stream: Option<String>,
+    /// Why that one.
+    pub source: TagSource,
     /// The tags, newest first.
     pub tags: Vec<Tag>,
     /// What the platform's portal calls latest, the last of the list, where that is another tag than the newest by
@@ -38,27 +56,67 @@ impl TagList {
     pub fn find(&self, name: &str) -> Option<&Tag> {
         self.tags.iter().find(|tag| tag.name == name)
     }
+
+    /// Why these tags and no others, in words.
+    pub fn why(&self) -> String {
+        let from = match (&self.source, &self.stream) {
+            (TagSource::Input, Some(stream)) => {
+                format!("This is the flow's first environment: every image of its input stream `{stream}` is on offer.")
+            }
+            (TagSource::NotPromoted, Some(stream)) => format!(
+                "It is not promoted from environment to environment: every image of the flow's input stream \
+                 `{stream}` is on offer."
+            ),
+            (TagSource::Input | TagSource::NotPromoted, None) => {
+                return "None of the flow's input streams is this application's, so nothing can be on offer."
+                    .to_owned();
+            }
+            (TagSource::Verified(before), Some(stream)) => {
+                format!(
+                    "Only what was deployed to `{before}` without failure is on offer: its verified stream `{stream}`."
+                )
+            }
+            (TagSource::Verified(before), None) => {
+                return format!(
+                    "Only what was deployed to `{before}` without failure is on offer, and `{before}` has no verified \
+                     stream of it yet."
+                );
+            }
+        };
+        match (&self.source, self.tags.is_empty()) {
+            (TagSource::Verified(before), true) => format!("{from} Nothing has passed `{before}` yet."),
+            (_, true) => format!("{from} Nothing has been built yet."),
+            _ => from,
+        }
+    }
 }
 
 /// The stream an application is deployed from in an environment, as the portal resolves it (resolveStageImageStreams):
 /// in the first environment, or for an application that is not promoted, the flow's input stream; later, the verified
 /// stream of the environment before.
-pub(crate) fn stream_of<'a>(
+fn stream_of<'a>(
     objects: &'a Objects,
     pipeline: &CdPipeline,
+    stages: &[&Stage],
     stage: &Stage,
     application: &str,
-) -> Option<&'a ImageStream> {
-    let before = objects.stages_of(&pipeline.meta.name).into_iter().rfind(|one| one.order < stage.order);
-    match before {
-        Some(before) if pipeline.to_promote.iter().any(|one| one == application) => {
-            let name = verified(&pipeline.meta.name, &before.name, application);
-            objects.streams.iter().find(|stream| stream.meta.name == name)
-        }
-        _ => objects
+) -> (Option<&'a ImageStream>, TagSource) {
+    let before = stages.iter().rfind(|one| one.order < stage.order);
+    let promoted = pipeline.to_promote.iter().any(|one| one == application);
+    let input = || {
+        objects
             .streams
             .iter()
-            .find(|stream| stream.codebase == application && pipeline.input_streams.contains(&stream.meta.name)),
+            .find(|stream| stream.codebase == application && pipeline.input_streams.contains(&stream.meta.name))
+    };
+    match before {
+        Some(before) if promoted => {
+            let name = verified(&pipeline.meta.name, &before.name, application);
+            let stream = objects.streams.iter().find(|stream| stream.meta.name == name);
+            (stream, TagSource::Verified(before.name.clone()))
+        }
+        Some(_) => (input(), TagSource::NotPromoted),
+        None => (input(), TagSource::Input),
     }
 }
 
@@ -66,15 +124,32 @@ fn verified(flow: &str, environment: &str, application: &str) -> String {
     format!("{flow}-{environment}-{application}-verified")
 }
 
-/// The tags on offer for an application in an environment.
-pub(crate) fn tags_of(objects: &Objects, pipeline: &CdPipeline, stage: &Stage, application: &str) -> TagList {
-    let Some(stream) = stream_of(objects, pipeline, stage, application) else { return TagList::default() };
-    let own = verified(&pipeline.meta.name, &stage.name, application);
-    let stable = objects.streams.iter().find(|one| one.meta.name == own).and_then(|one| one.tags.last());
+/// The tags on offer for an application in an environment. `deployed` says which tag each environment runs now.
+pub(crate) fn tags_of(
+    objects: &Objects,
+    pipeline: &CdPipeline,
+    stages: &[&Stage],
+    stage: &Stage,
+    application: &str,
+    deployed: &[(&str, &str)],
+) -> TagList {
+    let (stream, source) = stream_of(objects, pipeline, stages, stage, application);
+    let Some(stream) = stream else { return TagList { source, ..TagList::default() } };
+    let passed: Vec<(&str, &ImageStream)> = stages
+        .iter()
+        .filter_map(|one| {
+            let name = verified(&pipeline.meta.name, &one.name, application);
+            Some((one.name.as_str(), objects.streams.iter().find(|stream| stream.meta.name == name)?))
+        })
+        .collect();
+    let own = passed.iter().find(|(name, _)| *name == stage.name);
+    let stable = own.and_then(|(_, stream)| stream.tags.last());
     let ordered = newest_first(&stream.tags);
     let newest = ordered.first().map(|tag| tag.name.clone());
+    let in_stages = |names: &mut dyn Iterator<Item = &str>| names.map(str::to_owned).collect();
     TagList {
         stream: Some(stream.meta.name.clone()),
+        source,
         portal_latest: stream.tags.last().map(|tag| tag.name.clone()).filter(|last| Some(last) != newest.as_ref()),
         tags: ordered
             .into_iter()
@@ -84,6 +159,15 @@ pub(crate) fn tags_of(objects: &Objects, pipeline: &CdPipeline, stage: &Stage, a
                 created: tag.created.clone(),
                 latest: Some(&tag.name) == newest.as_ref(),
                 stable: stable.is_some_and(|stable| stable.name == tag.name),
+                verified: in_stages(
+                    &mut passed
+                        .iter()
+                        .filter(|(_, stream)| stream.tags.iter().any(|one| one.name == tag.name))
+                        .map(|(name, _)| *name),
+                ),
+                deployed: in_stages(
+                    &mut deployed.iter().filter(|(_, version)| *version == tag.name).map(|(name, _)| *name),
+                ),
             })
             .collect(),
     }

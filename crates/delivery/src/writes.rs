@@ -7,10 +7,8 @@ use pilothouse_cluster::{Cluster, Kind, explain, kinds};
 use serde_json::Value;
 
 use crate::claim;
-use crate::deploy::{Choices, Plan, plan, render, render_clean};
-use crate::objects::{Codebase, GitServer, Objects, PipelineRun, Stage, TriggerTemplate};
+use crate::objects::{Codebase, GitServer, Objects};
 use crate::repository::{self, Form};
-use crate::runs::{FLOW_LABEL, belongs, run_view};
 use crate::{Error, Result};
 
 /// Creates the GitOps repository's Codebase and answers its name. The form is checked again against the objects the API
@@ -55,63 +53,6 @@ pub(crate) fn refuse_second(namespace: &str, codebases: &[Codebase]) -> Result<(
     }
 }
 
-/// Starts a deploy of an environment and answers the PipelineRun's name. The plan is made again from `objects`, and the
-/// API server is asked whether a run is in progress and what the TriggerTemplate holds now.
-///
-/// # Errors
-/// [`Error::Busy`], an incomplete or unsafe choice, an unusable TriggerTemplate, or what the API server says.
-pub async fn start_deploy(
-    cluster: &Cluster,
-    namespace: &str,
-    objects: &Objects,
-    flow: &str,
-    environment: &str,
-    choices: &Choices,
-) -> Result<String> {
-    let plan: Plan = plan(objects, flow, environment, choices)?;
-    refuse_if_busy(cluster, namespace, flow, environment).await?;
-    let template = template(cluster, namespace, &plan.template).await?;
-    let run = render(&template, &plan, namespace, &suffix())?;
-    create(cluster, &kinds::PIPELINE_RUN, namespace, run).await
-}
-
-/// Starts a run that removes what is deployed in an environment, and answers its name. The stage comes from the API
-/// server.
-///
-/// # Errors
-/// As [`start_deploy`]; also when the environment names no clean template.
-pub async fn start_clean(cluster: &Cluster, namespace: &str, flow: &str, environment: &str) -> Result<String> {
-    let stages: Vec<Stage> = list(cluster, &kinds::STAGE, namespace, None).await?.iter().map(Stage::read).collect();
-    let stage = stages
-        .iter()
-        .find(|stage| stage.pipeline == flow && stage.name == environment)
-        .ok_or_else(|| Error::Unknown { what: "environment", name: environment.to_owned() })?;
-    let name = stage
-        .clean_template
-        .as_deref()
-        .ok_or_else(|| Error::Unknown { what: "clean template of", name: environment.to_owned() })?;
-    refuse_if_busy(cluster, namespace, flow, environment).await?;
-    let template = template(cluster, namespace, name).await?;
-    let run = render_clean(&template, stage, namespace, &suffix())?;
-    create(cluster, &kinds::PIPELINE_RUN, namespace, run).await
-}
-
-async fn refuse_if_busy(cluster: &Cluster, namespace: &str, flow: &str, environment: &str) -> Result<()> {
-    let runs = list(cluster, &kinds::PIPELINE_RUN, namespace, Some(&format!("{FLOW_LABEL}={flow}"))).await?;
-    let running = runs
-        .iter()
-        .map(PipelineRun::read)
-        .find(|run| belongs(run, flow, environment) && run_view(run).status.is_active());
-    running.map_or(Ok(()), |run| Err(Error::Busy { run: run.meta.name }))
-}
-
-async fn template(cluster: &Cluster, namespace: &str, name: &str) -> Result<TriggerTemplate> {
-    let found =
-        cluster.api(&kinds::TRIGGER_TEMPLATE, namespace).get_opt(name).await.map_err(|error| explain(&error))?;
-    let found = found.ok_or_else(|| Error::Unknown { what: "TriggerTemplate", name: name.to_owned() })?;
-    Ok(TriggerTemplate::read(&found))
-}
-
 pub(crate) async fn list(
     cluster: &Cluster,
     kind: &Kind,
@@ -120,11 +61,6 @@ pub(crate) async fn list(
 ) -> Result<Vec<DynamicObject>> {
     let params = labels.map_or_else(ListParams::default, |labels| ListParams::default().labels(labels));
     Ok(cluster.api(kind, namespace).list(&params).await.map_err(|error| explain(&error))?.items)
-}
-
-pub(crate) async fn create(cluster: &Cluster, kind: &Kind, namespace: &str, object: Value) -> Result<String> {
-    let made = create_object(cluster, kind, namespace, object).await?;
-    Ok(made.metadata.name.unwrap_or_default())
 }
 
 pub(crate) async fn create_object(
@@ -139,10 +75,4 @@ pub(crate) async fn create_object(
     })?;
     let api = cluster.api(kind, namespace);
     Ok(api.create(&PostParams::default(), &object).await.map_err(|error| explain(&error))?)
-}
-
-/// Four random letters and digits, as Kubernetes' own name generator uses them: no vowels, so no words.
-fn suffix() -> String {
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    (0..4).map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())])).collect()
 }

@@ -65,7 +65,14 @@ fn without_repository(mut objects: Objects) -> Objects {
 }
 
 fn choose(tag: &str, values_override: bool) -> Choices {
-    Choices { applications: vec![AppChoice { application: "fastapi-demo".into(), tag: tag.into(), values_override }] }
+    Choices {
+        applications: vec![AppChoice {
+            application: "fastapi-demo".into(),
+            tag: tag.into(),
+            values_override,
+            digest: None,
+        }],
+    }
 }
 
 #[test]
@@ -244,6 +251,7 @@ fn the_payload_holds_every_application_in_order_and_always_a_digest() {
         application: "zeta".into(),
         tag: "latest::1.0".into(),
         values_override: true,
+        digest: None,
     });
     let payload = plan(&objects, "mypipe", "dev", &choices).unwrap().payload();
     let digest = format!("sha256:{}", "2".repeat(64));
@@ -262,7 +270,12 @@ fn unsafe_choices_are_refused() {
         assert!(plan(&objects, "mypipe", "dev", &choose(tag, false)).is_err(), "{tag}");
     }
     let mut stranger = choose("1", false);
-    stranger.applications.push(AppChoice { application: "other".into(), tag: "1".into(), values_override: false });
+    stranger.applications.push(AppChoice {
+        application: "other".into(),
+        tag: "1".into(),
+        values_override: false,
+        digest: None,
+    });
     assert!(plan(&objects, "mypipe", "dev", &stranger).is_err());
     assert!(plan(&objects, "mypipe", "prod", &choose("1", false)).is_err());
 }

@@ -109,6 +109,7 @@ fn choices() -> Choices {
             application: "fastapi-demo".into(),
             tag: "0.1.0-SNAPSHOT.2".into(),
             values_override: true,
+            digest: None,
         }],
     }
 }
@@ -174,4 +175,100 @@ async fn a_clean_run_is_started() {
     let (cluster, written) = server(base(), false);
     start_clean(&cluster, "krci", "mypipe", "dev").await.unwrap();
     assert_eq!(written.lock().unwrap()[0]["metadata"]["labels"]["app.edp.epam.com/pipelinetype"], "clean");
+}
+
+/// A server that takes each name once, and shows from then on what it took, as running.
+fn taking_server(objects: Vec<Value>, meanwhile: Vec<Value>) -> (Cluster, Arc<Mutex<Vec<Value>>>) {
+    let held: Arc<Mutex<Vec<Value>>> = Arc::new(Mutex::new(objects));
+    let (all, meanwhile) = (held.clone(), Arc::new(Mutex::new(meanwhile)));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (all, meanwhile) = (all.clone(), meanwhile.clone());
+        async move {
+            let path = request.uri().path().to_owned();
+            let parts: Vec<&str> = path.split('/').skip(1).collect();
+            let (plural, name) = (parts[5].to_owned(), parts.get(6).map(|name| (*name).to_owned()));
+            let of_kind =
+                |one: &Value| one["kind"].as_str().is_some_and(|kind| format!("{}s", kind.to_lowercase()) == plural);
+            let method = request.method().clone();
+            let bytes = request.into_body().collect().await.unwrap().to_bytes();
+            let mut all = all.lock().unwrap();
+            let there = |all: &[Value], name: &Value| {
+                all.iter().position(|one| of_kind(one) && one["metadata"]["name"] == *name)
+            };
+            let failure = |code: u16, reason: &str| {
+                (
+                    code,
+                    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code, "message": reason}),
+                )
+            };
+            let (status, answer) = match method {
+                http::Method::POST => {
+                    let mut object: Value = serde_json::from_slice(&bytes).unwrap();
+                    if there(&all, &object["metadata"]["name"]).is_some() {
+                        failure(409, "AlreadyExists")
+                    } else {
+                        all.extend(meanwhile.lock().unwrap().drain(..));
+                        object["metadata"]["uid"] = json!(format!("uid-{}", all.len()));
+                        object["metadata"]["creationTimestamp"] = json!("2026-03-01T10:00:00Z");
+                        all.push(object.clone());
+                        (201, object)
+                    }
+                }
+                http::Method::PATCH => {
+                    let patch: Value = serde_json::from_slice(&bytes).unwrap();
+                    let place = there(&all, &json!(name)).unwrap();
+                    assert_eq!(patch["metadata"]["uid"], all[place]["metadata"]["uid"]);
+                    all[place]["spec"]["status"] = patch["spec"]["status"].clone();
+                    (200, all[place].clone())
+                }
+                _ => match name {
+                    Some(name) => match there(&all, &json!(name)) {
+                        Some(place) => (200, all[place].clone()),
+                        None => failure(404, "NotFound"),
+                    },
+                    None => {
+                        let items: Vec<&Value> = all.iter().filter(|one| of_kind(one)).collect();
+                        (
+                            200,
+                            json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}),
+                        )
+                    }
+                },
+            };
+            let body = Body::from(serde_json::to_vec(&answer).unwrap());
+            Ok::<_, Infallible>(
+                Response::builder().status(status).header("content-type", "application/json").body(body).unwrap(),
+            )
+        }
+    });
+    (Cluster::from_client(Client::new(service, "krci"), "test", true), held)
+}
+
+#[tokio::test]
+async fn of_two_people_who_deploy_at_once_one_is_let_through() {
+    let (cluster, held) = taking_server(base(), Vec::new());
+    let (objects, choices) = (snapshot(&base()), choices());
+    let deploy = || start_deploy(&cluster, "krci", &objects, "mypipe", "dev", &choices);
+    let (one, two) = tokio::join!(deploy(), deploy());
+    let outcomes = [one, two];
+    assert_eq!(outcomes.iter().filter(|one| one.is_ok()).count(), 1, "{outcomes:?}");
+    assert!(outcomes.iter().any(|one| matches!(one, Err(Error::Busy { .. }))), "{outcomes:?}");
+    let held = held.lock().unwrap();
+    assert_eq!(held.iter().filter(|one| one["kind"] == "PipelineRun").count(), 1);
+}
+
+#[tokio::test]
+async fn a_deploy_that_came_later_than_one_from_elsewhere_takes_itself_back() {
+    // The portal gives names by chance, so the name does not stop it: between our look and our write it was quicker.
+    let mut theirs = documents("tekton-pipelinerun-deploy.yaml").remove(0);
+    theirs["metadata"]["uid"] = json!("theirs");
+    theirs["metadata"]["creationTimestamp"] = json!("2026-03-01T10:00:00Z");
+    let (cluster, held) = taking_server(base(), vec![theirs]);
+    let outcome = start_deploy(&cluster, "krci", &snapshot(&base()), "mypipe", "dev", &choices()).await;
+    assert!(matches!(&outcome, Err(Error::Busy { run }) if run == "deploy-mypipe-dev-ab12"), "{outcome:?}");
+    let held = held.lock().unwrap();
+    let runs: Vec<_> = held.iter().filter(|one| one["kind"] == "PipelineRun").collect();
+    let stopped: Vec<_> =
+        runs.iter().map(|run| (run["metadata"]["uid"] == "theirs", run["spec"]["status"].clone())).collect();
+    assert_eq!(stopped, [(true, Value::Null), (false, json!("Cancelled"))]);
 }

@@ -14,7 +14,7 @@ pub struct Choices {
 }
 
 /// What to deploy of one application.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AppChoice {
     /// The application.
     pub application: String,
@@ -22,6 +22,8 @@ pub struct AppChoice {
     pub tag: String,
     /// Read the values file.
     pub values_override: bool,
+    /// The very image wanted, of an earlier deploy; goes before what the image stream says of the tag now.
+    pub digest: Option<String>,
 }
 
 impl AppChoice {
@@ -113,7 +115,8 @@ pub fn plan(objects: &Objects, flow: &str, environment_name: &str, choices: &Cho
         let known = app.tags.find(tag).and_then(|tag| tag.digest.clone());
         // The image that runs now has a digest even when its tag has left the stream.
         let running = || app.digest.clone().filter(|_| app.version.as_deref() == Some(tag));
-        let digest = known.or_else(running).filter(|digest| is_digest(digest)).unwrap_or_default();
+        let wanted = choice.digest.clone().filter(|digest| is_digest(digest));
+        let digest = wanted.or(known).or_else(running).filter(|digest| is_digest(digest)).unwrap_or_default();
         applications.push(PlannedApp {
             name: app.name.clone(),
             tag: tag.to_owned(),
@@ -135,48 +138,18 @@ pub fn plan(objects: &Objects, flow: &str, environment_name: &str, choices: &Cho
 
 /// The grammar of image tags (distribution/reference). It matters twice here: the task splices the payload into a
 /// shell script between single quotes.
-pub(super) fn is_tag(text: &str) -> bool {
+pub(crate) fn is_tag(text: &str) -> bool {
     text.len() <= 128
         && text.starts_with(|ch: char| ch.is_ascii_alphanumeric() || ch == '_')
         && text.chars().all(|ch| ch.is_ascii_alphanumeric() || matches!(ch, '_' | '.' | '-'))
 }
 
 /// The grammar of digests.
-pub(super) fn is_digest(text: &str) -> bool {
+pub(crate) fn is_digest(text: &str) -> bool {
     text.split_once(':').is_some_and(|(algorithm, hex)| {
         !algorithm.is_empty()
             && algorithm.chars().all(|ch| ch.is_ascii_alphanumeric() || matches!(ch, '+' | '.' | '_' | '-'))
             && (32..=256).contains(&hex.len())
             && hex.chars().all(|ch| ch.is_ascii_hexdigit())
     })
-}
-
-/// What a plan changes, in words, application by application.
-///
-/// # Errors
-/// An unknown flow or environment.
-pub fn changes(objects: &Objects, plan: &Plan) -> Result<Vec<String>> {
-    let environment = environment(objects, &plan.flow, &plan.environment)?;
-    let mut words = Vec::new();
-    for planned in &plan.applications {
-        let Some(now) = environment.applications.iter().find(|app| app.name == planned.name) else { continue };
-        let (name, tag) = (&planned.name, &planned.tag);
-        words.push(match &now.version {
-            None => format!("{name}: first deploy, {tag}"),
-            Some(version) if version == tag => format!("{name}: {tag} again"),
-            Some(version) => format!("{name}: {version} → {tag}"),
-        });
-        let file = format!("{}/{}/{name}-values.yaml", plan.flow, plan.environment);
-        match (now.values_override.live, planned.values_override) {
-            (false, true) => words.push(format!("{name}: begins to read {file}")),
-            (true, false) => words.push(format!("{name}: goes back to the chart's defaults; {file} stays in Git")),
-            (true, true) => words.push(format!("{name}: reads {file} as it is in Git now")),
-            (false, false) => {}
-        }
-    }
-    words.push(format!(
-        "All applications of {} in {} are synced; what is no longer in Git is removed from the cluster",
-        plan.flow, plan.environment
-    ));
-    Ok(words)
 }

@@ -101,11 +101,16 @@ pub fn preflight(
         .filter_map(|app| {
             let tag = of(&app.name)?.plain_tag();
             let found = app.tags.find(tag);
+            // An earlier deploy's own digest goes before the stream's.
+            let given = of(&app.name).is_some_and(|one| one.digest.is_some());
+            let sent = "so an empty one is sent, and the tag alone decides; without it the deploy would keep the digest \
+                        of the image before";
             match found {
+                _ if given => None,
                 Some(found) if found.digest.is_some() => None,
-                Some(_) => Some(format!("the digest of {} {tag} is not known, so the tag alone decides", app.name)),
+                Some(_) => Some(format!("the digest of {} {tag} is not known, {sent}", app.name)),
                 None if tag.is_empty() || app.version.as_deref() == Some(tag) => None,
-                None => Some(format!("{} {tag} is not in the image stream of this environment", app.name)),
+                None => Some(format!("{} {tag} is not in the image stream of this environment, {sent}", app.name)),
             }
         })
         .collect();

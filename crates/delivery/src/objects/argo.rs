@@ -33,6 +33,10 @@ pub struct Application {
     pub conditions: Vec<Condition>,
     /// The last operation.
     pub operation: Option<Operation>,
+    /// An operation was asked for that Argo CD has not taken up yet.
+    pub asked: bool,
+    /// The deploys that Argo CD remembers, oldest first; ten unless it was told otherwise.
+    pub history: Vec<PastSync>,
     /// Images running.
     pub images: Vec<String>,
     /// Its addresses.
@@ -72,8 +76,56 @@ pub struct Operation {
     pub phase: String,
     /// What Argo CD says.
     pub message: Option<String>,
+    /// When it began, RFC 3339.
+    pub started: Option<String>,
     /// When it ended, RFC 3339.
     pub finished: Option<String>,
+    /// Who asked for it.
+    pub by: Option<String>,
+}
+
+/// A deploy that Argo CD remembers (`status.history`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PastSync {
+    /// When it began, RFC 3339.
+    pub started: Option<String>,
+    /// When it ended, RFC 3339.
+    pub ended: Option<String>,
+    /// Commits deployed, one for each source.
+    pub revisions: Vec<String>,
+    /// The tag that was deployed.
+    pub tag: Option<String>,
+    /// The commit of the values repository; none when the override was off.
+    pub values_revision: Option<String>,
+}
+
+impl PastSync {
+    fn read(reader: &Reader<'_>) -> Self {
+        let mut sources = reader.each("sources", |one| Some(SourceRef::read(one)));
+        if sources.is_empty() {
+            sources.extend(reader.within("source").map(|one| SourceRef::read(&one)));
+        }
+        let revisions = revisions(reader, "revisions", "revision");
+        let place = sources.iter().position(|source| source.reference.is_some());
+        Self {
+            started: reader.text("deployStartedAt"),
+            ended: reader.text("deployedAt"),
+            tag: parameter(&sources, "image.tag").map(str::to_owned),
+            values_revision: place.and_then(|place| revisions.get(place).cloned()),
+            revisions,
+        }
+    }
+}
+
+/// Commits, of whichever of the two fields holds them.
+fn revisions(reader: &Reader<'_>, many: &str, one: &str) -> Vec<String> {
+    let list = reader.texts(many);
+    if list.is_empty() { reader.text(one).into_iter().filter(|text| !text.is_empty()).collect() } else { list }
+}
+
+fn parameter<'a>(sources: &'a [SourceRef], name: &str) -> Option<&'a str> {
+    let mut all = sources.iter().flat_map(|source| &source.parameters);
+    all.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 impl Application {
@@ -85,11 +137,7 @@ impl Application {
         if !multi_source {
             sources.extend(reader.within("spec.source").map(|one| SourceRef::read(&one)));
         }
-        let revisions = |reader: &Reader<'_>, many: &str, one: &str| {
-            let list = reader.texts(many);
-            if list.is_empty() { reader.text(one).into_iter().filter(|text| !text.is_empty()).collect() } else { list }
-        };
-        let history = reader.each("status.history", |one| Some(revisions(one, "revisions", "revision")));
+        let history = reader.each("status.history", |one| Some(PastSync::read(one)));
         Self {
             meta: Meta::read(object),
             project: reader.text("spec.project").unwrap_or_default(),
@@ -100,15 +148,19 @@ impl Application {
             health_message: reader.text("status.health.message").filter(|text| !text.is_empty()),
             sync: reader.text("status.sync.status").filter(|text| !text.is_empty()),
             compared_revisions: revisions(&reader, "status.sync.revisions", "status.sync.revision"),
-            deployed_revisions: history.into_iter().next_back().unwrap_or_default(),
+            deployed_revisions: history.last().map(|one| one.revisions.clone()).unwrap_or_default(),
             conditions: reader.each("status.conditions", |one| {
                 Some(Condition { kind: one.required("type"), message: one.text("message").unwrap_or_default() })
             }),
             operation: reader.within("status.operationState").map(|one| Operation {
                 phase: one.text("phase").unwrap_or_default(),
                 message: one.text("message").filter(|text| !text.is_empty()),
+                started: one.text("startedAt"),
                 finished: one.text("finishedAt"),
+                by: one.text("operation.initiatedBy.username").filter(|text| !text.is_empty()),
             }),
+            asked: reader.at("operation").is_some(),
+            history,
             images: reader.texts("status.summary.images"),
             urls: reader.texts("status.summary.externalURLs"),
             problems: reader.problems(),
@@ -117,8 +169,12 @@ impl Application {
 
     /// A Helm parameter, of whichever source has it.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        let mut all = self.sources.iter().flat_map(|source| &source.parameters);
-        all.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        parameter(&self.sources, name)
+    }
+
+    /// The deployed tag; none before the first deploy, for which upstream writes `NaN`.
+    pub fn version(&self) -> Option<&str> {
+        self.parameter("image.tag").filter(|tag| !tag.is_empty() && *tag != "NaN")
     }
 
     /// The commit of the values repository that is deployed.

@@ -7,6 +7,7 @@ mod argo;
 mod codebase;
 mod flow;
 mod reader;
+mod task_run;
 mod tekton;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,10 @@ use std::sync::Arc;
 use kube::api::DynamicObject;
 use pilothouse_cluster::{Kind, kinds};
 
-pub use argo::{Application, ApplicationSet, Condition, Element, Operation, SourceRef};
+pub use argo::{Application, ApplicationSet, Condition, Element, Operation, PastSync, SourceRef};
 pub use codebase::{Codebase, CodebaseStatus, GitServer, PAUSED, PROTECTED};
 pub use flow::{CdPipeline, ImageStream, ImageTag, ObjectStatus, Stage};
+pub use task_run::{Step, TaskRun};
 pub use tekton::{PipelineRun, TriggerTemplate};
 
 /// The part of an object's metadata that is used here.

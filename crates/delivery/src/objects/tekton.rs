@@ -28,6 +28,12 @@ pub struct PipelineRun {
     pub finished: Option<String>,
     /// Parameters that are text.
     pub parameters: Vec<(String, String)>,
+    /// The tasks begun: the TaskRun's name and the task's name in the pipeline.
+    pub children: Vec<(String, String)>,
+    /// The pipeline's tasks in order, the final ones last, as Tekton resolved them when the run began.
+    pub planned: Vec<String>,
+    /// Tasks that were left out, and why.
+    pub skipped: Vec<(String, String)>,
     /// Fields that could not be read.
     pub problems: Vec<FieldProblem>,
 }
@@ -57,8 +63,21 @@ impl PipelineRun {
             parameters: reader.each("spec.params", |one| {
                 Some((one.text("name")?, one.at("value").and_then(Value::as_str).map(str::to_owned)?))
             }),
+            children: reader
+                .each("status.childReferences", |one| Some((one.text("name")?, one.text("pipelineTaskName")?))),
+            planned: ["status.pipelineSpec.tasks", "status.pipelineSpec.finally"]
+                .into_iter()
+                .flat_map(|list| reader.each(list, |one| one.text("name")))
+                .collect(),
+            skipped: reader
+                .each("status.skippedTasks", |one| Some((one.text("name")?, one.text("reason").unwrap_or_default()))),
             problems: reader.problems(),
         }
+    }
+
+    /// A parameter's text.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
