@@ -35,7 +35,7 @@ export const commands = {
 	installPilothouseCrds: () => typedError<Session, AppError>(__TAURI_INVOKE("install_pilothouse_crds")),
 	/**  Removes all that was made on the practice cluster; its next start is as the first one was. */
 	resetPractice: () => typedError<null, AppError>(__TAURI_INVOKE("reset_practice")),
-	/**  Git servers, the repository and what wants attention. */
+	/**  Git servers and the repository. */
 	repositoryOverview: () => typedError<RepositoryOverview, AppError>(__TAURI_INVOKE("repository_overview")),
 	/**  The exact Codebase a form would create, or its problems. */
 	repositoryPreview: (form: RepositoryForm) => typedError<RepositoryPreview, AppError>(__TAURI_INVOKE("repository_preview", { form })),
@@ -314,6 +314,8 @@ export type AppError = {
 	hint: string | null,
 	/**  Whether trying again can help. */
 	retry: Retry,
+	/**  Where a commit that failed can go instead. */
+	detour: Detour | null,
 	/**  More, by kind of error. */
 	detail: ErrorDetail | null,
 };
@@ -852,6 +854,13 @@ export type DeployStatus =
 /**  Cancelled. */
 "cancelled";
 
+/**  Where a commit can go that the server's branch does not take now. */
+export type Detour = 
+/**  It may wait on this machine: what is in the way may pass by itself. */
+"later" | 
+/**  It may go out on a branch of its own, for a pull or merge request. */
+"branch";
+
 /**  A remark on a text. */
 export type Diagnostic = {
 	/**  Line from 1. */
@@ -931,13 +940,13 @@ export type EffectiveValues = {
 	lines: EffectiveLine[],
 };
 
-/**  Who evaluates the triggers. */
+/**  Who evaluates the triggers of a namespace. */
 export type EngineView = {
 	/**  The Lease's holder; none when nobody is. */
 	holder: string | null,
 	/**  True when this app is in charge. */
 	here: boolean,
-	/**  Why this app's engine does not run. */
+	/**  Why this app's engine does not stand for that namespace. */
 	problem: string | null,
 };
 
@@ -1807,7 +1816,9 @@ kept: string } |
 /**  Its newest commit, kept in the clone. */
 kept: string; 
 /**  The server's default branch now, which is used instead. */
-defaultBranch: string | null } | 
+defaultBranch: string | null; 
+/**  Branches that may be used, where the server names no default. */
+branches?: string[] } | 
 /**  The branch has another name now, which is used. */
 { state: "branchRenamed"; 
 /**  The name. */
@@ -2018,8 +2029,6 @@ export type RepositoryOverview = {
 	gitServers: GitServerEntry[],
 	/**  The repository, when there is one. */
 	card: RepositoryCard | null,
-	/**  What wants attention. */
-	warnings: Warning[],
 	/**  Whether the wizard can be started. */
 	canCreate: Permission,
 };
@@ -2557,6 +2566,8 @@ export type TriggerView = {
 	suspended: boolean,
 	/**  What keeps it from working. */
 	problem: string | null,
+	/**  Who is in charge of it: each namespace has a Lease of its own. */
+	engine: EngineView,
 	/**  The workloads it has looked at; a change of them is seen from then on. */
 	observed: string[],
 	/**  What it decided, newest first. */
@@ -2569,8 +2580,6 @@ export type TriggersOverview = {
 	crdsInstalled: boolean,
 	/**  The triggers. */
 	triggers: TriggerView[],
-	/**  Who is in charge of them. */
-	engine: EngineView,
 	/**  Whether the user may create and delete triggers. */
 	canManage: Permission,
 };

@@ -3,6 +3,7 @@
 use crate::{
     App, Result,
     contract::{CheckState, CloneState, ComponentEntry, ComponentKind, DoctorCheck},
+    trigger_engine::EngineState,
 };
 
 fn check(id: &str, label: &str, state: CheckState, words: impl Into<String>, hint: Option<&str>) -> DoctorCheck {
@@ -117,19 +118,36 @@ impl App {
                 check("repository", "GitOps repository", state, words, hint)
             }
         });
-        let engine = live.engine_view();
-        checks.push(match (engine.here, engine.holder, engine.problem) {
-            (_, _, Some(problem)) => check("triggers", "Trigger engine", CheckState::Warn, problem, None),
-            (true, ..) => {
-                check("triggers", "Trigger engine", CheckState::Ok, "This app is in charge of triggers.", None)
-            }
-            (false, Some(holder), _) => {
-                check("triggers", "Trigger engine", CheckState::Ok, format!("{holder} is in charge of triggers."), None)
-            }
-            (false, None, None) => {
-                check("triggers", "Trigger engine", CheckState::Warn, "Nobody is in charge of triggers yet.", None)
-            }
-        });
+        checks.push(trigger_engine(&live.engine()));
         Ok(())
     }
+}
+
+/// Who is in charge of triggers, namespace by namespace.
+fn trigger_engine(engine: &EngineState) -> DoctorCheck {
+    let seats = engine.namespaces().into_iter().map(|namespace| (engine.view(&namespace), namespace));
+    let (mut here, mut elsewhere, mut nobody, mut problem) = (Vec::new(), Vec::new(), Vec::new(), None);
+    for (seat, namespace) in seats {
+        match (seat.here, seat.holder) {
+            (true, _) => here.push(namespace),
+            (false, Some(holder)) => elsewhere.push(format!("{holder} in {namespace}")),
+            (false, None) => nobody.push(namespace),
+        }
+        problem = problem.or(seat.problem);
+    }
+    let mut words = Vec::new();
+    if !here.is_empty() {
+        words.push(format!("This app is in charge of triggers in {}.", here.join(", ")));
+    }
+    if !elsewhere.is_empty() {
+        words.push(format!("Others are in charge elsewhere: {}.", elsewhere.join(", ")));
+    }
+    if !nobody.is_empty() {
+        words.push(format!("Nobody is in charge of triggers in {} yet.", nobody.join(", ")));
+    }
+    if words.is_empty() {
+        words.push("There are no triggers, and no projects that could have some.".to_owned());
+    }
+    let state = if nobody.is_empty() && problem.is_none() { CheckState::Ok } else { CheckState::Warn };
+    check("triggers", "Trigger engine", state, words.join(" "), problem.as_deref())
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     App, Result,
     changes::Changes,
-    contract::{AppError, EngineView, ErrorCode, Session, Topic},
+    contract::{AppError, ErrorCode, Session, Topic},
     trigger_engine::EngineState,
 };
 
@@ -123,11 +123,6 @@ impl Live {
     /// What is known about the trigger engine; not held across an await.
     pub(crate) fn engine(&self) -> MutexGuard<'_, EngineState> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The trigger engine as the window sees it.
-    pub(crate) fn engine_view(&self) -> EngineView {
-        self.engine().view()
     }
 
     /// The connection as the window sees it.

@@ -52,12 +52,19 @@ pub(crate) struct EngineState {
 }
 
 impl EngineState {
-    /// As the window sees it: this app is in charge when it is in every namespace that has triggers.
-    pub(crate) fn view(&self) -> EngineView {
-        let here = !self.seats.is_empty() && self.problems.is_empty() && self.seats.values().all(|s| s.is_leader());
-        let elsewhere = self.seats.values().find(|seat| !seat.is_leader());
-        let holder = elsewhere.or_else(|| self.seats.values().next()).and_then(|seat| seat.holder());
-        EngineView { holder, here, problem: self.problems.values().next().cloned() }
+    /// Who is in charge of a namespace, as the window sees it.
+    pub(crate) fn view(&self, namespace: &str) -> EngineView {
+        let seat = self.seats.get(namespace);
+        EngineView {
+            holder: seat.and_then(|seat| seat.holder()),
+            here: seat.is_some_and(|seat| seat.is_leader()),
+            problem: self.problems.get(namespace).cloned(),
+        }
+    }
+
+    /// The namespaces that this app stands in or is kept from.
+    pub(crate) fn namespaces(&self) -> BTreeSet<String> {
+        self.seats.keys().chain(self.problems.keys()).cloned().collect()
     }
 }
 

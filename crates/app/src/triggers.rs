@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use crate::{
     App, Result,
     contract::{
-        ActivityKind, AppError, DecisionKind, DecisionView, EngineView, FieldProblem, LabelEntry, Permission, Topic,
-        TriggerForm, TriggerGuards, TriggerPreview, TriggerTarget, TriggerView, TriggersOverview, WorkloadEntry,
+        ActivityKind, AppError, DecisionKind, DecisionView, FieldProblem, LabelEntry, Permission, Topic, TriggerForm,
+        TriggerGuards, TriggerPreview, TriggerTarget, TriggerView, TriggersOverview, WorkloadEntry,
     },
     journal::{Begin, End, Intent},
     runs::only_by_hand,
@@ -135,9 +135,11 @@ impl App {
         decisions.sort_by(|a, b| b.time.cmp(&a.time));
         let target = spec.as_ref().map(|s| &s.target);
         let guards = spec.as_ref().map(|s| s.guards.clone()).unwrap_or_default();
+        let engine = live.engine().view(&namespace);
         Some(TriggerView {
             name,
             namespace,
+            engine,
             project: spec.as_ref().map(|s| s.project.clone()).unwrap_or_default(),
             workflow: spec.as_ref().map(|s| s.workflow.clone()).unwrap_or_default(),
             target: TriggerTarget {
@@ -181,7 +183,6 @@ impl App {
             return Ok(TriggersOverview {
                 crds_installed: false,
                 triggers: Vec::new(),
-                engine: EngineView { holder: None, here: false, problem: Some(why.clone()) },
                 can_manage: Permission { allowed: false, why: Some(why) },
             });
         }
@@ -194,7 +195,7 @@ impl App {
             .and_then(|p| p.metadata.namespace.clone())
             .or_else(|| live.chosen_platform());
         let can_manage = self.may(&live, "create", &kinds::EVENT_TRIGGER, namespace.as_deref()).await;
-        Ok(TriggersOverview { crds_installed: true, triggers, engine: live.engine_view(), can_manage })
+        Ok(TriggersOverview { crds_installed: true, triggers, can_manage })
     }
 
     /// Deployments and StatefulSets of a namespace or of all.

@@ -384,7 +384,7 @@ async fn trigger(stage: &Stage) {
         let overview = app.list_triggers().await.unwrap();
         let ours = overview.triggers.iter().find(|t| t.namespace == stage.chaos)?;
         // Once the engine has looked at the workload, what changes from then on is seen.
-        (overview.engine.here && ours.problem.is_none() && ours.observed == [APP]).then_some(())
+        (ours.engine.here && ours.problem.is_none() && ours.observed == [APP]).then_some(())
     })
     .await;
 }

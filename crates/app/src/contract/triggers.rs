@@ -13,13 +13,11 @@ pub struct TriggersOverview {
     pub crds_installed: bool,
     /// The triggers.
     pub triggers: Vec<TriggerView>,
-    /// Who is in charge of them.
-    pub engine: EngineView,
     /// Whether the user may create and delete triggers.
     pub can_manage: Permission,
 }
 
-/// Who evaluates the triggers.
+/// Who evaluates the triggers of a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
 pub struct EngineView {
@@ -27,7 +25,7 @@ pub struct EngineView {
     pub holder: Option<String>,
     /// True when this app is in charge.
     pub here: bool,
-    /// Why this app's engine does not run.
+    /// Why this app's engine does not stand for that namespace.
     pub problem: Option<String>,
 }
 
@@ -53,6 +51,8 @@ pub struct TriggerView {
     pub suspended: bool,
     /// What keeps it from working.
     pub problem: Option<String>,
+    /// Who is in charge of it: each namespace has a Lease of its own.
+    pub engine: EngineView,
     /// The workloads it has looked at; a change of them is seen from then on.
     pub observed: Vec<String>,
     /// What it decided, newest first.

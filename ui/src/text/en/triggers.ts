@@ -8,6 +8,7 @@ export const triggers = {
   'triggers.toChaos': 'Go to Chaos',
   'triggers.inCharge': 'This window is in charge of the triggers.',
   'triggers.notInCharge': '{holder} is in charge of the triggers. This window only watches.',
+  'triggers.keptOut': 'This window does not evaluate them: {problem}',
   'triggers.noCharge': 'Nobody is in charge of the triggers yet.',
   'triggers.when': 'when the image of {target} changes',
   'triggers.whenContainers': 'when the image of {containers} in {target} changes',
