@@ -27,6 +27,7 @@ const TEXTS: &[&str] = texts![
     "gitservers.v2.edp.epam.com",
     "pipelineruns.tekton.dev",
     "stages.v2.edp.epam.com",
+    "taskruns.tekton.dev",
     "triggertemplates.triggers.tekton.dev",
     "workflows.argoproj.io",
     "workflowtemplates.argoproj.io",

@@ -39,6 +39,7 @@ use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use kube::client::Body;
 use serde_json::{Value, json};
 
+pub use self::routes::LOG_ANNOTATION;
 pub use self::snapshot::Snapshot;
 
 use self::routes::Answer;

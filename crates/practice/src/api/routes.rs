@@ -21,12 +21,15 @@ use super::writes::{self, PatchKind, WriteOptions};
 /// A body may not be larger, as in etcd's and the API's own limits.
 pub const MAX_BODY: usize = 3 * 1024 * 1024;
 
+/// The annotation of a pod that its log is read from.
+pub const LOG_ANNOTATION: &str = "practice.pilothouse.dev/log";
+
 /// What the server answers.
 pub enum Answer {
     /// One JSON body.
     Json(StatusCode, Value),
     /// Plain text.
-    Text(&'static str),
+    Text(String),
     /// A stream of events.
     Watch(Arc<KindDef>, Box<WatchOptions>),
 }
@@ -184,7 +187,7 @@ fn route(store: &Store, parts: &Parts, body: &Bytes) -> Result<Answer, Refusal> 
     let found = |value: Value| Ok(Answer::Json(StatusCode::OK, value));
     let reads = *request.method == Method::GET;
     match segments.as_slice() {
-        ["healthz" | "livez" | "readyz", ..] if reads => Ok(Answer::Text("ok")),
+        ["healthz" | "livez" | "readyz", ..] if reads => Ok(Answer::Text("ok".to_owned())),
         ["version"] if reads => found(discovery::version()),
         ["api"] if reads => found(discovery::core_versions()),
         ["apis"] if reads => found(store.with(|s| discovery::groups(&s.kinds))),
@@ -247,6 +250,9 @@ fn resource(
         [name] => object(store, request, &kind, &Key::new(&kind, namespace.unwrap_or_default(), name), false),
         [name, "status"] if kind.status => {
             object(store, request, &kind, &Key::new(&kind, namespace.unwrap_or_default(), name), true)
+        }
+        [name, "log"] if kind.is("", "pods") && *request.method == Method::GET => {
+            log(store, request, &kind, &Key::new(&kind, namespace.unwrap_or_default(), name))
         }
         _ => Err(Refusal::no_such_resource()),
     }
@@ -355,6 +361,32 @@ fn object(
         }
         _ => Err(Refusal::method_not_allowed()),
     }
+}
+
+/// What a pod's container has printed. Nothing runs here: who plays the container keeps it in an annotation.
+fn log(store: &Store, request: &Request<'_>, kind: &Arc<KindDef>, key: &Key) -> Result<Answer, Refusal> {
+    let pod = store.with(|s| reads::get(s, kind, key))?;
+    let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let asked = request.query("container");
+    if !asked.is_empty() && containers.iter().all(|one| one["name"] != asked) {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        return Err(Refusal::bad_request(format!("container {asked} is not valid for pod {name}")));
+    }
+    let text = pod["metadata"]["annotations"][LOG_ANNOTATION].as_str().unwrap_or_default();
+    let mut kept = text;
+    if let Ok(lines) = request.query("tailLines").parse::<usize>() {
+        let from = text.split_inclusive('\n').count().saturating_sub(lines);
+        let skipped: usize = text.split_inclusive('\n').take(from).map(str::len).sum();
+        kept = &text[skipped..];
+    }
+    if let Ok(limit) = request.query("limitBytes").parse::<usize>() {
+        let mut end = limit.min(kept.len());
+        while !kept.is_char_boundary(end) {
+            end -= 1;
+        }
+        kept = &kept[..end];
+    }
+    Ok(Answer::Text(kept.to_owned()))
 }
 
 fn patch_body(request: &Request<'_>, kind: &KindDef) -> Result<(PatchKind, Value), Refusal> {

@@ -56,6 +56,7 @@ kinds! {
     APP_PROJECT = "argoproj.io" "v1alpha1" "AppProject" "appprojects" false;
     WORKFLOW = "argoproj.io" "v1alpha1" "Workflow" "workflows" false;
     PIPELINE_RUN = "tekton.dev" "v1" "PipelineRun" "pipelineruns" true;
+    TASK_RUN = "tekton.dev" "v1" "TaskRun" "taskruns" true;
     TRIGGER_TEMPLATE = "triggers.tekton.dev" "v1beta1" "TriggerTemplate" "triggertemplates" true;
     CHAOS_ENGINE = "litmuschaos.io" "v1alpha1" "ChaosEngine" "chaosengines" false;
     CHAOS_EXPERIMENT = "litmuschaos.io" "v1alpha1" "ChaosExperiment" "chaosexperiments" false;

@@ -21,6 +21,7 @@ mod pod_keeping;
 mod rollouts;
 mod scene;
 mod targets;
+mod task_runs;
 mod verdicts;
 mod workflow_steps;
 mod workflows;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::image_update::update_elements;
 use super::kinds::{APPLICATION, APPLICATION_SET, IMAGE_STREAM, PIPELINE_RUN, STAGE};
 use super::object_fields::{Fields, Named};
+use super::task_runs::{Ended, Task};
 use super::{Part, Scene, controller, play};
 use crate::{Error, Result};
 
@@ -51,23 +52,36 @@ async fn play_run(run: &DynamicObject, scene: &Scene, tasks: &[&str]) -> Result<
         "" => scene.now(),
         earlier => earlier.to_string(),
     };
-    let mut status = json!({ "startTime": started, "childReferences": [] });
+    let planned: Vec<Value> = tasks
+        .iter()
+        .enumerate()
+        .map(|(n, task)| {
+            let before = n.checked_sub(1).and_then(|n| tasks.get(n));
+            json!({ "name": task, "taskRef": { "kind": "Task", "name": task }, "runAfter": before.into_iter().collect::<Vec<_>>() })
+        })
+        .collect();
+    let mut status = json!({
+        "startTime": started,
+        "childReferences": [],
+        "pipelineSpec": { "tasks": planned },
+    });
     status["conditions"] =
         condition(scene, "Unknown", "Started", "Not all Tasks in the Pipeline have finished executing");
     write(run, scene, &status).await?;
     scene.pause().await;
     let mut completed = 0;
     let mut stopped = None;
-    for task in tasks {
+    for (number, task) in tasks.iter().enumerate() {
         if cancelled(run, scene).await? {
-            stopped = Some(Stopped::Cancelled);
+            stopped = Some((number, Stopped::Cancelled));
             break;
         }
+        let mut played = Task::begin(scene, run, task).await?;
         if let Some(children) = status["childReferences"].as_array_mut() {
             children.push(json!({
                 "apiVersion": "tekton.dev/v1",
                 "kind": "TaskRun",
-                "name": format!("{}-{task}", run.name()),
+                "name": played.name(),
                 "pipelineTaskName": task,
             }));
         }
@@ -78,22 +92,36 @@ async fn play_run(run: &DynamicObject, scene: &Scene, tasks: &[&str]) -> Result<
         status["conditions"] = condition(scene, "Unknown", "Running", &words);
         write(run, scene, &status).await?;
         scene.pause().await;
-        match perform(task, run, scene).await {
-            Ok(()) => completed += 1,
+        match perform(task, run, scene, &mut played).await {
+            Ok(()) => {
+                played.end(scene, Ended::Well).await?;
+                completed += 1;
+            }
             Err(Error::Cancelled) => {
-                stopped = Some(Stopped::Cancelled);
+                played.end(scene, Ended::Cancelled).await?;
+                stopped = Some((number + 1, Stopped::Cancelled));
                 break;
             }
             Err(error @ Error::Kube(kube::Error::Service(_))) => return Err(error),
             Err(error) => {
                 tracing::info!(run = run.name(), task, %error, "task failed");
-                stopped = Some(Stopped::Failed(error.to_string()));
+                played.say(scene, &format!("error: {error}")).await;
+                played.end(scene, Ended::Badly).await?;
+                stopped = Some((number + 1, Stopped::Failed(error.to_string())));
                 break;
             }
         }
     }
+    if let Some((from, how)) = &stopped {
+        let why = match how {
+            Stopped::Cancelled => "PipelineRun was gracefully cancelled",
+            Stopped::Failed(_) => "PipelineRun was stopping",
+        };
+        status["skippedTasks"] =
+            tasks.iter().skip(*from).map(|task| json!({ "name": task, "reason": why })).collect::<Vec<_>>().into();
+    }
     let left = tasks.len() - completed;
-    let (word, reason, words) = match stopped {
+    let (word, reason, words) = match stopped.map(|(_, how)| how) {
         None => ("True", "Succeeded", format!("Tasks Completed: {completed} (Failed: 0, Cancelled 0), Skipped: 0")),
         Some(Stopped::Cancelled) => ("False", "Cancelled", format!("PipelineRun \"{}\" was cancelled", run.name())),
         Some(Stopped::Failed(why)) => (
@@ -131,13 +159,16 @@ fn parameter<'r>(run: &'r DynamicObject, name: &str) -> &'r str {
     run.items("/spec/params").iter().find(|p| p.text("/name") == name).map_or("", |p| p.text("/value"))
 }
 
-async fn perform(task: &str, run: &DynamicObject, scene: &Scene) -> Result<()> {
+async fn perform(task: &str, run: &DynamicObject, scene: &Scene, played: &mut Task) -> Result<()> {
     let (flow, env) = (parameter(run, "CDPIPELINE"), parameter(run, "CDSTAGE"));
     match task {
-        "deploy-app" => deploy(run, scene, flow, env).await,
-        "promote-images" => promote(run, scene, flow, env).await,
-        "clean" => clean(scene, flow, env).await,
-        _ => Ok(()),
+        "deploy-app" => deploy(run, scene, flow, env, played).await,
+        "promote-images" => promote(run, scene, flow, env, played).await,
+        "clean" => clean(scene, flow, env, played).await,
+        other => {
+            played.say(scene, &format!("{other}: nothing to do for {flow}-{env}")).await;
+            Ok(())
+        }
     }
 }
 
@@ -150,8 +181,9 @@ fn selector(flow: &str, env: &str) -> String {
     format!("app.edp.epam.com/stage={env},app.edp.epam.com/pipeline={flow}")
 }
 
-async fn deploy(run: &DynamicObject, scene: &Scene, flow: &str, env: &str) -> Result<()> {
+async fn deploy(run: &DynamicObject, scene: &Scene, flow: &str, env: &str, played: &mut Task) -> Result<()> {
     let updates = payload(run)?;
+    played.say(scene, &format!("Stage: {env}\nPayload: {}", parameter(run, "APPLICATIONS_PAYLOAD"))).await;
     let namespace = run.ns();
     let elements = loop {
         let mut set = scene.want(APPLICATION_SET, namespace, flow).await?;
@@ -167,6 +199,7 @@ async fn deploy(run: &DynamicObject, scene: &Scene, flow: &str, env: &str) -> Re
             Err(error) => return Err(error),
         }
     };
+    played.say(scene, &format!("applicationset.argoproj.io/{flow} patched")).await;
     // The task itself sleeps five seconds here; waiting for the effect is surer.
     let patience = Patience::new(scene);
     let applications = loop {
@@ -180,6 +213,7 @@ async fn deploy(run: &DynamicObject, scene: &Scene, flow: &str, env: &str) -> Re
             return Err(Error::Played(words.into()));
         }
     };
+    played.say(scene, &format!("argocd app sync -l {} --prune --timeout 300", selector(flow, env))).await;
     for application in &applications {
         let operation = json!({ "operation": {
             "initiatedBy": { "username": "admin" },
@@ -190,6 +224,7 @@ async fn deploy(run: &DynamicObject, scene: &Scene, flow: &str, env: &str) -> Re
     }
     for application in &applications {
         settle(run, scene, application.name(), &patience).await?;
+        played.say(scene, &format!("{}: Synced, Healthy", application.name())).await;
     }
     Ok(())
 }
@@ -258,7 +293,7 @@ impl Patience {
     }
 }
 
-async fn promote(run: &DynamicObject, scene: &Scene, flow: &str, env: &str) -> Result<()> {
+async fn promote(run: &DynamicObject, scene: &Scene, flow: &str, env: &str, played: &mut Task) -> Result<()> {
     let namespace = run.ns();
     let updates = payload(run)?;
     let mut annotations = Map::new();
@@ -281,15 +316,17 @@ async fn promote(run: &DynamicObject, scene: &Scene, flow: &str, env: &str) -> R
         tags.push(entry);
         let patch = json!({ "spec": { "tags": tags } });
         scene.merge(IMAGE_STREAM, namespace, &verified, patch).await?;
+        played.say(scene, &format!("{tag} promoted to {verified}")).await;
     }
     let patch = json!({ "metadata": { "annotations": annotations } });
     scene.merge(STAGE, namespace, &format!("{flow}-{env}"), patch).await.map(|_| ())
 }
 
-async fn clean(scene: &Scene, flow: &str, env: &str) -> Result<()> {
+async fn clean(scene: &Scene, flow: &str, env: &str, played: &mut Task) -> Result<()> {
     let namespace = scene.platform();
     for application in scene.list(APPLICATION, namespace, &selector(flow, env)).await? {
         scene.delete(APPLICATION, namespace, application.name()).await?;
+        played.say(scene, &format!("application '{}' deleted", application.name())).await;
     }
     Ok(())
 }

@@ -160,7 +160,8 @@ async fn pod(pod: Arc<DynamicObject>, scene: Arc<Scene>) -> Result<Action> {
             Err(error) => Err(error.into()),
         };
     }
-    if pod.text("/status/phase") == "Running" {
+    // What a task's pod comes to is written by who runs the task.
+    if !matches!(pod.text("/status/phase"), "" | "Pending") {
         return Ok(Action::await_change());
     }
     scene.pause().await;
