@@ -1,8 +1,8 @@
 //! Findings about the text of a values file.
 
-use crate::outline::{Entry, Shape, Style, outline, position};
+use crate::outline::{Entry, Outline, Shape, Style, outline, position};
 use crate::reading::{LIMIT, TopShape, check_shape};
-use crate::scalar::{exponent, sexagesimal, surprising_bool, surprising_integer};
+use crate::scalar::{exponent, not_json, rounded, sexagesimal, surprising_bool, surprising_integer, trailing_zero};
 use crate::{Error, secrets};
 
 /// How much a finding matters.
@@ -41,7 +41,7 @@ impl Diagnostic {
 }
 
 /// The most findings reported for one text; a hostile file may hold a hundred thousand.
-const MOST: usize = 200;
+pub(crate) const MOST: usize = 200;
 
 /// Checks the text of a values file: size, syntax, tabs, duplicate keys, the shape at the top, words that Helm reads
 /// as something else than they look, and secrets in clear text. Errors come with a place; an empty result is a clean
@@ -57,11 +57,11 @@ pub fn diagnose(text: &str) -> Vec<Diagnostic> {
         Err(error) => found.extend(of_error(&error, &found)),
         Ok(TopShape::Nothing) => {}
         Ok(TopShape::Mapping) => {
-            let entries = outline(text);
-            for entry in &entries {
-                found.extend(duplicate(text, entry));
+            let outline = outline(text);
+            for (index, entry) in outline.entries.iter().enumerate() {
+                found.extend(duplicate(text, &outline, index));
                 found.extend(words(text, entry));
-                found.extend(secrets::suspect(text, entry));
+                found.extend(secrets::suspect(text, &outline, index));
                 if found.len() >= MOST {
                     break;
                 }
@@ -143,9 +143,10 @@ fn tabs(text: &str) -> Vec<Diagnostic> {
     found
 }
 
-fn duplicate(text: &str, entry: &Entry) -> Option<Diagnostic> {
+fn duplicate(text: &str, outline: &Outline, index: usize) -> Option<Diagnostic> {
+    let entry = outline.entries.get(index)?;
     entry.duplicate.then(|| {
-        let message = format!("`{}` is set twice in the same place; keep one.", entry.path);
+        let message = format!("`{}` is set twice in the same place; keep one.", outline.path(index));
         Diagnostic::at(text, entry.key.start, Severity::Error, "duplicate-key", message)
     })
 }
@@ -173,6 +174,15 @@ fn words(text: &str, entry: &Entry) -> Vec<Diagnostic> {
     } else if let Some(number) = surprising_integer(plain) {
         let message = format!("Helm reads `{plain}` as the number {number}; quote it if the text is meant.");
         Some((Severity::Warning, "number-base", message))
+    } else if not_json(plain) {
+        let message = format!("Helm cannot read `{plain}`: it has no such number. Quote it if the word is meant.");
+        Some((Severity::Error, "not-a-number", message))
+    } else if let Some(number) = trailing_zero(plain) {
+        let message = format!("Helm reads `{plain}` as the number {number}; quote it if a version is meant.");
+        Some((Severity::Warning, "trailing-zero", message))
+    } else if rounded(plain) {
+        let message = format!("`{plain}` has more digits than Helm keeps of a number; quote it if every digit counts.");
+        Some((Severity::Warning, "number-rounded", message))
     } else if exponent(plain) {
         let message =
             format!("`{plain}` is a floating-point number to Helm; quote it if a commit id or a tag is meant.");

@@ -1,143 +1,416 @@
-//! Setting one key and leaving everything else as it was written.
+//! Changing keys and leaving everything else as it was written.
+//!
+//! An edit is worked out as pieces of text that take the place of others; what lies outside the pieces is copied. The
+//! result is read again and must mean exactly what was asked for.
 
-use std::str::FromStr;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use serde_json::Value;
-use yaml_edit::path::YamlPath;
-use yaml_edit::{ScalarValue, YamlFile};
+use serde_json::{Map, Value};
 
 use crate::key_path::{KeyPath, Segment};
-use crate::outline::{Shape, Style, outline};
+use crate::outline::{Entry, Outline, Shape, Style, outline};
+use crate::removal;
+use crate::writing::{Layout, column, line_start, line_stop};
 use crate::{Error, Result, read, scalar};
 
-/// Stands in the tree for the value to be written, which is then put in its place as text, so that quoting is ours.
-const STAND_IN: &str = "pilothouse-stand-in";
+/// One change.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Edit {
+    /// Where.
+    pub path: KeyPath,
+    /// The new value; `None` takes the key away.
+    pub value: Option<Value>,
+    /// How the value is to be written, when it stands elsewhere so on one line.
+    pub written: Option<String>,
+}
 
-/// Sets one value and returns the new text. Comments, order, quoting and line ends elsewhere stay byte for byte;
-/// strings that some reader would take for something else are quoted. Mappings and lists are written in flow style.
+/// Sets one value and returns the new text. A missing key is added with the keys above it, in the file's own
+/// indentation. Comments, order, quoting and line ends outside the value stay byte for byte; strings that some reader
+/// would take for something else are quoted. A mapping that replaces a mapping changes only the keys that differ.
 ///
 /// # Errors
 /// When the text cannot be read, when a list place does not exist, or when the edit would change the meaning of
 /// anything else (an alias, for instance): then nothing is changed.
 pub fn set_path(text: &str, path: &KeyPath, value: &Value) -> Result<String> {
-    let refused = |why: &str| Error::EditRefused { path: path.to_string(), why: why.to_owned() };
-    let Some((Segment::Key(_), _)) = path.segments().split_first() else {
-        return Err(refused("a path begins with a key"));
-    };
+    edit(text, &[Edit { path: path.clone(), value: Some(value.clone()), written: None }])
+}
+
+/// Takes one key or list place away, with all that is below it, and returns the new text. Comments above the key stay.
+/// A mapping or list that loses its last entry becomes `{}` or `[]`.
+///
+/// # Errors
+/// When the text cannot be read, when it does not hold the key itself, or when the edit would change the meaning of
+/// anything else: then nothing is changed.
+pub fn remove_path(text: &str, path: &KeyPath) -> Result<String> {
+    edit(text, &[Edit { path: path.clone(), value: None, written: None }])
+}
+
+/// Makes several changes at once; none is made when one of them cannot be.
+pub(crate) fn edit(text: &str, edits: &[Edit]) -> Result<String> {
     let before = read(text)?;
-    if text.contains(STAND_IN) {
-        return Err(refused("the file already holds a word this editor needs"));
+    match at_once(text, &before, edits) {
+        Err(_) if edits.len() > 1 => {
+            // Changes that touch each other are made one after the other; list places go from the end.
+            let mut ordered: Vec<&Edit> = edits.iter().collect();
+            ordered.sort_by(|a, b| a.value.is_none().cmp(&b.value.is_none()).then_with(|| b.path.cmp(&a.path)));
+            let mut new = text.to_owned();
+            for one in ordered {
+                let tree = read(&new)?;
+                new = at_once(&new, &tree, std::slice::from_ref(one))?;
+            }
+            Ok(new)
+        }
+        done => done,
     }
+}
+
+fn at_once(text: &str, before: &Value, edits: &[Edit]) -> Result<String> {
+    let refused = |path: &KeyPath, why: &str| Error::EditRefused { path: path.to_string(), why: why.to_owned() };
     let mut expected = before.clone();
-    if !path.put(&mut expected, value.clone()) {
-        return Err(refused("a list place on the way does not exist, or a single value stands in the way"));
+    let mut gone: Vec<&KeyPath> = Vec::new();
+    for one in edits {
+        let Some((Segment::Key(_), _)) = one.path.segments().split_first() else {
+            return Err(refused(&one.path, "a path begins with a key"));
+        };
+        match &one.value {
+            Some(value) if one.path.put(&mut expected, value.clone()) => {}
+            Some(_) => {
+                let why = "a list place on the way does not exist, or a single value stands in the way";
+                return Err(refused(&one.path, why));
+            }
+            None => gone.push(&one.path),
+        }
     }
-    if expected == before && path.find(&before).is_some() {
+    // List places are taken from the end, so that those before keep their numbers.
+    gone.sort_by(|a, b| b.cmp(a));
+    for path in gone {
+        if !path.take(&mut expected) {
+            return Err(refused(path, "the file does not hold this key"));
+        }
+    }
+    let first = edits.first().map(|one| one.path.clone()).unwrap_or_default();
+    if expected == *before && edits.iter().all(|one| one.value.is_none() || one.path.find(before).is_some()) {
         return Ok(text.to_owned());
     }
-    let written = scalar::inline(value);
-    let new = match replace_scalar(text, path, &written) {
-        Some(new) => new,
-        None => insert(text, path, &written)?,
-    };
-    // The proof: the new text must mean exactly what was asked for, and hold every comment it held.
-    let after = read(&new).map_err(|error| refused(&format!("the result would not be readable: {error}")))?;
+    let new = Plan::new(text).run(before, edits)?;
+    // The proof: the new text must mean exactly what was asked for.
+    let after = read(&new).map_err(|error| refused(&first, &format!("the result would not be readable: {error}")))?;
     if after != expected {
-        return Err(refused("other values would change with it"));
-    }
-    if comments(&new) != comments(text) {
-        return Err(refused("a comment would be lost"));
+        return Err(refused(&first, "other values would change with it"));
     }
     Ok(new)
 }
 
-/// Replaces a scalar that stands on one line, by its bytes.
-fn replace_scalar(text: &str, path: &KeyPath, written: &str) -> Option<String> {
-    let entry = outline(text).into_iter().find(|entry| entry.path == *path && !entry.duplicate)?;
-    let range = entry.value?;
-    let one_line = matches!(entry.shape, Shape::Scalar(Style::Plain | Style::Quoted));
-    let old = text.get(range.clone())?;
-    // An anchor or a tag in front belongs to the old value.
-    if !one_line || old.contains(['\n', '\r']) || old.starts_with(['&', '!', '*']) {
-        return None;
-    }
-    let mut new = text.to_owned();
-    new.replace_range(range, written);
-    Some(new)
+/// A piece of the text and what takes its place; pieces at one place are written deepest first.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub range: Range<usize>,
+    pub new: String,
+    pub depth: usize,
 }
 
-/// Adds a key, or replaces a value that spans lines, through the syntax tree.
-fn insert(text: &str, path: &KeyPath, written: &str) -> Result<String> {
-    let refused = |why: String| Error::EditRefused { path: path.to_string(), why };
-    let windows = text.contains("\r\n") && !text.replace("\r\n", "").contains('\n');
-    let file = YamlFile::from_str(text).map_err(|error| refused(error.to_string()))?;
-    let document = file.documents().next().filter(|document| document.as_mapping().is_some());
-    let Some(document) = document else { return Ok(append(text, path, written, windows)) };
-    document.try_set_path(&spelled(path), ScalarValue::plain(STAND_IN)).map_err(|error| refused(error.to_string()))?;
-    let mut new = file.to_string();
-    if new.matches(STAND_IN).count() != 1 {
-        return Err(refused("the place to write to is not unique".to_owned()));
-    }
-    new = new.replacen(STAND_IN, written, 1);
-    if text.ends_with('\n') && !new.ends_with('\n') {
-        new.push('\n');
-    }
-    if windows {
-        new = new.replace("\r\n", "\n").replace('\n', "\r\n");
-    }
-    Ok(new)
+/// The pieces of an edit.
+pub(crate) struct Plan<'a> {
+    pub text: &'a str,
+    pub outline: Outline,
+    pub layout: Layout,
+    pub pieces: Vec<Piece>,
+    /// Entries that go away.
+    pub gone: Vec<usize>,
+    /// What is added below an entry, or at the top.
+    added: BTreeMap<Option<usize>, Map<String, Value>>,
 }
 
-/// Writes the first key of a file that so far holds comments only.
-fn append(text: &str, path: &KeyPath, written: &str, windows: bool) -> String {
-    let line_end = if windows { "\r\n" } else { "\n" };
-    let mut new = text.to_owned();
-    if !new.is_empty() && !new.ends_with('\n') {
-        new.push_str(line_end);
+impl<'a> Plan<'a> {
+    fn new(text: &'a str) -> Self {
+        let outline = outline(text);
+        let layout = Layout::of(text, &outline);
+        Self { text, outline, layout, pieces: Vec::new(), gone: Vec::new(), added: BTreeMap::new() }
     }
-    let last = path.segments().len().saturating_sub(1);
-    for (depth, segment) in path.segments().iter().enumerate() {
-        let Segment::Key(key) = segment else { continue };
-        new.push_str(&"  ".repeat(depth));
-        new.push_str(&scalar::inline(&Value::String(key.clone())));
-        new.push(':');
-        if depth == last {
-            new.push(' ');
-            new.push_str(written);
+
+    fn run(mut self, before: &Value, edits: &[Edit]) -> Result<String> {
+        for one in edits {
+            match &one.value {
+                Some(value) => self.set(&one.path, value, one.written.as_deref(), before)?,
+                None => self.take(&one.path)?,
+            }
         }
-        new.push_str(line_end);
+        for (place, map) in std::mem::take(&mut self.added) {
+            self.add(place, map)?;
+        }
+        removal::plan(&mut self)?;
+        self.write()
     }
-    new
-}
 
-/// The path as the syntax tree's own path reader takes it: every character of a key that means something is escaped.
-fn spelled(path: &KeyPath) -> String {
-    let mut out = String::new();
-    for segment in path.segments() {
-        match segment {
-            Segment::Key(key) => {
-                if !out.is_empty() {
-                    out.push('.');
-                }
-                for (place, ch) in key.chars().enumerate() {
-                    if matches!(ch, '.' | '[' | ']' | '\\') || (place == 0 && ch.is_ascii_digit()) {
-                        out.push('\\');
-                    }
-                    out.push(ch);
+    pub(crate) fn refused(&self, path: &KeyPath, why: &str) -> Error {
+        Error::EditRefused { path: path.to_string(), why: why.to_owned() }
+    }
+
+    fn set(&mut self, path: &KeyPath, value: &Value, written: Option<&str>, before: &Value) -> Result<()> {
+        let (place, taken) = self.outline.follow(path);
+        let steps = path.segments();
+        if taken < steps.len() {
+            let mut map = Value::Object(Map::new());
+            let rest = KeyPath::from_segments(steps[taken..].to_vec());
+            let known = self.added.remove(&place).map_or(map.take(), Value::Object);
+            map = if known.is_object() { known } else { Value::Object(Map::new()) };
+            if !rest.put(&mut map, value.clone()) {
+                return Err(self.refused(path, "a list place on the way does not exist"));
+            }
+            if let Value::Object(map) = map {
+                self.added.insert(place, map);
+            }
+            return Ok(());
+        }
+        let Some(index) = place else { return Err(self.refused(path, "a path begins with a key")) };
+        // A mapping that replaces a mapping is a change of each key.
+        let is_mapping = self.outline.entries[index].collection().is_some_and(|collection| !collection.list);
+        if let (true, Value::Object(new), Some(Value::Object(old))) = (is_mapping, value, path.find(before))
+            && !new.is_empty()
+            && !old.is_empty()
+        {
+            for (key, value) in new {
+                if old.get(key) != Some(value) {
+                    self.set(&path.key(key), value, None, before)?;
                 }
             }
-            Segment::Index(index) => out.push_str(&format!("[{index}]")),
+            for key in old.keys().filter(|key| !new.contains_key(*key)) {
+                self.take(&path.key(key))?;
+            }
+            return Ok(());
+        }
+        self.replace(index, value, written)
+    }
+
+    fn take(&mut self, path: &KeyPath) -> Result<()> {
+        let (place, taken) = self.outline.follow(path);
+        match place {
+            Some(index) if taken == path.segments().len() => {
+                self.gone.push(index);
+                Ok(())
+            }
+            _ => Err(self.refused(path, "the key comes from an alias or a merge, not from a line of its own")),
         }
     }
-    out
-}
 
-/// All comments of the file, in order.
-fn comments(text: &str) -> Vec<String> {
-    let Ok(file) = YamlFile::from_str(text) else { return Vec::new() };
-    file.comments().map(|comment| comment.text().trim_end().to_owned()).collect()
-}
+    pub(crate) fn in_flow(&self, entry: &Entry) -> bool {
+        let above = match entry.parent {
+            Some(parent) => self.outline.entries[parent].collection(),
+            None => self.outline.top.as_ref().map(|(top, _)| *top),
+        };
+        above.is_some_and(|above| above.flow)
+    }
 
+    pub(crate) fn depth(&self, place: Option<usize>) -> usize {
+        std::iter::successors(place, |index| self.outline.entries[*index].parent).count()
+    }
+
+    pub(crate) fn piece(&mut self, range: Range<usize>, new: String, place: Option<usize>) {
+        let depth = self.depth(place);
+        self.pieces.push(Piece { range, new, depth });
+    }
+
+    /// Writes another value where an entry has one.
+    pub(crate) fn replace(&mut self, index: usize, value: &Value, written: Option<&str>) -> Result<()> {
+        let entry = self.outline.entries[index].clone();
+        if entry.shape == Shape::Other && entry.value.clone().is_none_or(|value| self.text[value].starts_with('*')) {
+            let path = self.outline.path(index);
+            return Err(self.refused(&path, "an alias or a tag stands there"));
+        }
+        let one_line = written.map_or_else(|| scalar::inline(value), str::to_owned);
+        let in_flow = self.in_flow(&entry);
+        let Some(old) = entry.value.clone() else {
+            let body = (!in_flow && written.is_none()).then(|| self.body(&entry, value)).flatten();
+            let (head, body) = body.unwrap_or((format!(" {one_line}"), String::new()));
+            self.piece(entry.lead_end..entry.lead_end, head, Some(index));
+            if !body.is_empty() {
+                let stop = line_stop(self.text, entry.lead_end);
+                self.piece(stop..stop, body, Some(index));
+            }
+            return Ok(());
+        };
+        let below = entry.collection().is_some_and(|collection| !collection.flow)
+            && line_start(self.text, old.start) > entry.lead_end.saturating_sub(usize::from(entry.key_style.is_none()));
+        if below && entry.key_style.is_some() {
+            return self.replace_below(index, &entry, old, value, &one_line);
+        }
+        let behind = &self.text[old.end..line_stop(self.text, old.end)];
+        if in_flow || written.is_some() {
+            self.piece(old, one_line, Some(index));
+        } else if entry.key_style.is_none() {
+            // In a list the value begins behind the dash and goes on below itself.
+            let new = match value {
+                Value::Object(_) | Value::Array(_) => self.layout.block(value, column(self.text, old.start)),
+                _ => one_line,
+            };
+            self.piece(old, new, Some(index));
+        } else if let Some((head, body)) = self.body(&entry, value) {
+            let stop = old.end + behind.len();
+            self.piece(entry.lead_end..old.end, head, Some(index));
+            self.piece(stop..stop, body, Some(index));
+        } else {
+            self.piece(old, one_line, Some(index));
+        }
+        Ok(())
+    }
+
+    /// What stands behind a key and what below it, for a value of several lines.
+    fn body(&self, entry: &Entry, value: &Value) -> Option<(String, String)> {
+        if entry.key_style.is_none() {
+            let at = column(self.text, entry.lead_end) + 1;
+            let block = self.layout.below(value, 0).map(|_| self.layout.block(value, at))?;
+            return Some((format!(" {block}"), String::new()));
+        }
+        let at = column(self.text, entry.key.start);
+        if let Some(below) = self.layout.below(value, at) {
+            let mut body = String::new();
+            self.layout.next_line(below, &mut body);
+            body.push_str(&self.layout.block(value, below));
+            return Some((String::new(), body));
+        }
+        let (header, body) = self.layout.literal(value, at)?;
+        Some((format!(" {header}"), body))
+    }
+
+    /// Replaces a collection that stands on the lines below its key.
+    fn replace_below(
+        &mut self,
+        index: usize,
+        entry: &Entry,
+        old: Range<usize>,
+        value: &Value,
+        one_line: &str,
+    ) -> Result<()> {
+        let lines = line_start(self.text, self.first_byte(index, old.start))..old.end;
+        let at = column(self.text, entry.key.start);
+        let (head, mut body) = self.body(entry, value).unwrap_or((format!(" {one_line}"), String::new()));
+        if !head.is_empty() {
+            self.piece(entry.lead_end..entry.lead_end, head, Some(index));
+        }
+        if body.is_empty() {
+            let whole = self.whole_lines(lines.start, entry.end);
+            self.piece(whole, String::new(), Some(index));
+            return Ok(());
+        }
+        // The same kind of collection stays at its column.
+        let same = entry.collection().is_some_and(|collection| collection.list == value.is_array());
+        if same && self.layout.below(value, at).is_some() {
+            let kept = column(self.text, self.first_byte(index, old.start));
+            body = " ".repeat(kept) + &self.layout.block(value, kept);
+        } else {
+            body = body.strip_prefix(self.layout.line_end).map(str::to_owned).unwrap_or(body);
+        }
+        self.piece(lines, body, Some(index));
+        Ok(())
+    }
+
+    /// The first byte of a block collection: its first key, or its first dash.
+    fn first_byte(&self, index: usize, start: usize) -> usize {
+        let list = self.outline.entries[index].collection().is_some_and(|collection| collection.list);
+        let first = self.outline.children(Some(index)).next().map(|child| &self.outline.entries[child]);
+        match first {
+            Some(first) if list => crate::writing::dash(self.text, first.lead_start).unwrap_or(start),
+            Some(first) => first.key.start.min(start.max(line_start(self.text, first.key.start))),
+            None => start,
+        }
+    }
+
+    /// The lines from `start` to `end` with a line end that belongs to them.
+    pub(crate) fn whole_lines(&self, start: usize, end: usize) -> Range<usize> {
+        if end > start && self.text[..end].ends_with('\n') {
+            return start..end;
+        }
+        let stop = line_stop(self.text, end);
+        if stop < self.text.len() {
+            let after = self.text[stop..].find('\n').map_or(self.text.len(), |at| stop + at + 1);
+            return start..after;
+        }
+        // The last line has no end: the one before loses its own, so that the file still has none.
+        let before = self.text[..start].trim_end_matches('\n');
+        let before = if start > before.len() { start - 1 } else { start };
+        let before = if self.text[..before].ends_with('\r') { before - 1 } else { before };
+        before..stop
+    }
+
+    /// Adds keys below an entry, or at the top.
+    fn add(&mut self, place: Option<usize>, map: Map<String, Value>) -> Result<()> {
+        let value = Value::Object(map);
+        let collection = match place {
+            Some(index) => match self.outline.entries[index].shape {
+                Shape::Collection(collection) if !collection.list => Some(collection),
+                Shape::Scalar(Style::Plain) => return self.replace(index, &value, None),
+                _ => {
+                    let path = self.outline.path(index);
+                    return Err(self.refused(&path, "an alias, a tag or a list stands there"));
+                }
+            },
+            None => self.outline.top.as_ref().map(|(top, _)| *top),
+        };
+        let Some(last) = self.outline.children(place).last() else {
+            return match (place, self.outline.top.clone()) {
+                (Some(index), _) => self.replace(index, &value, None),
+                (None, Some((_, top))) => {
+                    let new = self.layout.block(&value, column(self.text, top.start));
+                    self.piece(top, new, None);
+                    Ok(())
+                }
+                (None, None) => {
+                    self.append(&value);
+                    Ok(())
+                }
+            };
+        };
+        let (first, last) = (self.outline.children(place).next().unwrap_or(last), self.outline.entries[last].clone());
+        if collection.is_some_and(|collection| collection.flow) {
+            let inner = scalar::inline(&value);
+            let inner = inner.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(&inner);
+            self.piece(last.end..last.end, format!(", {inner}"), place);
+            return Ok(());
+        }
+        let at = column(self.text, self.outline.entries[first].key.start);
+        let block = self.layout.block(&value, at);
+        if last.end > 0 && self.text[..last.end].ends_with('\n') {
+            self.piece(last.end..last.end, format!("{}{block}{}", " ".repeat(at), self.layout.line_end), place);
+        } else {
+            let stop = line_stop(self.text, last.end);
+            let mut new = String::new();
+            self.layout.next_line(at, &mut new);
+            self.piece(stop..stop, new + &block, place);
+        }
+        Ok(())
+    }
+
+    /// Writes the first keys of a file that so far holds comments only.
+    fn append(&mut self, value: &Value) {
+        let end = self.text.len();
+        let windows = self.text.contains("\r\n");
+        let layout = Layout { line_end: if windows { "\r\n" } else { "\n" }, ..self.layout };
+        let mut new = String::new();
+        if !self.text.trim_start_matches('\u{feff}').is_empty() && !self.text.ends_with('\n') {
+            new.push_str(layout.line_end);
+        }
+        new.push_str(&layout.block(value, 0));
+        new.push_str(layout.line_end);
+        self.piece(end..end, new, None);
+    }
+
+    fn write(mut self) -> Result<String> {
+        self.pieces.sort_by_key(|piece| (piece.range.start, piece.range.end, std::cmp::Reverse(piece.depth)));
+        let mut out = String::with_capacity(self.text.len() + 64);
+        let mut done = 0;
+        for piece in &self.pieces {
+            let Some(kept) = self.text.get(done..piece.range.start) else {
+                return Err(self.refused(&KeyPath::root(), "two changes touch the same place"));
+            };
+            out.push_str(kept);
+            out.push_str(&piece.new);
+            done = piece.range.end;
+        }
+        out.push_str(self.text.get(done..).unwrap_or_default());
+        Ok(out)
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,7 +528,8 @@ mod tests {
             let (key, _, nested) = &keys[place];
             let path = KeyPath::root().key(&format!("{key}{place}"));
             let path = if *nested { path.key("inner") } else { path };
-            let range = outline(&text).into_iter().find(|entry| entry.path == path).unwrap().value.unwrap();
+            let outline = outline(&text);
+            let range = outline.entries[outline.follow(&path).0.unwrap()].value.clone().unwrap();
             let new = set_path(&text, &path, &value).unwrap();
             prop_assert!(new.starts_with(&text[..range.start]));
             prop_assert!(new.ends_with(&text[range.end..]));

@@ -62,10 +62,10 @@ pub fn merged(defaults: &Value, file: &Value, parameters: &[Parameter]) -> Value
 /// The effective values as a flat list, in the order of the defaults, then of the file.
 pub fn effective(defaults: &Value, file: &Value, parameters: &[Parameter]) -> Vec<EffectiveLine> {
     let tree = merged(defaults, file, parameters);
-    let set: Vec<KeyPath> = typed(parameters).into_iter().map(|(path, _)| path).collect();
+    let passed = Passed::new(parameters);
     let mut lines = Vec::new();
     flatten(&tree, &KeyPath::root(), &mut |path, value| {
-        let source = if set.iter().any(|parameter| path.is_within(parameter)) {
+        let source = if passed.decide(path) {
             Source::Parameter
         } else if comes_from(path, file) {
             Source::File
@@ -77,8 +77,27 @@ pub fn effective(defaults: &Value, file: &Value, parameters: &[Parameter]) -> Ve
     lines
 }
 
+/// The paths that parameters set.
+pub(crate) struct Passed(std::collections::HashSet<KeyPath>);
+
+impl Passed {
+    pub(crate) fn new(parameters: &[Parameter]) -> Self {
+        Self(typed(parameters).into_iter().map(|(path, _)| path).collect())
+    }
+
+    pub(crate) fn add(&mut self, path: KeyPath) {
+        self.0.insert(path);
+    }
+
+    /// Whether a parameter sets this path or one above it.
+    pub(crate) fn decide(&self, path: &KeyPath) -> bool {
+        let steps = path.segments();
+        !self.0.is_empty() && (1..=steps.len()).any(|count| self.0.contains(&steps[..count]))
+    }
+}
+
 /// Whether the file decides the value: it holds the path itself, or replaces a list or scalar above it.
-fn comes_from(path: &KeyPath, file: &Value) -> bool {
+pub(crate) fn comes_from(path: &KeyPath, file: &Value) -> bool {
     let mut at = file;
     for segment in path.segments() {
         at = match (segment, at) {

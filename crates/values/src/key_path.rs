@@ -81,6 +81,11 @@ impl KeyPath {
         Ok(Self(segments))
     }
 
+    /// The path of these steps.
+    pub(crate) fn from_segments(segments: Vec<Segment>) -> Self {
+        Self(segments)
+    }
+
     /// The steps, from the top.
     pub fn segments(&self) -> &[Segment] {
         &self.0
@@ -103,6 +108,29 @@ impl KeyPath {
     /// Whether `self` is `other` or lies below it.
     pub fn is_within(&self, other: &KeyPath) -> bool {
         self.0.starts_with(&other.0)
+    }
+
+    /// The path without its last step; `None` for the top.
+    pub fn parent(&self) -> Option<Self> {
+        let (_, above) = self.0.split_last()?;
+        Some(Self(above.to_vec()))
+    }
+
+    /// Takes away what stands at this path. `false` when nothing stands there.
+    pub(crate) fn take(&self, tree: &mut serde_json::Value) -> bool {
+        let Some((last, above)) = self.0.split_last() else { return false };
+        let holder = above.iter().try_fold(tree, |at, segment| match segment {
+            Segment::Key(key) => at.as_object_mut()?.get_mut(key),
+            Segment::Index(index) => at.as_array_mut()?.get_mut(*index),
+        });
+        match (last, holder) {
+            (Segment::Key(key), Some(serde_json::Value::Object(map))) => map.shift_remove(key).is_some(),
+            (Segment::Index(index), Some(serde_json::Value::Array(list))) if *index < list.len() => {
+                list.remove(*index);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The value at this path.
@@ -133,6 +161,12 @@ impl KeyPath {
         }
         *at = value;
         true
+    }
+}
+
+impl std::borrow::Borrow<[Segment]> for KeyPath {
+    fn borrow(&self) -> &[Segment] {
+        &self.0
     }
 }
 

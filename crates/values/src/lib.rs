@@ -12,14 +12,16 @@ mod key_path;
 mod outline;
 mod place;
 mod reading;
+mod removal;
 mod scalar;
 mod secrets;
 mod starter;
 mod unused;
+mod writing;
 
 pub use diagnostics::{Diagnostic, Severity, diagnose};
 pub use difference::{DiffLine, Hunk, LineKind, TextDiff, diff};
-pub use editing::set_path;
+pub use editing::{remove_path, set_path};
 pub use effective::{EffectiveLine, Parameter, Source, effective, merged};
 pub use error::{Error, Result};
 pub use key_path::{KeyPath, Segment};

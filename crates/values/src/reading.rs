@@ -3,8 +3,8 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::outline::{Shape, Style, outline};
-use crate::scalar::{surprising_bool, surprising_integer};
+use crate::outline::{DEPTH, Shape, Style, outline, parser};
+use crate::scalar::{bool_word, surprising_bool, surprising_integer};
 use crate::{Error, Result};
 
 /// The largest values file that is read, in bytes.
@@ -23,11 +23,25 @@ pub fn read(text: &str) -> Result<Value> {
     }
     let normal = as_helm_reads(text);
     let mut tree: serde_yaml::Value = serde_yaml::from_str(&normal).map_err(|error| syntax(&error))?;
-    tree.apply_merge().map_err(|error| syntax(&error))?;
+    if text.contains("<<") {
+        apply_merges(&mut tree)?;
+    }
     match to_json(tree) {
         object @ Value::Object(_) => Ok(object),
         _ => Err(Error::NotAMapping { found: "something else" }),
     }
+}
+
+/// Applies merge keys until none is left: what is merged in may hold a merge key of its own.
+fn apply_merges(tree: &mut serde_yaml::Value) -> Result<()> {
+    for _ in 0..DEPTH {
+        let before = tree.clone();
+        tree.apply_merge().map_err(|error| syntax(&error))?;
+        if *tree == before {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// What stands at the top of a text.
@@ -44,6 +58,7 @@ pub(crate) fn check_shape(text: &str) -> Result<TopShape> {
     if text.len() > LIMIT {
         return Err(Error::TooLarge { size: text.len(), limit: LIMIT });
     }
+    bounded(text)?;
     let mut top = Skeleton::Null;
     for (number, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
         let skeleton = Skeleton::deserialize(document).map_err(|error| syntax(&error))?;
@@ -58,6 +73,48 @@ pub(crate) fn check_shape(text: &str) -> Result<TopShape> {
         Skeleton::List => Err(Error::NotAMapping { found: "a list" }),
         Skeleton::Scalar => Err(Error::NotAMapping { found: "a single value" }),
     }
+}
+
+/// A text up to this size, in bytes, is read even when only one of the two parsers takes it.
+const SMALL: usize = 64 * 1024;
+
+/// Looks at the nesting before the parser that builds the tree does: its time grows with the square of the depth.
+fn bounded(text: &str) -> Result<()> {
+    let Some(error) = parser(text).find_map(std::result::Result::err) else { return Ok(()) };
+    let deep = matches!(error.kind(), granit_parser::ErrorKind::RecursionLimitExceeded);
+    if !deep && text.len() <= SMALL {
+        // The other parser says what is wrong with it, if it finds it wrong at all.
+        return Ok(());
+    }
+    let message = if deep { "recursion limit exceeded".to_owned() } else { error.kind().to_string() };
+    Err(Error::Syntax { line: error.marker().line().max(1), column: error.marker().col() + 1, message })
+}
+
+/// An unquoted key as it ends up in Helm's JSON: `on` becomes `true`, `017` becomes `15`.
+pub(crate) fn plain_key(plain: &str) -> String {
+    if let Some(flag) = bool_word(plain) {
+        return flag.to_string();
+    }
+    if let Some(number) = surprising_integer(plain) {
+        return number.to_string();
+    }
+    let number_like = plain.starts_with(|ch: char| ch.is_ascii_digit() || matches!(ch, '+' | '-' | '.' | '~'));
+    if number_like || plain.eq_ignore_ascii_case("null") {
+        return serde_yaml::from_str(plain).map_or_else(|_| plain.to_owned(), key_text);
+    }
+    // A long key may go on on the next line.
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An unquoted scalar as Helm reads it.
+pub(crate) fn plain_scalar(plain: &str) -> Value {
+    if let Some(flag) = bool_word(plain) {
+        return Value::Bool(flag);
+    }
+    if let Some(number) = surprising_integer(plain) {
+        return Value::from(number);
+    }
+    serde_yaml::from_str(plain).map_or_else(|_| Value::String(plain.to_owned()), to_json)
 }
 
 fn syntax(error: &serde_yaml::Error) -> Error {
@@ -88,7 +145,7 @@ fn second_document(text: &str) -> usize {
 /// agree on.
 fn as_helm_reads(text: &str) -> String {
     let mut changes = Vec::new();
-    for entry in outline(text) {
+    for entry in outline(text).entries {
         if entry.key_style == Some(Style::Plain) {
             changes.extend(common_word(text, entry.key.clone()));
         }
@@ -228,6 +285,8 @@ mod tests {
     #[test]
     fn merge_keys_are_applied() {
         assert_eq!(read("x: &x\n  a: 1\n  b: 2\nz:\n  <<: *x\n  b: 3\n").unwrap()["z"], json!({"b": 3, "a": 1}));
+        let chain = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, z: 3}\n";
+        assert_eq!(read(chain).unwrap()["c"], json!({"x": 1, "y": 2, "z": 3}));
     }
 
     #[test]

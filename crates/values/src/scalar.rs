@@ -78,6 +78,29 @@ pub(crate) fn sexagesimal(plain: &str) -> bool {
         })
 }
 
+/// The number an unquoted `1.10` comes to when its last zero is lost (`1.1`): a frequent accident with versions.
+pub(crate) fn trailing_zero(plain: &str) -> Option<f64> {
+    let body = plain.trim_start_matches(['+', '-']);
+    let (whole, part) = body.split_once('.')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    (digits(whole) && digits(part) && part.ends_with('0') && part != "0").then(|| plain.parse().ok()).flatten()
+}
+
+/// Whether an unquoted whole number has more digits than a 64-bit float keeps; Helm goes through JSON.
+pub(crate) fn rounded(plain: &str) -> bool {
+    let body = plain.trim_start_matches(['+', '-']);
+    !body.is_empty()
+        && body.bytes().all(|b| b.is_ascii_digit())
+        && !body.starts_with('0')
+        && body.parse::<u64>().map_or(true, |number| number > 1 << 53)
+}
+
+/// Whether an unquoted word is an infinity or no number at all, which Helm cannot put into JSON.
+pub(crate) fn not_json(plain: &str) -> bool {
+    let body = plain.trim_start_matches(['+', '-']);
+    matches!(body, ".inf" | ".Inf" | ".INF") || matches!(plain, ".nan" | ".NaN" | ".NAN")
+}
+
 /// Whether a string must be quoted so that every reader, of YAML 1.1 or 1.2, gets a string back.
 fn needs_quotes(text: &str) -> bool {
     let plain_safe = |ch: char| ch.is_ascii_alphanumeric() || matches!(ch, '_' | '-' | '.' | '/' | '@' | '+' | '=');

@@ -2,7 +2,7 @@
 
 use crate::diagnostics::{Diagnostic, Severity};
 use crate::key_path::Segment;
-use crate::outline::{Entry, Shape, Style};
+use crate::outline::{Entry, Outline, Shape, Style};
 
 /// Ends of key names (without `-` and `_`, lower-cased) under which a secret is usually kept.
 const NAMES: [&str; 11] = [
@@ -24,7 +24,8 @@ const MARKS: [&str; 12] =
     ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "ASIA", "sk_live_", "ATATT3", "npm_"];
 
 /// Says so when an entry looks like a secret in clear text. The words never hold the value.
-pub(crate) fn suspect(text: &str, entry: &Entry) -> Option<Diagnostic> {
+pub(crate) fn suspect(text: &str, outline: &Outline, index: usize) -> Option<Diagnostic> {
+    let entry = outline.entries.get(index)?;
     if !matches!(entry.shape, Shape::Scalar(_)) {
         return None;
     }
@@ -42,7 +43,7 @@ pub(crate) fn suspect(text: &str, entry: &Entry) -> Option<Diagnostic> {
     };
     let message = format!(
         "{why}: everyone who can read the repository can read `{}`. Keep it in a Kubernetes Secret and name the Secret here.",
-        entry.path
+        outline.path(index)
     );
     Some(Diagnostic::at(text, range.start, Severity::Warning, "clear-text-secret", message))
 }
@@ -54,7 +55,7 @@ fn issued(value: &str) -> bool {
 }
 
 fn named(entry: &Entry) -> bool {
-    let Some(Segment::Key(key)) = entry.path.segments().last() else { return false };
+    let Segment::Key(key) = &entry.segment else { return false };
     let key: String = key.chars().filter(|ch| ch.is_alphanumeric()).collect::<String>().to_lowercase();
     NAMES.iter().any(|name| key.ends_with(name))
 }

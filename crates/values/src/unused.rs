@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use crate::diagnostics::{Diagnostic, Severity};
-use crate::effective::{Parameter, typed};
+use crate::diagnostics::{Diagnostic, MOST, Severity};
+use crate::effective::{Parameter, Passed};
 use crate::key_path::{KeyPath, Segment};
-use crate::outline::{Entry, Shape, outline};
+use crate::outline::{Entry, Shape, Style, outline};
 
 /// Parameters that every deploy passes (cd-pipeline-operator, generateTemplatePatch), even when none are given here.
 const ALWAYS_PASSED: [&str; 3] = ["image.tag", "image.repository", "image.digest"];
 
 /// Finds keys without effect: those a deploy passes as parameters, which beat the file; those the chart's defaults do
-/// not know; and mappings where the defaults have none, or the other way round. Empty when the text does not parse:
+/// not know; and values of another type than the default's, or null, which takes the default away. Empty when the text does not parse:
 /// [`crate::diagnose`] says why.
 ///
 /// A key the defaults do not mention is a hint only: a template may read it all the same.
@@ -19,21 +19,27 @@ pub fn keys_without_effect(text: &str, defaults: Option<&Value>, parameters: &[P
     if crate::read(text).is_err() {
         return Vec::new();
     }
-    let mut passed: Vec<KeyPath> = typed(parameters).into_iter().map(|(path, _)| path).collect();
-    passed.extend(ALWAYS_PASSED.iter().filter_map(|name| KeyPath::parse(name).ok()));
+    let mut passed = Passed::new(parameters);
+    ALWAYS_PASSED.iter().filter_map(|name| KeyPath::parse(name).ok()).for_each(|path| passed.add(path));
     let mut found: Vec<Diagnostic> = Vec::new();
-    let mut told: Option<KeyPath> = None;
-    for entry in outline(text) {
-        // Once a mapping is reported, the keys below it say nothing new.
-        if told.as_ref().is_some_and(|above| entry.path.is_within(above)) {
-            continue;
-        }
-        let finding = by_parameter(&entry, &passed).or_else(|| unknown(&entry, defaults?));
+    let outline = outline(text);
+    let mut next = 0;
+    while let Some(entry) = outline.entries.get(next) {
+        let path = outline.path(next);
+        let finding = if passed.decide(&path) { Some(by_parameter(&path)) } else { None };
+        let finding = finding.or_else(|| against_default(text, entry, &path, defaults?));
+        next += 1;
         if let Some((severity, code, message)) = finding {
-            told = Some(entry.path.clone());
-            found.push(Diagnostic::at(text, entry.key.start, severity, code, message));
+            let at = if code == "unknown-key" || code == "passed-as-parameter" {
+                entry.key.start
+            } else {
+                entry.value.as_ref().map_or(entry.key.start, |value| value.start)
+            };
+            found.push(Diagnostic::at(text, at, severity, code, message));
+            // Once a mapping is reported, the keys below it say nothing new.
+            next = entry.last;
         }
-        if found.len() >= 200 {
+        if found.len() >= MOST {
             break;
         }
     }
@@ -42,20 +48,20 @@ pub fn keys_without_effect(text: &str, defaults: Option<&Value>, parameters: &[P
 
 type Finding = (Severity, &'static str, String);
 
-fn by_parameter(entry: &Entry, passed: &[KeyPath]) -> Option<Finding> {
-    passed.iter().any(|parameter| entry.path.is_within(parameter)).then(|| {
-        let message = format!(
-            "`{}` has no effect: every deploy passes it as a parameter, and parameters beat values files. Choose the tag when deploying.",
-            entry.path
-        );
-        (Severity::Warning, "passed-as-parameter", message)
-    })
+fn by_parameter(path: &KeyPath) -> Finding {
+    let message = format!(
+        "`{path}` has no effect: every deploy passes it as a parameter, and parameters beat values files. Choose the tag when deploying."
+    );
+    (Severity::Warning, "passed-as-parameter", message)
 }
 
-fn unknown(entry: &Entry, defaults: &Value) -> Option<Finding> {
-    let Some((Segment::Key(key), above)) = entry.path.segments().split_last() else { return None };
+fn against_default(text: &str, entry: &Entry, path: &KeyPath, defaults: &Value) -> Option<Finding> {
+    let Some((Segment::Key(key), above)) = path.segments().split_last() else { return None };
     // `global` is shared with subcharts, which have defaults of their own; so has everything below a list.
-    if above.is_empty() && key == "global" || entry.path.segments().iter().any(|one| matches!(one, Segment::Index(_))) {
+    if above.is_empty() && matches!(key.as_str(), "global" | "<<")
+        || key == "<<"
+        || path.segments().iter().any(|one| matches!(one, Segment::Index(_)))
+    {
         return None;
     }
     let parent = above.iter().try_fold(defaults, |at, segment| match segment {
@@ -63,29 +69,82 @@ fn unknown(entry: &Entry, defaults: &Value) -> Option<Finding> {
         Segment::Index(_) => None,
     })?;
     let parent = parent.as_object().filter(|map| !map.is_empty())?;
-    let Some(default) = parent.get(key) else {
-        let near = nearest(key, parent.keys());
-        let ask = near.map_or_else(
-            || "it may have no effect, unless a template reads it".to_owned(),
-            |near| format!("did you mean `{near}`?"),
-        );
-        let severity = if near.is_some() { Severity::Warning } else { Severity::Hint };
-        return Some((severity, "unknown-key", format!("The chart's defaults have no `{}`; {ask}.", entry.path)));
+    match parent.get(key) {
+        Some(default) => of_type(text, entry, path, default),
+        None => Some(unknown(path, key, parent)),
+    }
+}
+
+fn unknown(path: &KeyPath, key: &str, parent: &serde_json::Map<String, Value>) -> Finding {
+    let near = nearest(key, parent.keys());
+    let ask = near.map_or_else(
+        || "it may have no effect, unless a template reads it".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    );
+    let severity = if near.is_some() { Severity::Warning } else { Severity::Hint };
+    (severity, "unknown-key", format!("The chart's defaults have no `{path}`; {ask}."))
+}
+
+/// A value of another type than the default's, or none.
+fn of_type(text: &str, entry: &Entry, path: &KeyPath, default: &Value) -> Option<Finding> {
+    let value = match entry.shape {
+        Shape::Collection(collection) if collection.list => Value::Array(Vec::new()),
+        Shape::Collection(_) => Value::Object(serde_json::Map::new()),
+        Shape::Scalar(Style::Quoted | Style::Block) => Value::String(String::new()),
+        Shape::Scalar(Style::Plain) => match &entry.value {
+            Some(range) => crate::reading::plain_scalar(text.get(range.clone())?),
+            None => Value::Null,
+        },
+        Shape::Other => return None,
     };
-    let (is_table, is_list) = (default.is_object(), default.is_array());
-    match &entry.shape {
-        Shape::Scalar(_) if entry.value.is_some() && (is_table || is_list) => {
-            let what = if is_table { "a mapping" } else { "a list" };
-            let message =
-                format!("The chart's defaults have {what} at `{}`; a single value replaces it whole.", entry.path);
-            Some((Severity::Warning, "type-differs", message))
+    if value.is_null() {
+        if default.is_null() {
+            return None;
         }
-        _ => None,
+        let holds =
+            !default.as_object().is_some_and(serde_json::Map::is_empty) && default.as_array() != Some(&Vec::new());
+        let severity = if entry.value.is_none() && holds { Severity::Warning } else { Severity::Hint };
+        let how = if entry.value.is_none() { "Nothing stands behind" } else { "null stands behind" };
+        let message = format!(
+            "{how} `{path}`, and that takes the chart's default ({}) away: the chart will not see this key at all.",
+            kind(default)
+        );
+        return Some((severity, "null-removes", message));
+    }
+    let same = std::mem::discriminant(&value) == std::mem::discriminant(default);
+    if same || default.is_null() {
+        return None;
+    }
+    let (was, now) = (kind(default), kind(&value));
+    // A list default that is empty says little, and so does an empty text; the rest is most likely a mistake.
+    let loose = default.as_str() == Some("") || default.as_array().is_some_and(Vec::is_empty);
+    let loose = loose || default.as_object().is_some_and(|map| map.is_empty() && value.is_array());
+    let severity = if loose { Severity::Hint } else { Severity::Warning };
+    let ending = match (default, &value) {
+        (Value::Object(_), _) => "; it replaces the mapping whole",
+        (Value::Array(_), _) => "; it replaces the list whole",
+        (Value::String(_), _) => "; quote it to make it text",
+        (_, Value::String(_)) => "; take the quotes away if they are not meant",
+        _ => "",
+    };
+    let message = format!("The chart's default of `{path}` is {was}, but this is {now}{ending}.");
+    Some((severity, "type-differs", message))
+}
+
+/// What a value is, in words.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
     }
 }
 
 /// The key most like `key`, when it is at most two letters away.
-fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
     if key.chars().count() < 4 || key.chars().count() > 60 {
         return None;
     }
@@ -97,6 +156,7 @@ fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a
         .map(|(_, other)| other.as_str())
 }
 
+/// The number of letters to add, drop or change to come from one word to the other.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -123,7 +183,7 @@ mod tests {
         let table: &[(&str, &[(usize, &str)])] = &[
             ("replicaCount: 2\n", &[]),
             ("replicaCuont: 2\n", &[(1, "unknown-key")]),
-            ("image:\n  tag: x\n  pullPolicy: y\n", &[(2, "passed-as-parameter")]),
+            ("image:\n  tag: x\n  pullPolicy: z\n", &[(2, "passed-as-parameter")]),
             ("image:\n  digest: x\n", &[(2, "passed-as-parameter")]),
             ("nodeSelector:\n  disk: ssd\n", &[]),
             ("global:\n  x: 1\n", &[]),
