@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use pilothouse_app::{App, AppOptions, EventSink};
+use pilothouse_app::{App, AppError, AppOptions, EventSink};
 use tauri::Manager;
+use tauri_plugin_dialog::{DialogExt, MessageDialogKind};
 
 use crate::{events::WindowEvents, ipc};
 
@@ -30,10 +31,24 @@ pub fn start_app<R: tauri::Runtime>(
     Ok(app)
 }
 
+/// Tells why the app cannot start, where somebody who clicked its icon can read it, and ends it.
+fn say_why_not<R: tauri::Runtime>(handle: &tauri::AppHandle<R>, error: &(dyn std::error::Error + 'static)) {
+    let hint = error.downcast_ref::<AppError>().and_then(|error| error.hint.clone());
+    let words = hint.map_or_else(|| error.to_string(), |hint| format!("{error}\n\nWhat helps: {hint}."));
+    eprintln!("pilothouse: {words}");
+    // Its commands have nothing behind them.
+    if let Some(window) = handle.get_webview_window("main") {
+        let _ = window.hide();
+    }
+    let ending = handle.clone();
+    let dialog = handle.dialog().message(words).title("Pilothouse cannot start").kind(MessageDialogKind::Error);
+    dialog.show(move |_| ending.exit(1));
+}
+
 /// Runs the desktop app until its window is closed.
 ///
 /// # Errors
-/// When the window system or the data folder is not usable.
+/// When the window system is not usable. What else keeps the app from starting is told in a dialog.
 pub fn run() -> Result<(), Box<dyn std::error::Error>> {
     let ipc = ipc::<tauri::Wry>();
     tauri::Builder::default()
@@ -51,8 +66,9 @@ pub fn run() -> Result<(), Box<dyn std::error::Error>> {
         .invoke_handler(ipc.invoke_handler())
         .setup(move |app| {
             ipc.mount_events(app);
-            let dir = data_dir(app)?;
-            start_app(app.handle(), dir)?;
+            if let Err(error) = data_dir(app).and_then(|dir| start_app(app.handle(), dir)) {
+                say_why_not(app.handle(), error.as_ref());
+            }
             Ok(())
         })
         .build(tauri::generate_context!())?

@@ -68,27 +68,53 @@ fn failed(what: &str, e: &rusqlite::Error) -> AppError {
         .with_hint("check that the data folder can be written and that the disk is not full")
 }
 
+/// What came of opening the file.
+enum Opened {
+    Ready(Connection),
+    /// Its layout is one that this version does not know.
+    Newer,
+}
+
+/// How many of the steps a file has seen.
+fn version_of(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(0))
+}
+
 impl Storage {
     /// Opens or makes the file. Blocks.
     pub(crate) fn open(file: &Path) -> Result<Storage> {
         let what = format!("the app's database {} cannot be opened", file.display());
-        let prepare = || -> std::result::Result<Connection, rusqlite::Error> {
+        let prepare = || -> std::result::Result<Opened, rusqlite::Error> {
             let mut connection = Connection::open(file)?;
             connection.busy_timeout(Duration::from_secs(5))?;
+            // Before anything is written: a file of a newer version is left as it is.
+            if version_of(&connection)? > STEPS.len() {
+                return Ok(Opened::Newer);
+            }
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
-            let version: usize =
-                connection.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0))?.max(0) as usize;
-            let steps = connection.transaction()?;
+            // Two apps may start at once; the second finds what the first has done.
+            let steps = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let version = version_of(&steps)?;
+            if version > STEPS.len() {
+                return Ok(Opened::Newer);
+            }
             for step in STEPS.iter().skip(version) {
                 steps.execute_batch(step)?;
             }
-            steps.pragma_update(None, "user_version", STEPS.len().max(version) as i64)?;
+            steps.pragma_update(None, "user_version", STEPS.len() as i64)?;
             steps.commit()?;
-            Ok(connection)
+            Ok(Opened::Ready(connection))
         };
-        let connection = prepare().map_err(|e| failed(&what, &e))?;
-        Ok(Storage { connection: Arc::new(Mutex::new(connection)) })
+        match prepare().map_err(|e| failed(&what, &e))? {
+            Opened::Ready(connection) => Ok(Storage { connection: Arc::new(Mutex::new(connection)) }),
+            Opened::Newer => Err(AppError::new(
+                ErrorCode::Storage,
+                format!("{} was written by a newer version of Pilothouse; it was left as it is", file.display()),
+            )
+            .with_hint("start that version again, or give this one another folder in PILOTHOUSE_DATA")),
+        }
     }
 
     /// Runs `work` on a thread that may wait.

@@ -154,3 +154,23 @@ async fn an_entry_whose_work_was_cancelled_closes_at_once() {
     entry.close_with(Ok(()), |()| End::default()).await.unwrap();
     assert_eq!(closed(3).await[0], ActivityOutcome::Done);
 }
+
+#[tokio::test]
+async fn case_42_a_newer_versions_database_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).await.close().await;
+    let file = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let file = file.into_iter().find(|path| path.extension().is_some_and(|e| e == "sqlite3")).unwrap();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.pragma_update(None, "user_version", 1_000).unwrap();
+    connection.execute_batch("CREATE TABLE of_tomorrow (id INTEGER); PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(connection);
+    let before = std::fs::read(&file).unwrap();
+
+    let options = AppOptions { secrets: Arc::new(MemoryStore::default()), ..AppOptions::new(dir.path().to_owned()) };
+    let error = App::open(options, Arc::new(Silent)).await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::Storage);
+    assert!(error.message.contains("newer version") && error.message.contains(&*file.to_string_lossy()), "{error:?}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("PILOTHOUSE_DATA")));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
