@@ -78,3 +78,32 @@ async fn a_deletion_that_moved_is_not_confirmed() {
     edit(&cluster, &namespace, "kill", &workflow("kill", "")).await;
     resolve::confirm_deletion(&cluster, &namespace, which, None).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_40_a_deletion_in_git_waits_until_somebody_confirms_it() {
+    let (cluster, namespace) = place().await;
+    let git = MemoryGit::default();
+    let (path, text) = (path_of(PROJECT, "kill"), workflow("kill", ""));
+    git.put(&path, Some(&text));
+    sync(&cluster, &namespace, &git).await;
+    git.put(&path, None);
+    // However often it syncs, the workflow stays, is said to be deleted in Git, and Git is not written to.
+    let commits = git.commits();
+    for _ in 0..3 {
+        let report = sync(&cluster, &namespace, &git).await;
+        assert_eq!(report.states["kill"], SyncState::DeletedInGit);
+        assert_eq!(object(&cluster, &namespace, "kill").await.manifest, text);
+    }
+    assert_eq!((git.commits(), git.text(&path)), (commits, None));
+
+    let which = (PROJECT, "kill");
+    let seen = async || resolve::sides(&cluster, &namespace, which, &git).await.unwrap().seen;
+    resolve::restore(&cluster, &namespace, which, &git, &seen().await).await.unwrap();
+    assert_eq!(git.text(&path).as_ref(), Some(&text), "kept, by the other answer");
+    assert_eq!(sync(&cluster, &namespace, &git).await.states["kill"], SyncState::InSync);
+
+    git.put(&path, None);
+    sync(&cluster, &namespace, &git).await;
+    resolve::confirm_deletion(&cluster, &namespace, which, Some((&seen().await, &git))).await.unwrap();
+    assert!(sync(&cluster, &namespace, &git).await.states.is_empty());
+}
