@@ -5,7 +5,6 @@ use std::sync::Arc;
 use pilothouse_chaos::{
     Error as ChaosError,
     instantiate::RunLabels,
-    names::project_fault,
     plan::SyncState,
     project::{self, Auth, Enable, Project},
     sync::{SyncReport as Synced, sync_once},
@@ -211,8 +210,8 @@ impl App {
     pub async fn enable_project(&self, form: ChaosProjectForm, operation: String) -> Result<ChaosProjectEntry> {
         let live = self.chaos_live()?;
         let mut problems = Vec::new();
-        if let Some(why) = project_fault(&form.id) {
-            problems.push(FieldProblem { field: "id".into(), message: why.to_owned() });
+        if let Err(error) = Name::parse("project", &form.id) {
+            problems.push(FieldProblem { field: "id".into(), message: error.to_string() });
         }
         if let Err(error) = Name::parse("namespace", &form.namespace) {
             problems.push(FieldProblem { field: "namespace".into(), message: error.to_string() });

@@ -1,5 +1,6 @@
 //! What a run would hit, before it runs.
 
+use pilothouse_cluster::Name;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,7 +68,7 @@ pub fn namespaces(document: &WorkflowDocument) -> Vec<String> {
         .iter()
         .flat_map(|fault| &fault.targets)
         .map(|target| target.namespace.clone())
-        .filter(|namespace| crate::names::project_fault(namespace).is_none())
+        .filter(|namespace| Name::parse("namespace", namespace).is_ok())
         .collect();
     found.sort();
     found.dedup();

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use pilothouse_cluster::{Name, Subdomain};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::acceptance;
 use crate::engine::{self, Fault};
 use crate::error::{Error, Result};
-use crate::names;
 use crate::position::line_of;
 
 /// The largest document read, in bytes. An object of the API server cannot be larger than 1.5 MiB.
@@ -147,12 +147,12 @@ impl WorkflowDocument {
             ));
         }
         let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if let Some(why) = names::subdomain_fault(&name) {
+        if let Err(error) = Subdomain::parse("metadata.name", &name) {
             let line = line_of(text, &["metadata", "name"]);
             let message = if name.is_empty() {
                 "metadata.name is missing; the file is called after it".to_owned()
             } else {
-                format!("metadata.name {name:?} is no object name: {why}")
+                error.to_string()
             };
             return refuse(Problem::error("document.name", line, message));
         }
@@ -281,6 +281,9 @@ pub fn is_candidate(path: &str) -> bool {
 /// The workflow name a path stands for, or why it stands for none.
 pub fn stem_of(project: &str, path: &str) -> std::result::Result<String, Problem> {
     let refuse = |code: &str, message: String| Err(Problem::error(code, None, message));
+    if let Err(error) = Name::parse("project", project) {
+        return refuse("path.project", error.to_string());
+    }
     let folder = folder_of(project);
     let Some(file) = path.strip_prefix(&folder).and_then(|rest| rest.strip_prefix('/')) else {
         return refuse("path.folder", format!("{path} is not in {folder}/"));
@@ -295,9 +298,9 @@ pub fn stem_of(project: &str, path: &str) -> std::result::Result<String, Problem
     let Some(stem) = file.strip_suffix(".yaml") else {
         return refuse("path.suffix", format!("{file} does not end in .yaml"));
     };
-    match names::subdomain_fault(stem) {
-        Some(why) => refuse("path.name", format!("{stem:?} cannot name a workflow: {why}")),
-        None => Ok(stem.to_owned()),
+    match Subdomain::parse("workflow", stem) {
+        Err(error) => refuse("path.name", error.to_string()),
+        Ok(name) => Ok(name.into()),
     }
 }
 

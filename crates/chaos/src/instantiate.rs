@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use pilothouse_cluster::Subdomain;
 use serde_json::{Map, Value, json};
 
 use crate::document::{DocumentKind, WorkflowDocument};
 use crate::error::{Error, Result};
-use crate::names::{PROJECT_LABEL, RUN_LABEL, TRIGGER_LABEL, WORKFLOW_LABEL, label_value, subdomain_fault};
+use crate::names::{PROJECT_LABEL, RUN_LABEL, TRIGGER_LABEL, WORKFLOW_LABEL, label_value};
 
 /// Who starts a run, for the run's labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,9 +28,7 @@ pub struct RunLabels {
 /// `Workflow` from its `workflowSpec`, a `ChaosSchedule` an engine from its `engineTemplateSpec`, so that nothing that
 /// keeps firing is ever created by a run.
 pub fn instantiate(document: &WorkflowDocument, run_name: &str, namespace: &str, labels: &RunLabels) -> Result<Value> {
-    if let Some(why) = subdomain_fault(run_name) {
-        return Err(Error::BadName { what: "run", name: run_name.to_owned(), why: why.to_owned() });
-    }
+    Subdomain::parse("run", run_name)?;
     if let Some(problem) = document.first_error() {
         return Err(Error::Refused(problem.clone()));
     }

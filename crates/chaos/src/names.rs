@@ -1,6 +1,6 @@
 //! Names and digests: what may be called what in Git, in the cluster and in labels.
 
-use pilothouse_cluster::Name;
+use pilothouse_cluster::Subdomain;
 use sha2::{Digest, Sha256};
 
 /// Label on everything a run creates: the chaos project.
@@ -32,33 +32,6 @@ pub fn short_digest(text: &str) -> String {
     digest(text)[..8].to_owned()
 }
 
-/// Why a text is not an RFC 1123 subdomain (what Kubernetes takes as an object name), or `None` when it is.
-pub fn subdomain_fault(text: &str) -> Option<&'static str> {
-    if text.is_empty() {
-        return Some("it is empty");
-    }
-    if text.len() > 253 {
-        return Some("it is longer than 253 characters");
-    }
-    let label_ok = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    if text.split('.').all(label_ok) {
-        None
-    } else {
-        Some("use lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit")
-    }
-}
-
-/// Why a text cannot be a chaos project's id, or `None` when it can. An id is one RFC 1123 label, because it is a
-/// folder in Git, an object's name and a label's value at once.
-pub fn project_fault(text: &str) -> Option<&'static str> {
-    Name::parse("project", text).err().map(|_| Name::RULE)
-}
-
 /// Why a text is not a label value, or `None` when it is.
 pub fn label_value_fault(text: &str) -> Option<&'static str> {
     if text.contains("{{") {
@@ -87,11 +60,16 @@ pub fn label_value(text: &str) -> String {
     if kept.is_empty() { short_digest(text) } else { format!("{kept}-{}", short_digest(text)) }
 }
 
+/// Whether Kubernetes takes a text as an object's name.
+pub fn is_object_name(text: &str) -> bool {
+    Subdomain::parse("name", text).is_ok()
+}
+
 /// The name of the `ChaosWorkflow` object of a workflow: `<project>-<workflow>`, or with a digest where that is no
 /// object name. Two workflows may still ask for one name (`a-b` + `c`, `a` + `b-c`): see [`object_name_hashed`].
 pub fn object_name(project: &str, workflow: &str) -> String {
     let plain = format!("{project}-{workflow}");
-    if subdomain_fault(&plain).is_none() { plain } else { object_name_hashed(project, workflow) }
+    if is_object_name(&plain) { plain } else { object_name_hashed(project, workflow) }
 }
 
 /// The name of the `ChaosWorkflow` object where the plain name is taken or cannot be used.
@@ -143,9 +121,9 @@ mod tests {
     fn object_names_are_names_and_run_names_fit_a_label() {
         assert_eq!(object_name("shop", "kill-cart"), "shop-kill-cart");
         for workflow in ["Foo_Bar.yml", "-", "ü", &"x".repeat(300)] {
-            assert_eq!(subdomain_fault(&object_name("shop", workflow)), None, "{workflow}");
+            assert!(is_object_name(&object_name("shop", workflow)), "{workflow}");
             let run = run_name(workflow, "k3x9");
-            assert!(run.len() <= 63 && subdomain_fault(&run).is_none(), "{run}");
+            assert!(run.len() <= 63 && is_object_name(&run), "{run}");
         }
         assert_ne!(object_name_hashed("a-b", "c"), object_name_hashed("a", "b-c"));
     }

@@ -1,12 +1,11 @@
 //! Chaos projects: switching GitOps on and off, and what their object says.
 
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use pilothouse_cluster::{Cluster, kinds};
+use pilothouse_cluster::{Cluster, Name, kinds};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::names::project_fault;
 use crate::plan::SyncState;
 use crate::sync::SyncReport;
 use crate::workflow_object::{self, typed};
@@ -116,9 +115,7 @@ fn repoints(there: &Project, form: &Enable) -> bool {
 /// # Errors
 /// [`Error::Taken`] when it is switched on already and follows another repository or branch; nothing was written then.
 pub async fn enable(cluster: &Cluster, namespace: &str, form: &Enable) -> Result<Project> {
-    if let Some(why) = project_fault(&form.id) {
-        return Err(Error::BadName { what: "project", name: form.id.clone(), why: why.to_owned() });
-    }
+    Name::parse("project", &form.id)?;
     let mut git_ops = json!({"enabled": true, "url": form.url, "auth": form.auth});
     if !form.branch.is_empty() {
         git_ops["branch"] = json!(form.branch);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse_cluster::Cluster;
+use pilothouse_cluster::{Cluster, Name};
 use serde_json::{Map, Value, json};
 
 use crate::document::{folder_of, is_candidate};
 use crate::error::{Error, Result};
 use crate::git_side::{GitChange, GitSide, Publication, Snapshot};
-use crate::names::{digest, project_fault};
+use crate::names::digest;
 use crate::plan::{Action, Base, ClusterItem, Content as FileContent, Planned, Sides, SyncState, key_of, plan};
 use crate::workflow_object::{self, Content, Due, RunPolicy, WorkflowObject};
 
@@ -53,9 +53,7 @@ pub struct Done {
 
 /// Syncs one project. `namespace` is that of its `ChaosProject`.
 pub async fn sync_once(cluster: &Cluster, namespace: &str, project: &str, git: &dyn GitSide) -> Result<SyncReport> {
-    if let Some(why) = project_fault(project) {
-        return Err(Error::BadName { what: "project", name: project.to_owned(), why: why.to_owned() });
-    }
+    Name::parse("project", project)?;
     let mut report = SyncReport::default();
     let mut refused_by_git: Option<String> = None;
     for _ in 0..PASSES {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use pilothouse_cluster::{Name, Subdomain};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::names::{label_value, project_fault, short_digest, subdomain_fault};
+use crate::names::{label_value, short_digest};
 use crate::template_yaml;
 
 /// A setting of a template.
@@ -270,17 +271,13 @@ pub fn render(id: &str, request: &Request) -> Result<String> {
         .iter()
         .find(|template| template.id == id)
         .ok_or_else(|| Error::NotFound { what: "the template", name: id.to_owned() })?;
-    let name_ok = |what: &'static str, name: &str, fault: Option<&'static str>| match fault {
-        Some(why) => Err(Error::BadName { what, name: name.to_owned(), why: why.to_owned() }),
-        None => Ok(()),
-    };
     let target = &request.target;
-    name_ok("workflow", &request.name, subdomain_fault(&request.name))?;
-    name_ok("namespace", &request.namespace, project_fault(&request.namespace))?;
-    name_ok("target namespace", &target.namespace, project_fault(&target.namespace))?;
-    name_ok("target", &target.name, subdomain_fault(&target.name))?;
-    name_ok("service account", &request.service_account, subdomain_fault(&request.service_account))?;
-    name_ok("service account", &request.chaos_service_account, subdomain_fault(&request.chaos_service_account))?;
+    Subdomain::parse("workflow", &request.name)?;
+    Name::parse("namespace", &request.namespace)?;
+    Name::parse("target namespace", &target.namespace)?;
+    Subdomain::parse("target", &target.name)?;
+    Subdomain::parse("service account", &request.service_account)?;
+    Subdomain::parse("service account", &request.chaos_service_account)?;
     let ready_field = match target.kind.as_str() {
         "Deployment" | "StatefulSet" => ".status.readyReplicas",
         "DaemonSet" => ".status.numberReady",

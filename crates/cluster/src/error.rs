@@ -18,7 +18,7 @@ pub struct Cause {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name is not one RFC 1123 label.
+    /// A name is not an RFC 1123 label or subdomain, whichever it has to be.
     #[error("{field}: {shown:?} is not a valid name: {rule}")]
     BadName {
         /// What is being named.

@@ -26,4 +26,4 @@ pub use explain::{explain, explain_watch};
 pub use index::{LiveIndex, OnChange, Tuning, WatchSpec, WatchState};
 pub use kinds::Kind;
 pub use leadership::{Leadership, Timing};
-pub use name::Name;
+pub use name::{Name, Subdomain};
