@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { ApplicationView } from '../src/bindings';
 import { firstChoices, withAll } from '../src/pages/environments/choices';
-import { emptyDraft, missing, originOf, splitAddress, startOver, takeSecret, toInput, transportOf, wipe } from '../src/pages/remote/credential';
+import { TypedAddress } from '../src/pages/remote/address.svelte';
+import { emptyDraft, missing, serverOf, splitAddress, startOver, takeSecret, toInput, transportOf, wipe } from '../src/pages/remote/credential';
 
 const tags = [
   { name: '1.4', digest: null, created: null, latest: true, stable: false },
@@ -64,9 +65,31 @@ describe('an address with a token in it', () => {
   });
 
   it('belongs to one server, whatever follows its name', () => {
-    expect(originOf('https://git.example/a')).toBe(originOf(' HTTPS://git.example?x'));
-    expect(originOf('https://git.example:8443/a')).not.toBe(originOf('https://git.example/a'));
-    expect(originOf('git@git.example:a/b')).toBe('');
+    expect(serverOf('https://git.example/a')).toBe(serverOf(' HTTPS://robin@git.example?x'));
+    expect(serverOf('https://git.example:8443/a')).not.toBe(serverOf('https://git.example/a'));
+    expect(serverOf('git@git.example:a/b')).toBe(serverOf('ssh://git@git.example/a'));
+    expect(serverOf('ssh://git.example/a')).not.toBe(serverOf('https://git.example/a'));
+    for (const none of ['', 'https://', 'git.example/a', 'git@git.example']) expect(serverOf(none)).toBe('');
+  });
+
+  it('keeps its token while the path is edited, and loses it with its server', () => {
+    const draft = emptyDraft('token');
+    const address = new TypedAddress(() => draft);
+    for (const text of ['h', 'https://g', 'https://git.example']) address.type(text);
+    address.type('https://robin:s3cret@git.example/acme');
+    expect([address.url, address.moved, draft.token]).toEqual(['https://git.example/acme', true, 's3cret']);
+    address.type('https://git.example/acme/gitops.git');
+    expect([address.moved, draft.token]).toEqual([true, 's3cret']);
+    address.type('https://git.exampl/acme/gitops.git');
+    expect([address.moved, draft]).toEqual([false, emptyDraft('token')]);
+
+    draft.token = 'typed into its own field';
+    address.type('git@git.exampl:acme/gitops.git');
+    expect(draft.token).toBe('');
+    address.type('https://ghp_abcdef@github.com/acme/gitops');
+    expect([address.url, draft.token]).toEqual(['https://github.com/acme/gitops', 'ghp_abcdef']);
+    address.type('https://ghp_ghijkl@git.example/acme/gitops');
+    expect([draft.token, draft.username]).toEqual(['ghp_ghijkl', '']);
   });
 
   it('is found where the token stands for the user', () => {

@@ -81,9 +81,12 @@ export function startOver(draft: CredentialDraft): void {
   Object.assign(draft, emptyDraft(draft.kind));
 }
 
-/** The scheme, host and port of a web address; empty for anything else. */
-export function originOf(url: string): string {
-  return /^\s*(https?:\/\/[^/?#\s]+)/i.exec(url)?.[1]?.toLowerCase() ?? '';
+/** The server an address leads to, with how it is spoken to; empty for what is no whole address yet. */
+export function serverOf(url: string): string {
+  const [, scheme, host] = /^\s*(https?|ssh):\/\/(?:[^/?#\s]*@)?([^/?#\s]+)/i.exec(url) ?? [];
+  if (scheme && host) return `${scheme}://${host}`.toLowerCase();
+  const short = /^\s*[\w.-]+@([\w.-]+):/.exec(url)?.[1];
+  return short ? `ssh://${short}`.toLowerCase() : '';
 }
 
 /**
