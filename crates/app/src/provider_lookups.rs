@@ -86,7 +86,11 @@ impl App {
 
     /// Whose token is kept for a server's API.
     pub(crate) async fn signed_in_as(&self, server: &GitServer) -> Result<Option<String>> {
-        self.storage.setting(&account_setting(server)).await
+        let Some(account) = self.storage.setting(&account_setting(server)).await? else { return Ok(None) };
+        // A token kept for a session only ends with it, and one can be taken out of the keychain by other programs. A
+        // keychain that does not answer now says nothing.
+        let gone = self.own_api_token(server).await.is_ok_and(|token| token.is_none());
+        Ok((!gone).then_some(account))
     }
 
     /// Tries a token at a server's API and keeps it in the keychain; answers whose it is.
