@@ -37,7 +37,7 @@ const APT: System = System {
         "openssh-client",
         "xdotool",
     ],
-    tests: &["openssh-server", "chromium", "dpkg-dev", "procps"],
+    tests: &["openssh-server", "chromium", "dpkg-dev", "procps", "unzip"],
 };
 
 // The web view and TLS are part of the system; Xcode's command-line tools bring the compiler.

@@ -46,6 +46,7 @@ pub fn test(only: &[&str]) -> Outcome {
     }
     let mut assets = kube_assets()?;
     front_end::install()?;
+    helm_asset()?;
     let mut total = Count::default();
     let mut sections: Vec<(&str, Count)> = Vec::new();
     let mut section = |name: &'static str, count: Count| {
@@ -87,6 +88,21 @@ fn kube_assets() -> Outcome<Option<Child>> {
     recipe.arg(at("tests/rig/kube-assets.sh")).arg(cache().join("kube-assets"));
     recipe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     Ok(Some(recipe.spawn()?))
+}
+
+/// Brings a real Helm for the tests of rendering. Where it cannot be had, they are counted as skipped, with the reason.
+fn helm_asset() -> Outcome {
+    if std::env::var_os("PILOTHOUSE_HELM").is_some() || cache().join("helm/v4.1.4/helm").is_file() {
+        return Ok(());
+    }
+    say("Bringing Helm for tests");
+    let mut recipe = Command::new("bash");
+    recipe.arg(at("tests/rig/helm-asset.sh")).arg(cache().join("helm"));
+    recipe.stdin(Stdio::null()).stdout(Stdio::null());
+    if !recipe.status().is_ok_and(|status| status.success()) {
+        println!("  Helm cannot be had here: the tests that need it will be skipped");
+    }
+    Ok(())
 }
 
 /// A command that counts as one test.

@@ -9,6 +9,7 @@ pub mod control_plane;
 pub mod crds;
 mod error;
 pub mod git_host;
+pub mod helm;
 pub mod leash;
 pub mod old_tls;
 pub mod pki;

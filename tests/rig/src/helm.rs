@@ -1,0 +1,55 @@
+//! A real Helm for tests.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::assets::cache;
+
+/// The cache folder's name: Helm's version, as helm-asset.sh names it.
+const VERSION: &str = "v4.1.4";
+
+/// The environment variable that names another Helm to test with.
+pub const CHOSEN: &str = "PILOTHOUSE_HELM";
+
+/// Helm's command: the one `PILOTHOUSE_HELM` names, else the cached one, else brought into the cache now.
+///
+/// # Errors
+/// Why there is none, in a sentence: tests that need it are then skipped with it.
+pub fn program() -> Result<PathBuf, String> {
+    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    FOUND.get_or_init(find).clone()
+}
+
+fn find() -> Result<PathBuf, String> {
+    if let Some(chosen) = std::env::var_os(CHOSEN).filter(|path| !path.is_empty()) {
+        return Ok(chosen.into());
+    }
+    let folder = cache().map_err(|error| error.to_string())?.join("helm");
+    let cached = folder.join(VERSION).join("helm");
+    if cached.is_file() {
+        return Ok(cached);
+    }
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("helm-asset.sh");
+    let ended = Command::new("bash").arg(&recipe).arg(&folder).stdin(Stdio::null()).output();
+    match ended {
+        Ok(ended) if ended.status.success() && cached.is_file() => Ok(cached),
+        Ok(ended) => {
+            let said = String::from_utf8_lossy(&ended.stderr);
+            Err(format!("helm could not be had: {}", said.trim().replace('\n', "; ")))
+        }
+        Err(error) => Err(format!("{} could not be run: {error}", recipe.display())),
+    }
+}
+
+/// Says that a test could not run here: to the reader, and to the task that counts the tests.
+pub fn skipped(test: &str, why: &str) {
+    use std::io::Write as _;
+    let line = format!("{test}: {why}\n");
+    let mut stdout = std::io::stdout();
+    let _ = write!(stdout, "skipped: {line}");
+    if let Some(list) = std::env::var_os("PILOTHOUSE_SKIPPED") {
+        let file = std::fs::File::options().append(true).create(true).open(list);
+        let _ = file.and_then(|mut list| list.write_all(line.as_bytes()));
+    }
+}
