@@ -4,6 +4,7 @@
 //! before it does.
 
 pub mod care;
+pub mod chart;
 mod claim;
 pub mod deletion;
 pub mod deploy;
