@@ -91,7 +91,7 @@ impl App {
         .await?;
         let changes = Changes::start(events.clone());
         let journal = Journal::open(storage.clone(), changes.clone()).await?;
-        let outbox = Outbox::new(storage.clone());
+        let outbox = Outbox::new(storage.clone(), options.data_dir.clone());
         let authority = ChosenAuthority::load(&storage).await?;
         let keychain = Keychain::new(options.secrets.clone());
         let operations = Operations::new(events.clone());

@@ -127,7 +127,7 @@ impl App {
         change.check_message()?;
         let base_blob = change.base_blob.as_deref().map(BlobId::parse).transpose()?;
         let base_text = self.outbox.text_behind(url.as_str(), change.path.as_str(), base_blob.as_ref()).await?;
-        self.send_what_waits(url, &change.path, operation).await?;
+        self.send_what_waits(url, &fetched.branch, &change.path, operation).await?;
         let text = change.text.clone();
         let new = change.text.map(String::into_bytes);
         let begin = Begin {
@@ -162,11 +162,8 @@ impl App {
         let (words, page) = (change.words, change.page);
         let follow = tokio::spawn(async move {
             let outcome = app.git(move || clone.publish_checked(&access, &name, &request, accept)).await;
-            if let Err(error) = &outcome
-                && error.code == ErrorCode::GitArchived
-            {
-                app.note_read_only(fetched.clone.url(), &error.message).await;
-            }
+            let published = |outcome: &PublishOutcome| matches!(outcome, PublishOutcome::Published { .. });
+            app.note_push(fetched.clone.url(), &outcome, published).await;
             if let Ok(PublishOutcome::Published { .. }) = &outcome {
                 app.forget_twins(&fetched, &change.path, text, &change.message).await;
             }
@@ -176,15 +173,21 @@ impl App {
     }
 
     /// Sends what waits for a remote before something new goes there, so that commits arrive in the order in which
-    /// they were made. An entry that waits for a decision stops only changes of the same file.
-    async fn send_what_waits(&self, url: &RemoteUrl, path: &RepoPath, operation: &Operation) -> Result<()> {
+    /// they were made. An entry that waits for a decision stops only changes of the same file on the same branch.
+    async fn send_what_waits(
+        &self,
+        url: &RemoteUrl,
+        branch: &str,
+        path: &RepoPath,
+        operation: &Operation,
+    ) -> Result<()> {
         if self.outbox.of(url.as_str()).await?.is_empty() {
             return Ok(());
         }
         operation.step("Pushing what waited", 0, None);
         let flushed = self.flush(url.as_str().to_owned(), Some(operation.clone()), false).await?;
         let Some(error) = flushed.stopped.map(|stop| stop.error) else { return Ok(()) };
-        if error.code.may_pass() || self.outbox.newest(url.as_str(), path.as_str()).await?.is_some() {
+        if error.code.may_pass() || !self.waiting_for(url, branch, path).await?.is_empty() {
             return Err(error);
         }
         Ok(())

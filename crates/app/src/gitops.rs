@@ -8,13 +8,15 @@ use pilothouse_delivery::{
     objects::{Codebase, GitServer},
     repository::{Card, CloneUrls, PLATFORM_BRANCH, card, clone_urls, find_existing},
 };
-use pilothouse_git::{BareClone, CommitId, CommitInfo, Depth, Error as GitError, RemoteState, RemoteUrl, Scheme};
+use pilothouse_git::{
+    BareClone, CommitId, CommitInfo, Depth, Error as GitError, RemoteState, RemoteUrl, Scheme, probe,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     App, Result,
-    contract::{AppError, CommitEntry, ErrorCode, Topic, Transport},
-    kept_commits::condition,
+    contract::{AppError, CommitEntry, ErrorCode, RemoteCondition, Topic, Transport},
+    kept_commits::{MAX_BRANCHES, condition},
     operations::Operation,
     session::Live,
 };
@@ -212,7 +214,11 @@ impl App {
             .git(move || {
                 let branch = known.clone().unwrap_or(usual);
                 let look = here.look(&access, &branch, Depth::Whole)?;
-                let found = condition(&look.state);
+                let mut found = condition(&look.state);
+                if let Some(RemoteCondition::BranchDeleted { default_branch: None, branches, .. }) = &mut found {
+                    let there = probe(&at, &access)?.branches.into_iter().map(|branch| branch.name);
+                    *branches = there.take(MAX_BRANCHES).collect();
+                }
                 let stays = known.is_some() || look.default_branch.as_ref().is_none_or(|d| *d == branch);
                 if look.state == RemoteState::Empty || (look.tip.is_some() && stays) {
                     return Ok((Ok((branch, look.tip)), found));

@@ -19,6 +19,9 @@ const MAX_ENTRIES: usize = 100_000;
 /// The most files of a commit that are shown.
 const MAX_FILES: usize = 100;
 
+/// The most branches that are offered.
+pub(crate) const MAX_BRANCHES: usize = 50;
+
 /// What of a state has to be told; none when all is as usual.
 pub(crate) fn condition(state: &RemoteState) -> Option<RemoteCondition> {
     Some(match state {
@@ -27,7 +30,8 @@ pub(crate) fn condition(state: &RemoteState) -> Option<RemoteCondition> {
         // It was never there: the repository simply uses another name.
         RemoteState::BranchDeleted { kept: None, .. } => return None,
         RemoteState::BranchDeleted { kept: Some(kept), default_branch } => {
-            RemoteCondition::BranchDeleted { kept: kept.to_string(), default_branch: default_branch.clone() }
+            let kept = kept.to_string();
+            RemoteCondition::BranchDeleted { kept, default_branch: default_branch.clone(), branches: Vec::new() }
         }
         RemoteState::BranchRenamed { to, .. } => RemoteCondition::BranchRenamed { to: to.clone() },
         RemoteState::DefaultBranchChanged { from, to } => {
@@ -35,7 +39,7 @@ pub(crate) fn condition(state: &RemoteState) -> Option<RemoteCondition> {
         }
         RemoteState::Empty => RemoteCondition::Empty,
         RemoteState::NoDefaultBranch { detached, branches } => {
-            let branches = branches.iter().take(50).cloned().collect();
+            let branches = branches.iter().take(MAX_BRANCHES).cloned().collect();
             RemoteCondition::NoDefaultBranch { detached: *detached, branches }
         }
         RemoteState::Sha256Repository => RemoteCondition::Sha256,
@@ -107,10 +111,24 @@ impl App {
         Ok((repository, fetched))
     }
 
-    /// Notes that a server takes no changes, which shows itself only at a push.
-    pub(crate) async fn note_read_only(&self, url: &RemoteUrl, words: &str) {
-        let condition = RemoteCondition::ReadOnly { words: words.to_owned() };
-        match self.change_note(url, |note| note.found(Some(condition))).await {
+    /// Notes whether a server takes changes, which shows itself only at a push.
+    pub(crate) async fn note_push<T>(&self, url: &RemoteUrl, outcome: &Result<T>, published: impl FnOnce(&T) -> bool) {
+        let told = match outcome {
+            Err(error) if error.code == ErrorCode::GitArchived => {
+                let condition = RemoteCondition::ReadOnly { words: error.message.clone() };
+                self.change_note(url, |note| note.found(Some(condition))).await
+            }
+            Ok(outcome) if published(outcome) => {
+                let open_again = |note: &mut RemoteNote| {
+                    if matches!(note.condition, Some(RemoteCondition::ReadOnly { .. })) {
+                        (note.condition, note.since) = (None, None);
+                    }
+                };
+                self.change_note(url, open_again).await
+            }
+            _ => return,
+        };
+        match told {
             Ok(()) => self.changes.tell(Topic::Repository),
             Err(error) => tracing::warn!(%error, "the repository's state could not be noted"),
         }

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
+    fs::{File, TryLockError},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use pilothouse_git::BlobId;
@@ -137,9 +140,18 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 
 type Turns = HashMap<String, Arc<tokio::sync::Mutex<()>>>;
 
+/// The sole right to send to a remote, against everybody else in this process and on this data folder.
+pub(crate) struct Turn {
+    // The file first: whoever waits for the other right in this process finds the file free.
+    _file: File,
+    _here: OwnedMutexGuard<()>,
+}
+
 /// The entries.
 pub(crate) struct Outbox {
     storage: Storage,
+    /// Where the files lie by which processes take turns.
+    dir: PathBuf,
     /// One sender at a time for each remote.
     turns: Mutex<Turns>,
     /// Something is there to be sent now.
@@ -152,17 +164,40 @@ const UNREAD: &str = "the commits that wait cannot be read";
 const UNWRITTEN: &str = "the commits that wait cannot be written";
 
 impl Outbox {
-    pub(crate) fn new(storage: Storage) -> Self {
-        Self { storage, turns: Mutex::default(), wake: Arc::default(), next_try: Mutex::default() }
+    pub(crate) fn new(storage: Storage, dir: PathBuf) -> Self {
+        Self { storage, dir, turns: Mutex::default(), wake: Arc::default(), next_try: Mutex::default() }
     }
 
     /// Waits for the sole right to send to a remote.
-    pub(crate) async fn turn(&self, remote: &str) -> OwnedMutexGuard<()> {
+    ///
+    /// # Errors
+    /// `app.storage` when the file by which processes take turns cannot be used.
+    pub(crate) async fn turn(&self, remote: &str) -> Result<Turn> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             turns.entry(remote.to_owned()).or_default().clone()
         };
-        turn.lock_owned().await
+        let here = turn.lock_owned().await;
+        let digest = blob_of(remote);
+        let path = self.dir.join("turns").join(format!("{}.lock", &digest[..24]));
+        let failed = move |error: std::io::Error| {
+            AppError::new(ErrorCode::Storage, format!("the data folder cannot be used: {error}"))
+                .with_hint("check that the data folder can be written and that the disk is not full")
+        };
+        let file = crate::blocking(move || {
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)?;
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)
+        })
+        .await?;
+        // Another process may hold it for as long as a push takes. Asking again keeps no thread waiting meanwhile.
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Turn { _file: file, _here: here }),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// When the next attempt is due, as RFC 3339.
@@ -230,11 +265,6 @@ impl Outbox {
     /// What waits for one remote, in order.
     pub(crate) async fn of(&self, remote: &str) -> Result<Vec<Entry>> {
         self.select("state <> 'discarded' AND remote = ?1", Some(remote.to_owned())).await
-    }
-
-    /// The newest entry of one file.
-    pub(crate) async fn newest(&self, remote: &str, path: &str) -> Result<Option<Entry>> {
-        Ok(self.of(remote).await?.into_iter().rev().find(|e| e.kept.path == path))
     }
 
     /// One entry.

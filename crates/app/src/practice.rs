@@ -76,7 +76,7 @@ impl App {
             let url = RemoteUrl::local(&repository)?;
             clones.push(self.clone_dir(&url));
             self.storage.set_setting(&note_name(&url), None).await?;
-            let _turn = self.outbox.turn(url.as_str()).await;
+            let _turn = self.outbox.turn(url.as_str()).await?;
             self.outbox.remove_all_of(url.as_str()).await?;
         }
         self.storage

@@ -135,7 +135,7 @@ impl App {
         let (clone, onto, wanted) = (fetched.clone.clone(), target.clone(), branch);
         let review = pages.provider == Some(Provider::Gerrit);
         // Followed to its end even when the operation is cancelled meanwhile, as every push is.
-        let app = self.arc()?;
+        let (app, address) = (self.arc()?, url.clone());
         let follow = tokio::spawn(async move {
             let push = move || {
                 if review {
@@ -145,6 +145,8 @@ impl App {
                 }
             };
             let outcome = app.git(push).await;
+            let published = |proposal: &Proposal| matches!(proposal.outcome, PublishOutcome::Published { .. });
+            app.note_push(&address, &outcome, published).await;
             if let Ok(Proposal { outcome: PublishOutcome::Conflict { .. }, .. }) = &outcome {
                 let error = AppError::blocked("somebody changed the same lines meanwhile; nothing was pushed");
                 let _: Result<()> = entry.close_with(Err(error), |()| End::default()).await;

@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(note.condition, Some(read_only), "noted by a push while the fetch was under way");
 
         let mut note = RemoteNote { default_branch: Some("next".into()), ..RemoteNote::default() };
-        let gone = RemoteCondition::BranchDeleted { kept: "0".repeat(40), default_branch: None };
+        let gone = RemoteCondition::BranchDeleted { kept: "0".repeat(40), default_branch: None, branches: Vec::new() };
         assert!(!note.after_fetch(Some("main"), Ok("main".into()), Some(Some(gone.clone()))));
         assert_eq!((note.default_branch.as_deref(), &note.condition), (Some("next"), &None));
         assert!(!note.after_fetch(Some("main"), Err(Some("there is no main".into())), None));

@@ -6,9 +6,7 @@ use pilothouse_cluster::kinds;
 use pilothouse_delivery::{
     create_repository,
     objects::Codebase,
-    repository::{
-        CiTool, Form, Strategy, card, clone_urls, find_existing, form_warnings, render_yaml, validate, warnings,
-    },
+    repository::{CiTool, Form, Strategy, card, clone_urls, find_existing, form_warnings, render_yaml, validate},
 };
 use pilothouse_git::RemoteUrl;
 
@@ -101,7 +99,7 @@ impl App {
         }
     }
 
-    /// Git servers, the repository and what wants attention.
+    /// Git servers and the repository.
     pub async fn repository_overview(&self) -> Result<RepositoryOverview> {
         let live = self.live()?;
         let objects = self.objects(&live);
@@ -120,24 +118,10 @@ impl App {
             connected: s.connected,
             error: s.error.clone(),
         });
-        let mut found: Vec<Warning> = warnings(&objects).into_iter().map(warning).collect();
         let card = match &repository {
             Some(repository) => Some(self.card(repository).await?),
             None => stranded,
         };
-        if let Some(card) = &card
-            && let Some(branch) = card.remote_branch.as_ref().filter(|b| **b != card.default_branch)
-        {
-            found.push(Warning {
-                code: "remoteBranchDiffers".into(),
-                message: format!(
-                    "The remote's default branch is `{branch}`, the platform's Codebase says `{}`. Values are \
-                     committed to `{branch}`.",
-                    card.default_branch
-                ),
-                hint: Some("Make the platform's branch the default at the provider, or rename it there.".into()),
-            });
-        }
         let can_create = match (live.chosen_platform(), &card) {
             (_, Some(card)) => Permission {
                 allowed: false,
@@ -152,7 +136,7 @@ impl App {
                 why: Some("KubeRocketCI is not installed here; register an existing repository instead.".into()),
             },
         };
-        Ok(RepositoryOverview { git_servers: git_servers.collect(), card, warnings: found, can_create })
+        Ok(RepositoryOverview { git_servers: git_servers.collect(), card, can_create })
     }
 
     /// The repository's card.

@@ -138,7 +138,7 @@ impl App {
     pub(crate) async fn flush(&self, remote: String, operation: Option<Operation>, again: bool) -> Result<Flushed> {
         let app = self.arc()?;
         let work = tokio::spawn(async move {
-            let _turn = app.outbox.turn(&remote).await;
+            let _turn = app.outbox.turn(&remote).await?;
             let mut flushed = Flushed { sent: Vec::new(), stopped: None };
             while let Some(entry) = app.outbox.of(&remote).await?.into_iter().next() {
                 let id = entry.id;
@@ -258,6 +258,8 @@ impl App {
         let activity = self.journal.begin(begin).await?;
         self.outbox.begin_attempt(entry.id, fetched.tip.as_ref().map(ToString::to_string)).await?;
         let outcome = self.git(move || clone.publish_checked(&access, &branch, &request, accept)).await;
+        let published = |outcome: &PublishOutcome| matches!(outcome, PublishOutcome::Published { .. });
+        self.note_push(&url, &outcome, published).await;
         let lossy = |bytes: Option<Vec<u8>>| bytes.map(|b| String::from_utf8_lossy(&b).into_owned());
         match outcome {
             Ok(PublishOutcome::Published { commit, replays, merged }) => {

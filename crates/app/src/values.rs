@@ -170,7 +170,7 @@ impl App {
             Ok(defaults) => (Some(defaults), None),
             Err(error) => (None, Some(error.message)),
         };
-        let waiting = self.waiting_text(&repository.url, &path).await?;
+        let waiting = self.waiting_text(&repository.url, &fetched.branch, &path).await?;
         let exists = content.is_some() || waiting.is_some();
         let base_blob = match &waiting {
             Some(waiting) => Some(waiting.blob.clone()),

@@ -13,6 +13,7 @@ use crate::{
     outbox::{Entry, Kept, Why, blob_of},
     sending::{Stop, address, check, conflict},
     values::{readable_values, small, text_diff},
+    workflows::file_path,
 };
 
 fn view(entry: Entry) -> WaitingCommit {
@@ -87,15 +88,15 @@ impl App {
 
     /// The change that a commit of a chaos workflow makes, its remote and its branch.
     pub(crate) async fn workflow_change(&self, request: SaveWorkflow) -> Result<(Change, RemoteUrl, String)> {
-        let path = pilothouse_chaos::document::path_of(&request.project, &request.name);
-        WorkflowDocument::accept(&request.project, &path, &request.text)?;
+        let path = file_path(&request.project, &request.name)?;
+        WorkflowDocument::accept(&request.project, path.as_str(), &request.text)?;
         let live = self.live()?;
         let project = self.project(&live, &request.project).await?;
         let change = Change {
             kind: ActivityKind::Chaos,
             words: format!("Commit the chaos workflow {} of {}", request.name, request.project),
             page: format!("/chaos/{}/workflows/{}", request.project, request.name),
-            path: RepoPath::parse(&path)?,
+            path,
             base_blob: request.base_blob,
             text: Some(request.text),
             message: request.message,
@@ -133,7 +134,7 @@ impl App {
     /// Puts a waiting commit away. Its text stays until it is let go.
     pub async fn discard_waiting(&self, id: u32) -> Result<WaitingCommits> {
         let entry = self.waiting(id).await?;
-        let _turn = self.outbox.turn(&entry.kept.remote).await;
+        let _turn = self.outbox.turn(&entry.kept.remote).await?;
         // It may have gone out while this waited.
         if self.outbox.get(entry.id).await?.is_some() {
             self.outbox.discard(entry.id).await?;
@@ -163,7 +164,7 @@ impl App {
         operation: String,
     ) -> Result<CommitOutcome> {
         let remote = self.waiting(id).await?.kept.remote;
-        let turn = self.outbox.turn(&remote).await;
+        let turn = self.outbox.turn(&remote).await?;
         // It may have been joined or put away while this waited.
         let entry = self.waiting(id).await?;
         if entry.state != WaitingState::Conflict {
@@ -207,10 +208,27 @@ impl App {
             .await
     }
 
-    /// The text that an editor is shown while commits of the file wait: the newest of them.
-    pub(crate) async fn waiting_text(&self, url: &RemoteUrl, path: &RepoPath) -> Result<Option<WaitingText>> {
-        let entries = self.outbox.of(url.as_str()).await?;
-        let mine: Vec<Entry> = entries.into_iter().filter(|e| e.kept.path == path.as_str()).collect();
+    /// What waits for one file on one branch, in order. An entry that names no branch is for the one in use.
+    pub(crate) async fn waiting_for(&self, url: &RemoteUrl, branch: &str, path: &RepoPath) -> Result<Vec<Entry>> {
+        let mut entries = self.outbox.of(url.as_str()).await?;
+        entries.retain(|e| e.kept.path == path.as_str());
+        if !entries.is_empty() {
+            let in_use = self.remote_note(url).await?.default_branch;
+            let named = |branch: &str| Some(branch.to_owned()).filter(|b| !b.is_empty()).or_else(|| in_use.clone());
+            let wanted = named(branch);
+            entries.retain(|e| named(&e.kept.branch) == wanted);
+        }
+        Ok(entries)
+    }
+
+    /// The text that an editor is shown while commits of the file on this branch wait: the newest of them.
+    pub(crate) async fn waiting_text(
+        &self,
+        url: &RemoteUrl,
+        branch: &str,
+        path: &RepoPath,
+    ) -> Result<Option<WaitingText>> {
+        let mine = self.waiting_for(url, branch, path).await?;
         let (Some(first), Some(last)) = (mine.first(), mine.last()) else { return Ok(None) };
         let Some(text) = last.kept.text.clone() else { return Ok(None) };
         Ok(Some(WaitingText {

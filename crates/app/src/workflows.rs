@@ -13,7 +13,7 @@ use pilothouse_chaos::{
     templates::{Request, TemplateTarget, render, templates},
     workflow_object::{self, RunPolicy as Policy, WorkflowObject},
 };
-use pilothouse_cluster::kinds;
+use pilothouse_cluster::{Error as ClusterError, Name, Subdomain, kinds};
 use pilothouse_git::RepoPath;
 
 use crate::{
@@ -166,11 +166,14 @@ pub(crate) fn reach_view(object: &WorkflowObject, namespace: &str) -> Result<Wor
     })
 }
 
-/// The path of a workflow's file, or what is wrong with its name.
-fn file_path(project: &str, name: &str) -> Result<RepoPath> {
+/// The path of a workflow's file, or what is wrong with its name or its project's.
+pub(crate) fn file_path(project: &str, name: &str) -> Result<RepoPath> {
+    let refused = |field: &str, error: ClusterError| {
+        AppError::fields(vec![FieldProblem { field: field.into(), message: error.to_string() }])
+    };
+    Name::parse("project", project).map_err(|error| refused("project", error))?;
+    Subdomain::parse("workflow", name).map_err(|error| refused("name", error))?;
     let path = path_of(project, name);
-    pilothouse_chaos::document::stem_of(project, &path)
-        .map_err(|problem| AppError::fields(vec![FieldProblem { field: "name".into(), message: problem.message }]))?;
     Ok(RepoPath::parse(&path)?)
 }
 
@@ -211,7 +214,7 @@ impl App {
             (None, None) => return Err(AppError::not_found(format!("there is no {path} in the repository"))),
         };
         // What was committed and waits to be pushed is what one goes on from.
-        let (text, base_blob) = match self.waiting_text(&git.url, &path).await? {
+        let (text, base_blob) = match self.waiting_text(&git.url, &git.branch, &path).await? {
             Some(waiting) => (waiting.text, Some(waiting.blob)),
             None => (text, base_blob),
         };
@@ -513,7 +516,7 @@ impl App {
             name: name.clone(),
             why: "its file changed in Git since you opened it".to_owned(),
         };
-        let now = match self.waiting_text(&git.url, &path).await? {
+        let now = match self.waiting_text(&git.url, &git.branch, &path).await? {
             Some(waiting) => Some(waiting.blob),
             None => {
                 let (fetched, at) = (git.fetched().await?, path.clone());

@@ -11,7 +11,7 @@ use pilothouse_app::{
 };
 use tauri::State;
 
-/// Git servers, the repository and what wants attention.
+/// Git servers and the repository.
 #[tauri::command]
 #[specta::specta]
 pub async fn repository_overview(app: State<'_, Arc<App>>) -> Result<RepositoryOverview> {

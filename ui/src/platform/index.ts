@@ -29,7 +29,7 @@ export async function call<T>(answer: Promise<Answer<T>>): Promise<T> {
 export function asAppError(thrown: unknown): AppError {
   if (thrown instanceof Failure) return thrown.error;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return { code: 'app.internal', message, hint: null, retry: 'now', detail: null };
+  return { code: 'app.internal', message, hint: null, retry: 'now', detour: null, detail: null };
 }
 
 type EventName = keyof typeof events;

@@ -297,6 +297,16 @@ pub enum ErrorDetail {
     },
 }
 
+/// Where a commit can go that the server's branch does not take now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Detour {
+    /// It may wait on this machine: what is in the way may pass by itself.
+    Later,
+    /// It may go out on a branch of its own, for a pull or merge request.
+    Branch,
+}
+
 /// What every failed command answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
@@ -310,6 +320,8 @@ pub struct AppError {
     pub hint: Option<String>,
     /// Whether trying again can help.
     pub retry: Retry,
+    /// Where a commit that failed can go instead.
+    pub detour: Option<Detour>,
     /// More, by kind of error.
     pub detail: Option<Box<ErrorDetail>>,
 }
@@ -317,7 +329,7 @@ pub struct AppError {
 impl AppError {
     /// An error without hint and detail, with the code's usual advice about trying again.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, retry: code.retry(), detail: None }
+        Self { code, message: message.into(), hint: None, retry: code.retry(), detour: code.detour(), detail: None }
     }
 
     /// A fault in the app itself.
@@ -357,10 +369,21 @@ impl AppError {
 }
 
 impl ErrorCode {
+    /// Where a commit can go whose push failed so.
+    pub fn detour(self) -> Option<Detour> {
+        use ErrorCode as C;
+        match self {
+            C::GitNetwork | C::GitTimeout | C::GitTls | C::GitBusy | C::GitRateLimited | C::GitProxy => {
+                Some(Detour::Later)
+            }
+            C::GitProtectedBranch | C::GitHookRefused | C::GitForbidden => Some(Detour::Branch),
+            _ => None,
+        }
+    }
+
     /// Whether a failed push may pass by itself, so that a commit may wait for it.
     pub fn may_pass(self) -> bool {
-        use ErrorCode as C;
-        matches!(self, C::GitNetwork | C::GitTimeout | C::GitTls | C::GitBusy | C::GitRateLimited | C::GitProxy)
+        self.detour() == Some(Detour::Later)
     }
 
     /// Whether trying again usually helps.

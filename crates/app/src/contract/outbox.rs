@@ -138,6 +138,9 @@ pub enum RemoteCondition {
         kept: String,
         /// The server's default branch now, which is used instead.
         default_branch: Option<String>,
+        /// Branches that may be used, where the server names no default.
+        #[serde(default)]
+        branches: Vec<String>,
     },
     /// The branch has another name now, which is used.
     BranchRenamed {

@@ -13,8 +13,6 @@ pub struct RepositoryOverview {
     pub git_servers: Vec<GitServerEntry>,
     /// The repository, when there is one.
     pub card: Option<RepositoryCard>,
-    /// What wants attention.
-    pub warnings: Vec<Warning>,
     /// Whether the wizard can be started.
     pub can_create: Permission,
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use pilothouse_app::{
-    contract::{CommitOutcome, ConnectTarget, ErrorCode, RemoteCondition, RemoteTarget, Transport, WaitingState},
+    contract::{CommitOutcome, ConnectTarget, ErrorCode, RemoteTarget, Transport, WaitingState},
     keychain::MemoryStore,
 };
 use pilothouse_rig::git_host::{Answer, GitHost};
@@ -152,6 +152,64 @@ async fn a_kept_commit_goes_to_the_branch_it_was_made_for() {
     let entry = &report.waiting.entries[0];
     assert_eq!((entry.state, entry.code), (WaitingState::Refused, Some(ErrorCode::GitNoBranch)), "{entry:?}");
     assert_eq!(stage.subjects(), ["First"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_one_branch_is_nothing_to_another() {
+    let stage = Stage::new().await;
+    stage.wire.unplug();
+    stage.app.keep_values(change("cart", "replicaCount: 2\n", None, "Two")).await.unwrap();
+    stage.repo.push_file(&path("cart"), "replicaCount: 5\n", "Five").unwrap();
+    stage.repo.git(&["branch", "next", "main"]).unwrap();
+    stage.wire.plug_in().unwrap();
+    let report = stage.app.push_waiting("push".into()).await.unwrap();
+    assert_eq!(report.waiting.entries[0].state, WaitingState::Conflict, "{report:?}");
+    let opened = stage.app.open_values(file("cart")).await.unwrap();
+    assert_eq!((opened.text.as_str(), opened.waiting.unwrap().count), ("replicaCount: 2\n", 1));
+
+    stage.app.use_branch("next".into()).await.unwrap();
+    let opened = stage.app.open_values(file("cart")).await.unwrap();
+    assert_eq!((opened.text.as_str(), &opened.waiting), ("replicaCount: 5\n", &None));
+    stage.commit("cart", "replicaCount: 6\n", opened.base_blob, "Six").await;
+    assert_eq!(stage.repo.show("next", &path("cart")).as_deref(), Some("replicaCount: 6\n"));
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some("replicaCount: 5\n"));
+
+    stage.app.use_branch("main".into()).await.unwrap();
+    assert_eq!(stage.app.open_values(file("cart")).await.unwrap().text, "replicaCount: 2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_38_two_apps_on_one_folder_send_each_commit_once_and_in_order() {
+    let stage = Stage::new().await;
+    let other = stage.second().await;
+    stage.wire.unplug();
+    let (mut wanted, mut base) = (Vec::new(), None);
+    for count in 1..=8 {
+        let app = if count % 2 == 0 { &other } else { &stage.app };
+        let (text, message) = (format!("replicaCount: {count}\n"), format!("Carts: {count}"));
+        app.keep_values(change("cart", &text, base, &message)).await.unwrap();
+        base = app.open_values(file("cart")).await.unwrap().base_blob;
+        wanted.push(message);
+    }
+    stage.wire.plug_in().unwrap();
+    let (one, two) = tokio::join!(stage.app.push_waiting("one".into()), other.push_waiting("two".into()));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert!(one.stopped.is_none() && two.stopped.is_none(), "{one:?} {two:?}");
+    assert!(stage.app.waiting_commits().await.unwrap().entries.is_empty());
+    assert_eq!(stage.subjects(), wanted);
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some("replicaCount: 8\n"));
+
+    // One puts away what the other is about to send: it is either on the server or among what was put away.
+    stage.wire.unplug();
+    let kept = stage.app.keep_values(change("checkout", "replicaCount: 1\n", None, "Once")).await.unwrap();
+    stage.wire.plug_in().unwrap();
+    let id = kept.entries[0].id;
+    let (pushed, _) = tokio::join!(stage.app.push_waiting("three".into()), other.discard_waiting(id));
+    pushed.unwrap();
+    let there = stage.repo.show("main", &path("checkout")).is_some();
+    let away = stage.app.waiting_commits().await.unwrap();
+    assert!(away.entries.is_empty());
+    assert_ne!(there, away.discarded.iter().any(|entry| entry.id == id), "there: {there}, {away:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,50 +408,4 @@ async fn case_11_a_token_in_an_address_is_refused_and_stored_nowhere() {
             assert!(!bytes.windows(13).any(|window| window == b"seeded-secret"), "{}", place.display());
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rewritten_branch_is_told_and_what_it_lost_can_be_made_again() {
-    let stage = Stage::new().await;
-    stage.commit("cart", "replicaCount: 1\n", None, "Add the cart").await;
-    stage.repo.git(&["update-ref", "refs/heads/main", "main~1"]).unwrap();
-    stage.app.clone_repository("fetch".into()).await.unwrap();
-    let standing = stage.app.repository_standing().await.unwrap();
-    assert!(matches!(standing.condition, Some(RemoteCondition::Rewritten { .. })), "{standing:?}");
-    let lost = standing.rescued.first().unwrap().clone();
-    assert_eq!(lost.commit.summary, "Add the cart");
-    let files = stage.app.rescued_change(lost.commit.id.clone()).await.unwrap();
-    assert_eq!((files.len(), files[0].path.as_str()), (1, path("cart").as_str()));
-    let outcome = stage.app.reapply_rescued(lost.name, lost.commit.id, "again".into()).await.unwrap();
-    assert!(matches!(outcome, CommitOutcome::Published { .. }), "{outcome:?}");
-    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some("replicaCount: 1\n"));
-    let standing = stage.app.dismiss_standing().await.unwrap();
-    assert!(standing.condition.is_none() && standing.rescued.is_empty(), "{standing:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn renamed_and_other_default_branches_are_told() {
-    let stage = Stage::new().await;
-    stage.repo.git(&["branch", "-m", "main", "trunk"]).unwrap();
-    stage.repo.set_default_branch("trunk").unwrap();
-    stage.app.clone_repository("fetch".into()).await.unwrap();
-    let standing = stage.app.repository_standing().await.unwrap();
-    assert_eq!(standing.branch.as_deref(), Some("trunk"));
-    assert!(matches!(standing.condition, Some(RemoteCondition::BranchRenamed { .. })), "{standing:?}");
-
-    stage.repo.git(&["branch", "next", "trunk"]).unwrap();
-    stage.repo.set_default_branch("next").unwrap();
-    stage.app.dismiss_standing().await.unwrap();
-    stage.app.clone_repository("fetch2".into()).await.unwrap();
-    let standing = stage.app.repository_standing().await.unwrap();
-    assert_eq!(standing.branch.as_deref(), Some("trunk"), "the app goes on with the branch it knows");
-    assert!(matches!(standing.condition, Some(RemoteCondition::DefaultBranchChanged { .. })), "{standing:?}");
-    let standing = stage.app.use_branch("next".into()).await.unwrap();
-    assert_eq!((standing.branch.as_deref(), standing.condition), (Some("next"), None));
-
-    // Trying the connection is no choice of a branch.
-    stage.repo.set_default_branch("trunk").unwrap();
-    let check = stage.app.test_remote(RemoteTarget::Repository { transport: Transport::Https }, None).await.unwrap();
-    assert_eq!(check.default_branch.as_deref(), Some("trunk"));
-    assert_eq!(stage.app.repository_standing().await.unwrap().branch.as_deref(), Some("next"));
 }

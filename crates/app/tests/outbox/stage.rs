@@ -53,9 +53,16 @@ impl Place {
 
 impl Stage {
     pub async fn new() -> Self {
+        let stage = Self::on(|host| host.create_repo("acme/gitops").unwrap()).await;
+        stage.app.clone_repository("clone".into()).await.unwrap();
+        stage
+    }
+
+    /// As [`Stage::new`], with a repository of the caller's making that is not cloned yet.
+    pub async fn on(make: impl FnOnce(&GitHost) -> RepoHandle) -> Self {
         let data = tempfile::tempdir().unwrap();
         let host = GitHost::https().unwrap();
-        let repo = host.create_repo("acme/gitops").unwrap();
+        let repo = make(&host);
         let wire = Wire::before(host.port()).unwrap();
         let authority = data.path().join("authority.pem");
         std::fs::write(&authority, &host.ca_pem).unwrap();
@@ -72,7 +79,6 @@ impl Stage {
         app.connect(ConnectTarget::Practice, "connect".into()).await.unwrap();
         app.register_repository(place.url.clone()).await.unwrap();
         app.save_repository_credential(Transport::Https, place.credential()).await.unwrap();
-        app.clone_repository("clone".into()).await.unwrap();
         Self { app, host, repo, wire, place, secrets, _data: data }
     }
 
@@ -92,6 +98,13 @@ impl Stage {
     pub async fn start_again(&mut self) {
         self.app = open(&self.place.data, &self.place.authority, self.secrets.clone()).await;
         self.app.connect(ConnectTarget::Practice, "again".into()).await.unwrap();
+    }
+
+    /// A second app over the same folder, as another process would be.
+    pub async fn second(&self) -> Arc<App> {
+        let app = open(&self.place.data, &self.place.authority, self.secrets.clone()).await;
+        app.connect(ConnectTarget::Practice, "second".into()).await.unwrap();
+        app
     }
 
     /// The subjects of the commits on `main`, oldest first, without the repository's first.
