@@ -26,6 +26,14 @@ const GIT_ROWS: [(&str, &str, &str); 8] = [
     ("publish-MiB", "fetch, commit, push, memory", "MiB"),
 ];
 
+/// What `values-pass` prints, on a file of 10,000 lines and a chart of 5,000 keys; the floor reads the file's YAML.
+const VALUES_ROWS: [(&str, &str); 4] = [
+    ("check-ms", "keystroke to diagnostics (reading YAML)"),
+    ("effective-ms", "effective result (reading YAML)"),
+    ("complete-ms", "completion (reading YAML)"),
+    ("diff-ms", "difference to commit (reading YAML)"),
+];
+
 /// Prints each figure, its floor, and their ratio.
 pub fn bench() -> Outcome {
     packages::install(if desktop::has_display() { Need::Build } else { Need::Display })?;
@@ -36,6 +44,7 @@ pub fn bench() -> Outcome {
     run(build)?;
     let mut build = cargo();
     build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "sync-pass", "--bin", "git-pass"]);
+    build.args(["--bin", "values-pass"]);
     run(build)?;
 
     let desktop = if desktop::has_display() { None } else { Some(Desktop::start(1280, 800)?) };
@@ -73,14 +82,27 @@ pub fn bench() -> Outcome {
     pass.args(["--files", "10000", "--commits", "5000", "--rounds", &ROUNDS.to_string()]);
     let figures = output(pass)?;
     for (name, what, unit) in GIT_ROWS {
-        let line = figures.lines().find_map(|line| line.strip_prefix(name));
-        let mut numbers = line.into_iter().flat_map(str::split_whitespace).filter_map(|word| word.parse::<f64>().ok());
-        match (numbers.next(), numbers.next()) {
-            (Some(ours), Some(floor)) => row(what, unit, ours, floor),
-            _ => return Err(Failure::new(format!("git-pass printed no {name}: {figures}"))),
-        }
+        let (ours, floor) = figures_of(&figures, name)?;
+        row(what, unit, ours, floor);
+    }
+    let mut pass = Command::new(built("release", "values-pass"));
+    pass.args(["--lines", "10000", "--keys", "5000", "--rounds", &ROUNDS.to_string()]);
+    let figures = output(pass)?;
+    for (name, what) in VALUES_ROWS {
+        let (ours, floor) = figures_of(&figures, name)?;
+        row(what, "ms", ours, floor);
     }
     Ok(())
+}
+
+/// A figure and its floor, of the line that begins with its name.
+fn figures_of(figures: &str, name: &str) -> Outcome<(f64, f64)> {
+    let line = figures.lines().find_map(|line| line.strip_prefix(name));
+    let mut numbers = line.into_iter().flat_map(str::split_whitespace).filter_map(|word| word.parse::<f64>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(ours), Some(floor)) => Ok((ours, floor)),
+        _ => Err(Failure::new(format!("there is no {name} in: {figures}"))),
+    }
 }
 
 /// One start of a window.
