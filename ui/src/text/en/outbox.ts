@@ -76,6 +76,7 @@ export const outbox = {
   'rescued.apply': 'Apply again',
   'rescued.applying': 'Committing and pushing',
   'rescued.applied': 'Applied again as {commit}',
+  'rescued.back': 'On the branch again',
   'rescued.there': 'The branch has this change already',
   'rescued.conflict': 'Somebody changed the same lines since',
   'rescued.conflictText': 'Look at the change, and make what is missed of it in the file’s editor.',

@@ -101,7 +101,7 @@ export const repository = {
   'repository.card.path': 'Path',
   'repository.card.strategy': 'Strategy',
   'repository.card.branch': 'Platform’s branch',
-  'repository.card.remoteBranch': 'Remote’s default branch',
+  'repository.card.remoteBranch': 'Branch in use',
   'repository.card.visibility': 'Visibility',
   'repository.card.private': 'Private',
   'repository.card.public': 'Public',
