@@ -85,6 +85,12 @@ impl Passed {
         Self(typed(parameters).into_iter().map(|(path, _)| path).collect())
     }
 
+    /// The paths above those that parameters set: a list in which a parameter sets a place is one of them.
+    pub(crate) fn above(parameters: &[Parameter]) -> std::collections::HashSet<KeyPath> {
+        let paths = typed(parameters).into_iter().map(|(path, _)| path);
+        paths.flat_map(|path| std::iter::successors(path.parent(), KeyPath::parent)).collect()
+    }
+
     pub(crate) fn add(&mut self, path: KeyPath) {
         self.0.insert(path);
     }

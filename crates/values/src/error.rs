@@ -51,6 +51,12 @@ pub enum Error {
         /// Why the edit was refused.
         why: String,
     },
+    /// A chart's values.schema.json is not used.
+    #[error("the chart's values.schema.json is not used: {why}")]
+    Schema {
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file name in the repository is unsafe.
     #[error("the path of the values file is not usable: {0}")]
     Path(#[from] pilothouse_git::Error),
@@ -66,6 +72,7 @@ impl Error {
             Self::NotAMapping { .. } => "values.not_a_mapping",
             Self::BadPath { .. } => "values.bad_path",
             Self::EditRefused { .. } => "values.edit_refused",
+            Self::Schema { .. } => "values.schema",
             Self::Path(_) => "values.path",
         }
     }

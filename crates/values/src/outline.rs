@@ -240,11 +240,7 @@ impl Builder<'_> {
             && (open.key.is_none() || open.nameless)
         {
             // A key that is a collection has no name that Helm could ask for, and neither has what follows it.
-            if open.nameless {
-                open.nameless = false;
-            } else {
-                open.nameless = true;
-            }
+            open.nameless = !open.nameless;
             self.skipping = 1;
             return;
         }

@@ -285,8 +285,8 @@ mod tests {
     #[test]
     fn merge_keys_are_applied() {
         assert_eq!(read("x: &x\n  a: 1\n  b: 2\nz:\n  <<: *x\n  b: 3\n").unwrap()["z"], json!({"b": 3, "a": 1}));
-        let chain = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, z: 3}\n";
-        assert_eq!(read(chain).unwrap()["c"], json!({"x": 1, "y": 2, "z": 3}));
+        let chain = "a: &a {p: 1, q: 1}\nb: &b {<<: *a, q: 2}\nc: {<<: *b, r: 3}\n";
+        assert_eq!(read(chain).unwrap()["c"], json!({"p": 1, "q": 2, "r": 3}));
     }
 
     #[test]

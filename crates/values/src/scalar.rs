@@ -135,7 +135,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A value in flow style, on one line.
-pub(crate) fn inline(value: &Value) -> String {
+pub fn inline(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),
