@@ -140,12 +140,14 @@ impl App {
             return Ok(RepositoryStanding { branch: None, condition: None, since: None, rescued: Vec::new() });
         };
         let note = self.remote_note(&repository.url).await?;
-        let mut rescued = Vec::new();
+        let (mut rescued, mut told) = (Vec::new(), std::collections::BTreeSet::new());
         if let Ok(Some(fetched)) = self.on_disk(&repository.url).await {
             let kept = self.git(move || fetched.clone.kept_commits(&fetched.branch)).await.unwrap_or_default();
             for rescue in kept {
                 let time = jiff::Timestamp::from_second(rescue.kept_unix).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-                rescued.extend(rescue.commits.into_iter().take(MAX_FILES).map(|commit| RescuedCommit {
+                // Lines that were kept one after the other share commits; each is told once.
+                let commits = rescue.commits.into_iter().filter(|commit| told.insert(commit.id.to_string()));
+                rescued.extend(commits.take(MAX_FILES).map(|commit| RescuedCommit {
                     name: rescue.name.clone(),
                     commit: commit_entry(commit),
                     kept: time.to_string(),
