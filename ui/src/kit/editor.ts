@@ -17,6 +17,8 @@ import {
 } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { Diagnostic } from '$platform';
+import { assistLook } from './editor-assist';
+import { endOf, offsetOf } from './places';
 
 const look = EditorView.theme({
   '&': { height: '100%', color: 'var(--ink)', backgroundColor: 'var(--code-bg)', fontSize: 'var(--text-sm)' },
@@ -69,8 +71,8 @@ const colours = HighlightStyle.define([
   { tag: tags.invalid, color: 'var(--bad)' },
 ]);
 
-/** What every editor has: keys, history, folding, YAML, colours by tokens. */
-export function basics(label: string, editable: boolean): Extension {
+/** What every editor has: keys, history, folding, YAML, colours by tokens. `help` completes instead of known words. */
+export function basics(label: string, editable: boolean, help?: Extension): Extension {
   return [
     lineNumbers(),
     foldGutter(),
@@ -83,6 +85,7 @@ export function basics(label: string, editable: boolean): Extension {
     yaml(),
     syntaxHighlighting(colours),
     look,
+    assistLook,
     EditorView.lineWrapping,
     EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocapitalize: 'off', tabindex: '0' }),
     editable
@@ -91,7 +94,7 @@ export function basics(label: string, editable: boolean): Extension {
           indentOnInput(),
           closeBrackets(),
           lintGutter(),
-          autocompletion({ override: [completeAnyWord], activateOnTyping: false }),
+          help ?? autocompletion({ override: [completeAnyWord], activateOnTyping: false }),
           highlightActiveLine(),
           highlightActiveLineGutter(),
         ]
@@ -112,8 +115,8 @@ export function basics(label: string, editable: boolean): Extension {
 function mark(doc: Text, diagnostic: Diagnostic): Mark {
   // The text may have become shorter since it was checked.
   const line = doc.line(Math.min(Math.max(1, diagnostic.line), doc.lines));
-  const from = Math.min(line.from + Math.max(0, diagnostic.column - 1), line.to);
-  return { from, to: line.to > from ? line.to : from, severity: diagnostic.severity, message: diagnostic.message };
+  const at = offsetOf(line.text, diagnostic.column);
+  return { from: line.from + at, to: line.from + endOf(line.text, at), severity: diagnostic.severity, message: diagnostic.message };
 }
 
 /** Shows what the app found in the text. */

@@ -33,3 +33,4 @@ export { default as Tooltip } from './Tooltip.svelte';
 export { default as Wizard, type Step } from './Wizard.svelte';
 export { default as YamlEditor } from './YamlEditor.svelte';
 export { lookOf, type Tone } from './health';
+export type { CompleteSource, Hint, HoverSource, Suggestion } from './assist';

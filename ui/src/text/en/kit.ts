@@ -29,6 +29,7 @@ export const kit = {
   'kit.forbidden': 'Missing permission: {verb} on {resource} in {namespace}.',
   'kit.forbiddenAnywhere': 'Missing permission: {verb} on {resource}.',
   'kit.editorHelp': 'Press Escape and then Tab to leave the editor.',
+  'kit.editorAssist': 'Control and Space offers what can be written; Control, Shift and Space says what a key means.',
   'kit.lineColumn': 'Line {line}, column {column}',
   'kit.problems': '{count} problem|{count} problems',
   'kit.noProblems': 'No problems',
