@@ -103,10 +103,34 @@ export const commands = {
 	checkValues: (file: ValuesFile, text: string) => typedError<Diagnostic[], AppError>(__TAURI_INVOKE("check_values", { file, text })),
 	/**  What Helm would see with this text. */
 	effectiveValues: (file: ValuesFile, text: string) => typedError<EffectiveValues, AppError>(__TAURI_INVOKE("effective_values", { file, text })),
+	/**  The manifests that the deploy would make of this text, and what they change. */
+	renderValues: (file: ValuesFile, text: string, against: RenderAgainst, operation: string) => typedError<RenderedValues, AppError>(__TAURI_INVOKE("render_values", { file, text, against, operation })),
 	/**  The change a commit would make. */
 	reviewValues: (file: ValuesFile, text: string, baseBlob: string | null) => typedError<Review, AppError>(__TAURI_INVOKE("review_values", { file, text, baseBlob })),
 	/**  Commits and pushes a values file. */
 	commitValues: (request: CommitValues, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("commit_values", { request, operation })),
+	/**  What could be written at a place of a values file; lines and columns count from 1. */
+	completeValues: (file: ValuesFile, text: string, line: number, column: number) => typedError<ValuesCompletion[], AppError>(__TAURI_INVOKE("complete_values", { file, text, line, column })),
+	/**  What is known of the key at a place of a values file. */
+	hoverValues: (file: ValuesFile, text: string, line: number, column: number) => typedError<ValuesHover | null, AppError>(__TAURI_INVOKE("hover_values", { file, text, line, column })),
+	/**  The effective values as fields to click. */
+	valuesFields: (file: ValuesFile, text: string) => typedError<ValuesField[], AppError>(__TAURI_INVOKE("values_fields", { file, text })),
+	/**  A values file with one value changed, and every other byte as it was. */
+	setValue: (text: string, path: string, value: string, kind: FieldKind) => typedError<string, AppError>(__TAURI_INVOKE("set_value", { text, path, value, kind })),
+	/**  A values file without one of its keys, so that the chart's default counts again. */
+	unsetValue: (text: string, path: string) => typedError<string, AppError>(__TAURI_INVOKE("unset_value", { text, path })),
+	/**  The commits that changed a values file, newest first, and when its environment ran each version. */
+	valuesHistory: (file: ValuesFile, after: string | null) => typedError<ValuesHistory, AppError>(__TAURI_INVOKE("values_history", { file, after })),
+	/**  A values file as a commit left it. */
+	valuesVersion: (file: ValuesFile, commit: string) => typedError<ValuesVersion, AppError>(__TAURI_INVOKE("values_version", { file, commit })),
+	/**  Which commit each line of a values file comes from. */
+	valuesBlame: (file: ValuesFile) => typedError<ValuesBlame | null, AppError>(__TAURI_INVOKE("values_blame", { file })),
+	/**  Where an application's effective values differ between the environments of a flow. */
+	valuesMatrix: (flow: string, application: string) => typedError<ValuesMatrix, AppError>(__TAURI_INVOKE("values_matrix", { flow, application })),
+	/**  What could be taken over from one environment's values file to another's. */
+	previewPromotion: (from: ValuesFile, to: ValuesFile) => typedError<Promotion, AppError>(__TAURI_INVOKE("preview_promotion", { from, to })),
+	/**  The target's text with the chosen keys taken over. */
+	promotedText: (from: ValuesFile, text: string, paths: string[]) => typedError<string, AppError>(__TAURI_INVOKE("promoted_text", { from, text, paths })),
 	/**  Keeps a values file's new text on this machine until the server takes it. */
 	keepValues: (request: CommitValues) => typedError<WaitingCommits, AppError>(__TAURI_INVOKE("keep_values", { request })),
 	/**  Keeps a chaos workflow's new text on this machine until the server takes it. */
@@ -149,6 +173,28 @@ export const commands = {
 	previewDeploy: (request: DeployRequest) => typedError<DeployPreview, AppError>(__TAURI_INVOKE("preview_deploy", { request })),
 	/**  Creates the PipelineRun. */
 	deploy: (request: DeployRequest) => typedError<DeployStarted, AppError>(__TAURI_INVOKE("deploy", { request })),
+	/**  Every application in every environment. */
+	listReleases: () => typedError<ReleaseRow[], AppError>(__TAURI_INVOKE("list_releases")),
+	/**  A run with its tasks and steps. */
+	deployRun: (run: RunRef) => typedError<DeployRunView, AppError>(__TAURI_INVOKE("deploy_run", { run })),
+	/**  The end of a step's log. */
+	stepLog: (run: RunRef, task: string, step: string) => typedError<StepLogView, AppError>(__TAURI_INVOKE("step_log", { run, task, step })),
+	/**  Cancels a run. */
+	cancelDeploy: (run: RunRef) => typedError<null, AppError>(__TAURI_INVOKE("cancel_deploy", { run })),
+	/**  What a clean run of an environment means. */
+	previewClean: (flow: string, env: string) => typedError<EndingView, AppError>(__TAURI_INVOKE("preview_clean", { flow, env })),
+	/**  Removes what is deployed in an environment. */
+	clean: (flow: string, env: string, confirm: string | null) => typedError<DeployStarted, AppError>(__TAURI_INVOKE("clean", { flow, env, confirm })),
+	/**  What deleting one application's deployment means. */
+	previewDeleteDeployment: (flow: string, env: string, application: string) => typedError<EndingView, AppError>(__TAURI_INVOKE("preview_delete_deployment", { flow, env, application })),
+	/**  Deletes one application's deployment. */
+	deleteDeployment: (request: DeleteDeployment) => typedError<null, AppError>(__TAURI_INVOKE("delete_deployment", { request })),
+	/**  An earlier deploy as choices for a new one. */
+	previewRollback: (run: RunRef) => typedError<RollbackView, AppError>(__TAURI_INVOKE("preview_rollback", { run })),
+	/**  Puts values files back as an earlier run deployed them. */
+	restoreValues: (request: RestoreValues, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("restore_values", { request, operation })),
+	/**  Has Argo CD sync an application's values. */
+	syncValues: (request: SyncRequest) => typedError<null, AppError>(__TAURI_INVOKE("sync_values", { request })),
 	/**  The chaos projects. */
 	chaosOverview: () => typedError<ChaosOverview, AppError>(__TAURI_INVOKE("chaos_overview")),
 	/**  Tries a project's repository. */
@@ -334,6 +380,14 @@ export type AppInfo = {
 	os: string,
 };
 
+/**  Something out of the ordinary with an application. */
+export type ApplicationNote = {
+	/**  `neverDeployed`, `staleDigest`, `overridePending` or `missingValuesFile`. */
+	code: string,
+	/**  What it means and how to mend it. */
+	message: string,
+};
+
 /**  An application in an environment. */
 export type ApplicationView = {
 	/**  Its name. */
@@ -354,6 +408,18 @@ export type ApplicationView = {
 	drift: DriftView | null,
 	/**  The tags on offer, newest first. */
 	tags: TagEntry[],
+	/**  The image stream that they come from; none when there is none. */
+	tagStream: string | null,
+	/**  Why these tags and no others. */
+	tagsWhy: string,
+	/**  What the platform's portal calls latest, where that is another tag. */
+	portalLatest: string | null,
+	/**  What is out of the ordinary, each with its explanation. */
+	notes: ApplicationNote[],
+	/**  Argo CD's last operation. */
+	operation: OperationView | null,
+	/**  Why its values cannot be synced without a deploy; none when they can. */
+	whyNoSync: string | null,
 	/**  The images running. */
 	images: string[],
 	/**  The application's addresses. */
@@ -414,6 +480,16 @@ export type AuthorityView = {
 	problem: string | null,
 };
 
+/**  Lines that come from one commit. */
+export type BlameEntry = {
+	/**  The first line's number, from 1. */
+	first: number,
+	/**  How many lines. */
+	lines: number,
+	/**  The commit's place in the list; none where it is older than what was looked at. */
+	commit: number | null,
+};
+
 /**  What can be done about a warning. */
 export type CareAction = 
 /**  Have the platform try again now. */
@@ -428,6 +504,18 @@ export type CareAction =
 "delete" | 
 /**  Patch the ApplicationSet. */
 "mendSet";
+
+/**  What a deploy run carried of one application. */
+export type CarriedApplication = {
+	/**  The application. */
+	application: string,
+	/**  The tag. */
+	tag: string,
+	/**  The digest; none when it was sent empty or not at all. */
+	digest: string | null,
+	/**  The values override; none in automatic deploys, which leave it as it is. */
+	override: boolean | null,
+};
 
 /**  Something changed. Bursts are gathered for 200 ms. */
 export type Changed = {
@@ -769,6 +857,20 @@ export type DeleteAtProvider = {
 	credential: CredentialInput | null,
 };
 
+/**  An application's deployment to delete. */
+export type DeleteDeployment = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  The application. */
+	app: string,
+	/**  The Application that was shown, by its unique id. */
+	uid: string,
+	/**  The application's name, typed by the user; needed on a production context. */
+	confirm: string | null,
+};
+
 /**  Asks to delete the repository. */
 export type DeleteRepository = {
 	/**  The Codebase. */
@@ -807,6 +909,10 @@ export type DeployPreview = {
 	checks: PreflightCheck[],
 	/**  What changes, in words. */
 	changes: string[],
+	/**  What changes, application by application. */
+	releases: ReleaseChange[],
+	/**  What the override's switch changes, for each application where it changes something. */
+	switches: SwitchChange[],
 };
 
 /**  What to deploy. */
@@ -819,12 +925,20 @@ export type DeployRequest = {
 	choices: DeployChoice[],
 	/**  The environment's name, typed by the user; needed on a production context. A preview does not look at it. */
 	confirm: string | null,
+	/**  The earlier deploy run that this one goes back to: where the tags are its tags, its images are deployed. */
+	rollbackOf: string | null,
 };
 
-/**  A deploy run. */
+/**  A deploy or clean run. */
 export type DeployRunEntry = {
 	/**  The PipelineRun's name. */
 	name: string,
+	/**  It removes what is deployed. */
+	clean: boolean,
+	/**  Somebody asked for it to be cancelled. */
+	cancelling: boolean,
+	/**  What it deployed; empty for a clean run. */
+	applications: CarriedApplication[],
 	/**  How it stands. */
 	status: DeployStatus,
 	/**  Why, in the pipeline's words. */
@@ -833,6 +947,18 @@ export type DeployRunEntry = {
 	startedAt: string | null,
 	/**  When it finished. */
 	finishedAt: string | null,
+};
+
+/**  A run followed to its end. */
+export type DeployRunView = {
+	/**  The run. */
+	entry: DeployRunEntry,
+	/**  Its tasks, in the pipeline's order. */
+	tasks: TaskView[],
+	/**  Why the tasks are not told in full. */
+	problem: string | null,
+	/**  Whether the user may cancel it. */
+	canCancel: Permission,
 };
 
 /**  A deploy run that was started. */
@@ -940,6 +1066,22 @@ export type EffectiveValues = {
 	lines: EffectiveLine[],
 };
 
+/**  What a clean run, or the deletion of one deployment, means. */
+export type EndingView = {
+	/**  What goes. */
+	goes: string[],
+	/**  What stays, and what comes back. */
+	stays: string[],
+	/**  Why it cannot be done now. */
+	blocked: string | null,
+	/**  Whether the user may. */
+	permission: Permission,
+	/**  The exact PipelineRun of a clean run. */
+	yaml: string | null,
+	/**  The Argo CD Application that would be deleted, by its unique id. */
+	uid: string | null,
+};
+
 /**  Who evaluates the triggers of a namespace. */
 export type EngineView = {
 	/**  The Lease's holder; none when nobody is. */
@@ -994,6 +1136,12 @@ export type EnvironmentView = {
 	busy: boolean,
 	/**  Whether the user may start a deploy run. */
 	canDeploy: Permission,
+	/**  Whether the user may have Argo CD sync an application. */
+	canSync: Permission,
+	/**  Whether the user may delete an application's deployment. */
+	canDelete: Permission,
+	/**  The TriggerTemplate of a clean run; none when the environment cannot be cleaned. */
+	cleanTemplate: string | null,
 };
 
 /**  What went wrong, for the window to act on. Texts may change, codes do not. */
@@ -1250,6 +1398,19 @@ export type FieldChangeView = {
 	new: string,
 };
 
+/**  How a value is edited by clicking. */
+export type FieldKind = 
+/**  A line of text. */
+"text" | 
+/**  A number. */
+"number" | 
+/**  On or off. */
+"switch" | 
+/**  One of the allowed values. */
+"choice" | 
+/**  Something that is edited as text only: an empty list or mapping, null, text of several lines. */
+"other";
+
 /**  One problem of one field of a form. */
 export type FieldProblem = {
 	/**  The field's name as in the form's type, for example `repository`. */
@@ -1492,6 +1653,32 @@ export type LastVerdict = {
 	finishedAt: string | null,
 };
 
+/**  An environment's value of a key. */
+export type MatrixCell = {
+	/**  The value on one line. */
+	value: string,
+	/**  Which layer set it. */
+	source: ValueSource,
+};
+
+/**  A column of the matrix. */
+export type MatrixEnvironment = {
+	/**  Its name. */
+	name: string,
+	/**  It has a values file. */
+	exists: boolean,
+	/**  What is missing from its column, in words. */
+	problem: string | null,
+};
+
+/**  A key that is not the same everywhere. */
+export type MatrixRow = {
+	/**  The key path. */
+	path: string,
+	/**  A cell for each environment; none where the key does not exist. */
+	cells: (MatrixCell | null)[],
+};
+
 /**  Something happened that the user should hear of wherever they are: a run ended, a trigger fired. */
 export type Notice = {
 	/**  How it looks. */
@@ -1517,6 +1704,19 @@ export type NoticeLevel =
 "warn" | 
 /**  Something failed. */
 "bad";
+
+/**  What happens to an object. */
+export type ObjectChange = 
+/**  It would be made. */
+"added" | 
+/**  It would be removed. */
+"removed" | 
+/**  It would become another. */
+"changed" | 
+/**  It stays as it is. */
+"same" | 
+/**  What is in the cluster may not be read. */
+"unreadable";
 
 /**  A values file, opened. */
 export type OpenedValues = {
@@ -1587,6 +1787,20 @@ export type OperationProgress = {
 
 /**  How far a long operation has come. */
 export type OperationProgressEvent = OperationProgress;
+
+/**  An operation of Argo CD. */
+export type OperationView = {
+	/**  `Asked`, `Running`, `Succeeded`, `Failed`, `Error` or `Terminating`. */
+	phase: string,
+	/**  What Argo CD says. */
+	message: string | null,
+	/**  When it began. */
+	startedAt: string | null,
+	/**  When it ended. */
+	finishedAt: string | null,
+	/**  Who asked for it. */
+	by: string | null,
+};
 
 /**  What the operator and others say of the repository. */
 export type OperatorView = {
@@ -1730,6 +1944,56 @@ export type ProjectState =
 /**  GitOps is off. */
 "disabled";
 
+/**  What could be taken over from one environment's values file to another's. */
+export type Promotion = {
+	/**  The keys that differ. */
+	rows: PromotionRow[],
+	/**  The common ancestor: the source as it was when the target was last changed. None when there is none. */
+	base: CommitEntry | null,
+	/**  The target has a values file. */
+	targetExists: boolean,
+	/**  The target's text, on which the chosen keys are put. */
+	targetText: string,
+	/**  The target's version; none while it has no file. */
+	targetBlob: string | null,
+};
+
+/**  What taking a key over does to the target. */
+export type PromotionChange = 
+/**  It gets the key. */
+"added" | 
+/**  It loses the key. */
+"removed" | 
+/**  The key gets another value. */
+"changed";
+
+/**  A key in which two environments' files differ. */
+export type PromotionRow = {
+	/**  The key path. */
+	path: string,
+	/**  The value in the common ancestor, on one line. */
+	base: string | null,
+	/**  The value in the source. */
+	source: string | null,
+	/**  The value in the target. */
+	target: string | null,
+	/**  What taking it over does. */
+	change: PromotionChange,
+	/**  Who changed it. */
+	changedIn: PromotionSide,
+};
+
+/**  Who changed a key since the common ancestor. */
+export type PromotionSide = 
+/**  Only the source. */
+"source" | 
+/**  Only the target: taking the source's value over undoes that. */
+"target" | 
+/**  Both, and differently. */
+"both" | 
+/**  There is no common ancestor. */
+"unknown";
+
 /**  A commit on a branch of its own, for a pull or merge request. */
 export type ProposedCommit = {
 	/**  The branch that was pushed. */
@@ -1768,6 +2032,16 @@ export type PushReport = {
 	stopped: string | null,
 };
 
+/**  A deploy that Argo CD remembers. */
+export type RanEntry = {
+	/**  When it was deployed, RFC 3339. */
+	time: string | null,
+	/**  The tag that was deployed with it. */
+	tag: string | null,
+	/**  It is what runs now. */
+	current: boolean,
+};
+
 /**  One that refers to the repository. */
 export type ReferrerView = {
 	/**  What it is. */
@@ -1788,6 +2062,52 @@ export type ReferrerWord =
 "application" | 
 /**  A chaos project whose workflows are in it. */
 "chaosProject";
+
+/**  What a deploy changes of one application. */
+export type ReleaseChange = {
+	/**  The application. */
+	application: string,
+	/**  The tag now; none when it was never deployed. */
+	version: string | null,
+	/**  The tag then. */
+	nextVersion: string,
+	/**  The digest now. */
+	digest: string | null,
+	/**  The digest then; none when it is not known. */
+	nextDigest: string | null,
+	/**  Whether the values file is read now. */
+	override: boolean,
+	/**  Whether it is read then. */
+	nextOverride: boolean,
+	/**  Whether any of these is other than now. */
+	changed: boolean,
+};
+
+/**  One application in one environment, in the list over all flows. */
+export type ReleaseRow = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  The namespace it deploys to. */
+	namespace: string,
+	/**  The application. */
+	app: string,
+	/**  The deployed tag; none when it was never deployed. */
+	version: string | null,
+	/**  The running Application reads the values file. */
+	override: boolean,
+	/**  Argo CD's health. */
+	health: HealthView,
+	/**  Argo CD's sync. */
+	sync: SyncView,
+	/**  The values in Git differ from the deployed ones. */
+	drift: boolean,
+	/**  A deploy or clean run of the environment is in progress. */
+	busy: boolean,
+	/**  The verdict of the last chaos run against it. */
+	lastVerdict: LastVerdict | null,
+};
 
 /**  What a test of a remote found. */
 export type RemoteCheck = {
@@ -1862,6 +2182,70 @@ transport: Transport } |
 { kind: "url"; 
 /**  `https://…`, `ssh://…` or `git@host:path`. */
 url: string };
+
+/**  What rendered manifests are compared with. */
+export type RenderAgainst = 
+/**  Those of the values file as it is in Git now. */
+"committed" | 
+/**  The objects that are in the cluster. */
+"live";
+
+/**  What renders. */
+export type RenderEngine = 
+/**  Helm's command was found. */
+{ state: "found"; 
+/**  The command. */
+path: string; 
+/**  Its version, such as `v4.1.4`. */
+version: string } | 
+/**  There is none that can be used; nothing is rendered. */
+{ state: "missing"; 
+/**  Why, and what works without it. */
+words: string; 
+/**  Where it was searched. */
+searched: string[] };
+
+/**  One object of a rendering. The values of Secrets are hidden in all its texts; equal ones have equal words. */
+export type RenderedObject = {
+	/**  Tells the objects of one answer apart. */
+	id: string,
+	/**  `group/version`, or the version alone for the core. */
+	apiVersion: string,
+	/**  The kind. */
+	kind: string,
+	/**  The name. */
+	name: string,
+	/**  The namespace; none for what lies outside of them. */
+	namespace: string | null,
+	/**  What happens to it. */
+	change: ObjectChange,
+	/**  The change, line by line. */
+	diff: TextDiff,
+	/**  The rendered manifest; empty when the object goes. */
+	text: string,
+	/**  When Helm or Argo CD runs it, for hooks: `pre-install`, `PreSync`. */
+	hook: string | null,
+	/**  The template it comes from, such as `cart/templates/deployment.yaml`. */
+	source: string | null,
+	/**  More about the change, in a sentence. */
+	words: string | null,
+};
+
+/**  The manifests of a release, and what they change. */
+export type RenderedValues = {
+	/**  What rendered them. */
+	engine: RenderEngine,
+	/**  The chart: its name and version, and where it was read. Empty while nothing is rendered. */
+	chart: string,
+	/**  The release's name. */
+	release: string,
+	/**  The namespace it goes to. */
+	namespace: string,
+	/**  The objects, in the order of the rendering; then those that go. */
+	objects: RenderedObject[],
+	/**  What to know about the rendering, each a sentence. */
+	notes: string[],
+};
 
 /**  The GitOps repository. */
 export type RepositoryCard = {
@@ -2122,6 +2506,24 @@ export type RescuedFile = {
 	diff: TextDiff | null,
 };
 
+/**  One values file to put back. */
+export type RestoreFile = {
+	/**  The application. */
+	application: string,
+	/**  The content id of the file that was shown; none when there was no file. */
+	blob: string | null,
+};
+
+/**  Values files to put back as an earlier run deployed them, with one commit. */
+export type RestoreValues = {
+	/**  The run. */
+	run: RunRef,
+	/**  The files, as they were shown. */
+	files: RestoreFile[],
+	/**  The commit's message. */
+	message: string,
+};
+
 /**  Whether trying again can help. */
 export type Retry = 
 /**  The same call fails again. */
@@ -2145,6 +2547,20 @@ export type Review = {
 	author: string | null,
 	/**  True when the file changed on the remote since it was opened. */
 	moved: boolean,
+};
+
+/**  An earlier deploy as choices for a new one. */
+export type RollbackView = {
+	/**  The run. */
+	entry: DeployRunEntry,
+	/**  The choices. */
+	choices: DeployChoice[],
+	/**  What is not as it was then. */
+	notes: string[],
+	/**  The values files that were deployed then. */
+	values: ValuesThen[],
+	/**  Why the values files of then cannot be told. */
+	valuesUnknown: string | null,
 };
 
 /**  A run in a list. */
@@ -2204,6 +2620,16 @@ export type RunPreview = {
 	warnings: string[],
 	/**  A text the user has to type first, on a production context. */
 	confirm: string | null,
+};
+
+/**  Which run. */
+export type RunRef = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  The PipelineRun's name. */
+	run: string,
 };
 
 /**  What the user saw in a preview, to be given back when starting the run. */
@@ -2339,6 +2765,32 @@ export type StaleSetView = {
 	shown: string | null,
 };
 
+/**  The end of a step's log. */
+export type StepLogView = {
+	/**  The text. */
+	text: string,
+	/**  Its beginning is left out. */
+	cut: boolean,
+	/**  Why there is nothing to read. */
+	nothing: string | null,
+};
+
+/**  A step of a task. */
+export type StepView = {
+	/**  Its name in the task. */
+	name: string,
+	/**  How it stands. */
+	status: TaskStatus,
+	/**  Why. */
+	reason: string | null,
+	/**  The exit code, once it ended. */
+	exitCode: number | null,
+	/**  When it started. */
+	startedAt: string | null,
+	/**  When it ended. */
+	finishedAt: string | null,
+};
+
 /**  A values file that nothing reads. */
 export type StrayFile = {
 	/**  The file. */
@@ -2361,6 +2813,32 @@ export type StrayFiles = {
 	unknown: string | null,
 };
 
+/**  What switching the values override does to an application. */
+export type SwitchChange = {
+	/**  The application. */
+	application: string,
+	/**  It is switched on. */
+	on: boolean,
+	/**  The values file. */
+	path: string,
+	/**  The values that change, at most 40. */
+	keys: SwitchedKey[],
+	/**  How many more there are. */
+	more: number,
+	/**  Why the values are not listed. */
+	unknown: string | null,
+};
+
+/**  One value that the override's switch changes. */
+export type SwitchedKey = {
+	/**  The key path. */
+	path: string,
+	/**  The value before; none where it is not set or the chart's default is not known. */
+	before: string | null,
+	/**  The value after, as `before`. */
+	after: string | null,
+};
+
 /**  One thing a sync did. */
 export type SyncActionEntry = {
 	/**  The workflow. */
@@ -2379,6 +2857,18 @@ export type SyncReport = {
 	actions: SyncActionEntry[],
 	/**  What went wrong without stopping the sync. */
 	problems: string[],
+};
+
+/**  A sync of values without a deploy. */
+export type SyncRequest = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  The application. */
+	app: string,
+	/**  The environment's name, typed by the user; needed on a production context. */
+	confirm: string | null,
 };
 
 /**  Argo CD's sync, in its words. */
@@ -2401,6 +2891,41 @@ export type TagEntry = {
 	latest: boolean,
 	/**  The last that passed this environment. */
 	stable: boolean,
+	/**  The environments that it has passed. */
+	verified: string[],
+	/**  The environments that it is deployed to now. */
+	deployed: string[],
+};
+
+/**  How a task or a step stands. */
+export type TaskStatus = 
+/**  Its turn has not come. */
+"waiting" | 
+/**  Running. */
+"running" | 
+/**  Ended well. */
+"succeeded" | 
+/**  Failed. */
+"failed" | 
+/**  Cancelled. */
+"cancelled" | 
+/**  Left out. */
+"skipped";
+
+/**  A task of a run. */
+export type TaskView = {
+	/**  Its name in the pipeline. */
+	name: string,
+	/**  How it stands. */
+	status: TaskStatus,
+	/**  Why, in Tekton's words. */
+	reason: string | null,
+	/**  When it started. */
+	startedAt: string | null,
+	/**  When it ended. */
+	finishedAt: string | null,
+	/**  Its steps, in order. */
+	steps: StepView[],
 };
 
 /**  A template and its values. */
@@ -2593,6 +3118,48 @@ export type ValueSource =
 /**  A parameter given by the deployment, such as the image tag. */
 "parameter";
 
+/**  Which commit each line of a values file comes from. */
+export type ValuesBlame = {
+	/**  The lines, from the first to the last. */
+	ranges: BlameEntry[],
+	/**  The commits that they name. */
+	commits: CommitEntry[],
+};
+
+/**  Something that can be written at the cursor. */
+export type ValuesCompletion = {
+	/**  What takes the place of the letters from `from` to the cursor. */
+	insert: string,
+	/**  The key or value. */
+	label: string,
+	/**  Its type and default. */
+	detail: string,
+	/**  What it is for; empty when nobody says. */
+	description: string,
+	/**  Column at which the replaced letters begin, from 1, in characters. */
+	from: number,
+};
+
+/**  A value of the effective result, to be edited by clicking. */
+export type ValuesField = {
+	/**  The key path. */
+	path: string,
+	/**  The effective value: text, a number, a boolean, or what YAML makes of it on one line. */
+	value: string,
+	/**  The chart's default in the same form; none when the chart does not have the key. */
+	default: string | null,
+	/**  Which layer set it. */
+	source: ValueSource,
+	/**  How it is edited. */
+	kind: FieldKind,
+	/**  The values to choose from. */
+	allowed: string[],
+	/**  What it is for. */
+	description: string | null,
+	/**  It is inside a list of the chart's defaults, which a file replaces as a whole: edit it as text. */
+	fixed: boolean,
+};
+
 /**  Names one values file. */
 export type ValuesFile = {
 	/**  The flow. */
@@ -2611,6 +3178,80 @@ export type ValuesFileState =
 "absent" | 
 /**  The repository is not cloned. */
 "unknown";
+
+/**  A part of a values file's history, newest first. */
+export type ValuesHistory = {
+	/**  Its versions. */
+	versions: ValuesVersionEntry[],
+	/**  Give this to the next call to go on; none when nothing is left. */
+	next: string | null,
+	/**  Why there may be older versions that are not told, in words. */
+	cut: string | null,
+};
+
+/**  What is known of a key of the chart. */
+export type ValuesHover = {
+	/**  The key path. */
+	path: string,
+	/**  The chart's default. */
+	default: string | null,
+	/**  What it is for. */
+	description: string | null,
+	/**  Its type in words. */
+	kind: string | null,
+	/**  The values that the schema allows; empty when it allows any. */
+	allowed: string[],
+	/**  The schema requires it. */
+	required: boolean,
+	/**  The schema calls it deprecated. */
+	deprecated: boolean,
+};
+
+/**  An application's effective values in all environments of a flow, where they differ. */
+export type ValuesMatrix = {
+	/**  The environments, in their order. */
+	environments: MatrixEnvironment[],
+	/**  The keys that differ. */
+	rows: MatrixRow[],
+	/**  How many keys are the same everywhere. */
+	same: number,
+};
+
+/**  A values file as it was deployed by an earlier run. */
+export type ValuesThen = {
+	/**  The application. */
+	application: string,
+	/**  The file. */
+	path: string,
+	/**  The commit that was deployed; none where Argo CD does not say any more. */
+	commit: CommitEntry | null,
+	/**  Why the file of then is not known. */
+	unknown: string | null,
+	/**  The file is as it was then. */
+	same: boolean,
+	/**  What putting it back changes; none while it is not known or the same. */
+	diff: TextDiff | null,
+	/**  The content id of the file now; none when there is no file. */
+	blob: string | null,
+};
+
+/**  A values file as a commit left it. */
+export type ValuesVersion = {
+	/**  Its text; none when the commit removed the file. */
+	text: string | null,
+	/**  What the commit changed. */
+	change: TextDiff,
+	/**  From the branch's version to this one: what going back to it means. */
+	back: TextDiff,
+};
+
+/**  A commit that changed a values file. */
+export type ValuesVersionEntry = {
+	/**  The commit. */
+	commit: CommitEntry,
+	/**  When the environment ran this version, newest first; of what Argo CD remembers. */
+	ran: RanEntry[],
+};
 
 /**  A run's or a fault's verdict, in Litmus' words. */
 export type Verdict = 

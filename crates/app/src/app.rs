@@ -21,6 +21,7 @@ use crate::{
     outbox::Outbox,
     picked_files::PickedFiles,
     remotes::ShownKeys,
+    releases::SeenReleases,
     seen_charts::SeenCharts,
     session::Live,
     storage::Storage,
@@ -72,6 +73,7 @@ pub struct App {
     pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
     pub(crate) cloning: Mutex<BTreeSet<String>>,
     pub(crate) charts: SeenCharts,
+    pub(crate) releases: tokio::sync::Mutex<SeenReleases>,
     /// What runs in the background and has something to put in order when it ends.
     pub(crate) tasks: TaskTracker,
     pub(crate) me: Weak<App>,
@@ -112,6 +114,7 @@ impl App {
             practice: tokio::sync::Mutex::default(),
             cloning: Mutex::default(),
             charts: SeenCharts::default(),
+            releases: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             me: me.clone(),
         });

@@ -2,28 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse_cluster::{ComponentId, kinds};
-use pilothouse_delivery::{
-    ApplicationState, Run, RunStatus,
-    deploy::{AppChoice, Choices, FileState, Outside, changes, plan, preflight, render},
-    environment, start_deploy,
-};
+use pilothouse_cluster::kinds;
+use pilothouse_delivery::{ApplicationState, Run, RunKind, RunStatus, deploy::why_no_sync, environment};
 use pilothouse_git::CommitId;
 
 use crate::{
     App, Result,
     contract::{
-        ActivityKind, AppError, ApplicationView, DeployPreview, DeployRequest, DeployRunEntry, DeployStarted,
-        DeployStatus, DriftView, EnvironmentView, HealthView, OverrideState, PreflightCheck, SyncView, TagEntry, Topic,
-        ValuesFile, ValuesFileState,
+        ApplicationNote, ApplicationView, CarriedApplication, DeployRunEntry, DeployStatus, DriftView, EnvironmentView,
+        HealthView, OperationView, OverrideState, SyncView, TagEntry, ValuesFile, ValuesFileState,
     },
     gitops::Fetched,
-    journal::{self, Begin, End, Intent},
 };
 
-fn run_entry(run: &Run) -> DeployRunEntry {
+/// A run as the window sees it.
+pub(crate) fn run_entry(run: &Run) -> DeployRunEntry {
     DeployRunEntry {
         name: run.name.clone(),
+        clean: run.kind == RunKind::Clean,
+        cancelling: run.cancelling,
+        applications: run
+            .carried
+            .iter()
+            .map(|one| CarriedApplication {
+                application: one.application.clone(),
+                tag: one.tag.clone(),
+                digest: one.digest.clone(),
+                values_override: one.values_override,
+            })
+            .collect(),
         status: match run.status {
             RunStatus::Pending => DeployStatus::Pending,
             RunStatus::Running => DeployStatus::Running,
@@ -37,29 +44,10 @@ fn run_entry(run: &Run) -> DeployRunEntry {
     }
 }
 
-fn choices_of(request: &DeployRequest) -> Choices {
-    let choices = request.choices.iter().map(|c| AppChoice {
-        application: c.application.clone(),
-        tag: c.tag.clone(),
-        values_override: c.values_override,
-        digest: None,
-    });
-    Choices { applications: choices.collect() }
-}
-
-/// Refuses a deploy to production whose environment the user has not typed.
-fn confirmed(production: bool, context: &str, request: &DeployRequest) -> Result<()> {
-    if !production || request.confirm.as_deref() == Some(request.env.as_str()) {
-        return Ok(());
-    }
-    Err(AppError::blocked(format!("{context} is marked as production"))
-        .with_hint(format!("type {} to deploy here", request.env)))
-}
-
 /// What Git says about one application's values file.
-struct FileFacts {
-    state: ValuesFileState,
-    drift: Option<DriftView>,
+pub(crate) struct FileFacts {
+    pub(crate) state: ValuesFileState,
+    pub(crate) drift: Option<DriftView>,
 }
 
 /// Looks at values files in a clone: is the file there, and is what was deployed what is there now? Blocks.
@@ -102,7 +90,7 @@ fn look(
 
 impl App {
     /// What the clone says about the values files of an environment; nothing while there is no clone.
-    async fn file_facts(
+    pub(crate) async fn file_facts(
         &self,
         flow: &str,
         env: &str,
@@ -123,7 +111,12 @@ impl App {
         let objects = self.objects(&live);
         let found = environment(&objects, &flow, &env)?;
         let mut facts = self.file_facts(&flow, &env, &found.applications).await;
-        let can_deploy = self.may(&live, "create", &kinds::PIPELINE_RUN, Some(&platform)).await;
+        let at = Some(platform.as_str());
+        let (can_deploy, can_sync, can_delete) = tokio::join!(
+            self.may(&live, "create", &kinds::PIPELINE_RUN, at),
+            self.may(&live, "update", &kinds::APPLICATION, at),
+            self.may(&live, "delete", &kinds::APPLICATION, at),
+        );
         let chaos_runs = self.known_runs(&live, None);
         let mut applications = Vec::new();
         for app in found.applications {
@@ -135,12 +128,53 @@ impl App {
                 created: tag.created,
                 latest: tag.latest,
                 stable: tag.stable,
+                verified: tag.verified,
+                deployed: tag.deployed,
+            };
+            let mut notes: Vec<ApplicationNote> = app
+                .notes
+                .into_iter()
+                .map(|note| ApplicationNote { code: note.code.to_owned(), message: note.message })
+                .collect();
+            let state = fact.as_ref().map_or(ValuesFileState::Unknown, |f| f.state);
+            if app.values_override.live && state == ValuesFileState::Absent {
+                notes.push(ApplicationNote {
+                    code: "missingValuesFile".into(),
+                    message: format!(
+                        "The override is on, and {flow}/{env}/{}-values.yaml is not in Git. Argo CD does not pass over a \
+                         missing file, so it cannot build the application: add the file, or switch the override off with \
+                         a deploy.",
+                        app.name
+                    ),
+                });
+            }
+            let operation = match app.operation {
+                (_, true) => Some(OperationView {
+                    phase: "Asked".into(),
+                    message: None,
+                    started_at: None,
+                    finished_at: None,
+                    by: None,
+                }),
+                (last, false) => last.map(|last| OperationView {
+                    phase: last.phase,
+                    message: last.message,
+                    started_at: last.started,
+                    finished_at: last.finished,
+                    by: last.by,
+                }),
             };
             applications.push(ApplicationView {
+                tags_why: app.tags.why(),
+                tag_stream: app.tags.stream,
+                portal_latest: app.tags.portal_latest,
+                notes,
+                operation,
+                why_no_sync: why_no_sync(&app.name, objects.application(&flow, &env, &app.name)),
                 version: app.version,
                 digest: app.digest,
                 values_override: OverrideState { live: app.values_override.live, stored: app.values_override.stored },
-                values_file: fact.as_ref().map_or(ValuesFileState::Unknown, |f| f.state),
+                values_file: state,
                 health: HealthView { status: app.health.status, message: app.health.message },
                 sync: SyncView { status: app.sync.status, why: app.sync.why },
                 drift: fact.and_then(|f| f.drift).filter(|_| app.values_override.live),
@@ -164,124 +198,9 @@ impl App {
             busy: found.busy.is_some(),
             runs: found.runs.iter().map(run_entry).collect(),
             can_deploy,
+            can_sync,
+            can_delete,
+            clean_template: found.clean_template,
         })
-    }
-
-    /// The exact PipelineRun, the checks before it and what it changes.
-    pub async fn preview_deploy(&self, request: DeployRequest) -> Result<DeployPreview> {
-        let (live, platform) = self.platform()?;
-        let objects = self.objects(&live);
-        let choices = choices_of(&request);
-        let checks = self.deploy_checks(&request, &choices).await?;
-        // An incomplete choice has no PipelineRun yet; the checks say what is missing.
-        let Ok(planned) = plan(&objects, &request.flow, &request.env, &choices) else {
-            return Ok(DeployPreview { yaml: String::new(), checks, changes: Vec::new() });
-        };
-        let template = objects.templates.iter().flatten().find(|t| t.meta.name == planned.template);
-        let yaml = match template {
-            Some(template) => {
-                let run = render(template, &planned, &platform, "xxxx")?;
-                serde_yaml::to_string(&run).map_err(|e| AppError::internal(e.to_string()))?
-            }
-            None => String::new(),
-        };
-        Ok(DeployPreview { yaml, checks, changes: changes(&objects, &planned)? })
-    }
-
-    async fn deploy_checks(&self, request: &DeployRequest, choices: &Choices) -> Result<Vec<PreflightCheck>> {
-        let (live, _) = self.platform()?;
-        let objects = self.objects(&live);
-        let found = environment(&objects, &request.flow, &request.env)?;
-        let facts = self.file_facts(&request.flow, &request.env, &found.applications).await;
-        let state = |state| match state {
-            ValuesFileState::Present => FileState::Present,
-            ValuesFileState::Absent => FileState::Absent,
-            ValuesFileState::Unknown => FileState::Unknown,
-        };
-        let mut outside = Outside {
-            values_files: facts.into_iter().map(|(name, fact)| (name, state(fact.state))).collect(),
-            remote_branch: None,
-        };
-        if let Ok(Some(repository)) = self.maybe_gitops().await {
-            outside.remote_branch = self.remote_note(&repository.url).await?.default_branch;
-        }
-        let checks = preflight(&objects, &request.flow, &request.env, choices, &outside)?;
-        Ok(checks
-            .into_iter()
-            .map(|c| PreflightCheck {
-                id: c.id.to_owned(),
-                label: c.label.to_owned(),
-                ok: c.ok,
-                why: c.why,
-                blocking: c.blocking,
-            })
-            .collect())
-    }
-
-    /// Creates the PipelineRun.
-    pub async fn deploy(&self, request: DeployRequest) -> Result<DeployStarted> {
-        let (live, platform) = self.platform()?;
-        self.need(&live, ComponentId::Tekton)?;
-        confirmed(live.cluster.is_production(), live.name(), &request)?;
-        let choices = choices_of(&request);
-        // What is in Git now decides, not what was there when the page was opened. A server that cannot be reached
-        // is no reason not to deploy what is in the cluster's own sources.
-        if request.choices.iter().any(|c| c.values_override)
-            && let Err(error) = self.fetch_gitops(None).await
-        {
-            tracing::warn!(%error, "the GitOps repository could not be fetched before a deploy");
-        }
-        let checks = self.deploy_checks(&request, &choices).await?;
-        if let Some(check) = checks.iter().find(|c| c.blocking && !c.ok) {
-            let why = check.why.clone().unwrap_or_else(|| check.label.clone());
-            return Err(AppError::blocked(format!("the deploy cannot be started: {why}")));
-        }
-        let tags: Vec<String> = request.choices.iter().map(|c| format!("{} {}", c.application, c.tag)).collect();
-        let begin = Begin {
-            kind: ActivityKind::Deploy,
-            words: format!("Deploy {} to {}: {}", request.flow, request.env, tags.join(", ")),
-            context: Some(live.name().to_owned()),
-            object: None,
-            intent: Intent::Deploy {
-                namespace: platform.clone(),
-                flow: request.flow.clone(),
-                environment: request.env.clone(),
-                since: journal::now(),
-            },
-        };
-        let id = self.journal.begin(begin).await?;
-        let objects = self.objects(&live);
-        let outcome = start_deploy(&live.cluster, &platform, &objects, &request.flow, &request.env, &choices).await;
-        let page = format!("/environments/{}/{}", request.flow, request.env);
-        let run = self
-            .journal
-            .close_with(id, outcome.map_err(AppError::from), |run| End {
-                object: Some(format!("PipelineRun/{platform}/{run}")),
-                url: Some(page),
-                ..End::default()
-            })
-            .await?;
-        self.changes.tell(Topic::Environments);
-        Ok(DeployStarted { run })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn production_is_deployed_to_by_its_typed_name() {
-        let request = |confirm: Option<&str>| DeployRequest {
-            flow: "shop".into(),
-            env: "live".into(),
-            choices: Vec::new(),
-            confirm: confirm.map(str::to_owned),
-        };
-        assert!(confirmed(false, "dev", &request(None)).is_ok());
-        assert!(confirmed(true, "eu-prod", &request(Some("live"))).is_ok());
-        for wrong in [None, Some(""), Some("eu-prod"), Some("Live")] {
-            assert!(confirmed(true, "eu-prod", &request(wrong)).is_err(), "{wrong:?}");
-        }
     }
 }

@@ -214,6 +214,7 @@ async fn deploy(stage: &Stage, number: usize) -> String {
             })
             .collect(),
         confirm: None,
+        rollback_of: None,
     };
     let request = choice(true);
     let preview = app.preview_deploy(request.clone()).await.unwrap();

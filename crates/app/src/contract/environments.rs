@@ -33,6 +33,12 @@ pub struct EnvironmentView {
     pub busy: bool,
     /// Whether the user may start a deploy run.
     pub can_deploy: Permission,
+    /// Whether the user may have Argo CD sync an application.
+    pub can_sync: Permission,
+    /// Whether the user may delete an application's deployment.
+    pub can_delete: Permission,
+    /// The TriggerTemplate of a clean run; none when the environment cannot be cleaned.
+    pub clean_template: Option<String>,
 }
 
 /// An application in an environment.
@@ -58,6 +64,18 @@ pub struct ApplicationView {
     pub drift: Option<DriftView>,
     /// The tags on offer, newest first.
     pub tags: Vec<TagEntry>,
+    /// The image stream that they come from; none when there is none.
+    pub tag_stream: Option<String>,
+    /// Why these tags and no others.
+    pub tags_why: String,
+    /// What the platform's portal calls latest, where that is another tag.
+    pub portal_latest: Option<String>,
+    /// What is out of the ordinary, each with its explanation.
+    pub notes: Vec<ApplicationNote>,
+    /// Argo CD's last operation.
+    pub operation: Option<OperationView>,
+    /// Why its values cannot be synced without a deploy; none when they can.
+    pub why_no_sync: Option<String>,
     /// The images running.
     pub images: Vec<String>,
     /// The application's addresses.
@@ -132,14 +150,50 @@ pub struct TagEntry {
     pub latest: bool,
     /// The last that passed this environment.
     pub stable: bool,
+    /// The environments that it has passed.
+    pub verified: Vec<String>,
+    /// The environments that it is deployed to now.
+    pub deployed: Vec<String>,
 }
 
-/// A deploy run.
+/// Something out of the ordinary with an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplicationNote {
+    /// `neverDeployed`, `staleDigest`, `overridePending` or `missingValuesFile`.
+    pub code: String,
+    /// What it means and how to mend it.
+    pub message: String,
+}
+
+/// An operation of Argo CD.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationView {
+    /// `Asked`, `Running`, `Succeeded`, `Failed`, `Error` or `Terminating`.
+    pub phase: String,
+    /// What Argo CD says.
+    pub message: Option<String>,
+    /// When it began.
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// Who asked for it.
+    pub by: Option<String>,
+}
+
+/// A deploy or clean run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
 pub struct DeployRunEntry {
     /// The PipelineRun's name.
     pub name: String,
+    /// It removes what is deployed.
+    pub clean: bool,
+    /// Somebody asked for it to be cancelled.
+    pub cancelling: bool,
+    /// What it deployed; empty for a clean run.
+    pub applications: Vec<CarriedApplication>,
     /// How it stands.
     pub status: DeployStatus,
     /// Why, in the pipeline's words.
@@ -148,6 +202,21 @@ pub struct DeployRunEntry {
     pub started_at: Option<String>,
     /// When it finished.
     pub finished_at: Option<String>,
+}
+
+/// What a deploy run carried of one application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct CarriedApplication {
+    /// The application.
+    pub application: String,
+    /// The tag.
+    pub tag: String,
+    /// The digest; none when it was sent empty or not at all.
+    pub digest: Option<String>,
+    /// The values override; none in automatic deploys, which leave it as it is.
+    #[serde(rename = "override")]
+    pub values_override: Option<bool>,
 }
 
 /// How a deploy run stands.
@@ -196,6 +265,8 @@ pub struct DeployRequest {
     pub choices: Vec<DeployChoice>,
     /// The environment's name, typed by the user; needed on a production context. A preview does not look at it.
     pub confirm: Option<String>,
+    /// The earlier deploy run that this one goes back to: where the tags are its tags, its images are deployed.
+    pub rollback_of: Option<String>,
 }
 
 /// What to deploy of one application.
@@ -221,6 +292,63 @@ pub struct DeployPreview {
     pub checks: Vec<PreflightCheck>,
     /// What changes, in words.
     pub changes: Vec<String>,
+    /// What changes, application by application.
+    pub releases: Vec<ReleaseChange>,
+    /// What the override's switch changes, for each application where it changes something.
+    pub switches: Vec<SwitchChange>,
+}
+
+/// What a deploy changes of one application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseChange {
+    /// The application.
+    pub application: String,
+    /// The tag now; none when it was never deployed.
+    pub version: Option<String>,
+    /// The tag then.
+    pub next_version: String,
+    /// The digest now.
+    pub digest: Option<String>,
+    /// The digest then; none when it is not known.
+    pub next_digest: Option<String>,
+    /// Whether the values file is read now.
+    #[serde(rename = "override")]
+    pub values_override: bool,
+    /// Whether it is read then.
+    pub next_override: bool,
+    /// Whether any of these is other than now.
+    pub changed: bool,
+}
+
+/// What switching the values override does to an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchChange {
+    /// The application.
+    pub application: String,
+    /// It is switched on.
+    pub on: bool,
+    /// The values file.
+    pub path: String,
+    /// The values that change, at most 40.
+    pub keys: Vec<SwitchedKey>,
+    /// How many more there are.
+    pub more: u32,
+    /// Why the values are not listed.
+    pub unknown: Option<String>,
+}
+
+/// One value that the override's switch changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchedKey {
+    /// The key path.
+    pub path: String,
+    /// The value before; none where it is not set or the chart's default is not known.
+    pub before: Option<String>,
+    /// The value after, as `before`.
+    pub after: Option<String>,
 }
 
 /// One check before a deploy.

@@ -6,6 +6,7 @@
 
 mod activity;
 mod chaos;
+mod deploys;
 mod environments;
 mod error;
 mod events;
@@ -21,6 +22,7 @@ mod values;
 
 pub use activity::*;
 pub use chaos::*;
+pub use deploys::*;
 pub use environments::*;
 pub use error::*;
 pub use events::*;

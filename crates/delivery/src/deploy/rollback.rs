@@ -21,9 +21,6 @@ pub struct Rollback {
     pub values: Vec<(String, Option<String>)>,
 }
 
-/// How much later than its run's end Argo CD may note a sync, in seconds.
-const SLACK: i64 = 5;
-
 /// An earlier deploy run as choices.
 ///
 /// # Errors
@@ -90,7 +87,7 @@ pub fn rollback(objects: &Objects, flow: &str, environment_name: &str, run: &str
     Ok(Rollback { run, choices: Choices { applications }, notes, values })
 }
 
-/// The commit of the values repository that was synced while the run ran.
+/// The commit of the values repository that was synced while the run ran: it waits for the sync's end.
 fn values_then(
     objects: &Objects,
     flow: &str,
@@ -101,7 +98,7 @@ fn values_then(
 ) -> Option<String> {
     let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
     let from = time(&run.started).or_else(|| time(&run.created))?.as_second();
-    let to = time(&run.finished)?.as_second() + SLACK;
+    let to = time(&run.finished)?.as_second();
     let live = objects.application(flow, environment, application)?;
     let within = |at: &Option<String>| time(at).is_some_and(|at| (from..=to).contains(&at.as_second()));
     let sync = live.history.iter().rev().find(|one| within(&one.ended) && one.tag.as_deref() == Some(tag))?;

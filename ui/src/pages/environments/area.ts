@@ -10,6 +10,7 @@ import { t } from '$text';
 
 /** No Kubernetes name starts with a tilde, so this can be no application. */
 export const DEPLOY = '~deploy';
+export const ROLLBACK = '~rollback';
 
 export const area: Area = {
   id: 'environments',
@@ -24,8 +25,11 @@ export const area: Area = {
     { pattern: '/environments/:flow', load: () => import('./FlowsPage.svelte') },
     { pattern: '/environments/:flow/:env', load: () => import('./EnvironmentPage.svelte') },
     { pattern: `/environments/:flow/:env/${DEPLOY}`, load: () => import('./DeployPage.svelte') },
+    { pattern: `/environments/:flow/:env/${ROLLBACK}/:run`, load: () => import('./DeployPage.svelte') },
     { pattern: '/environments/:flow/:env/:app', load: () => import('./ApplicationPage.svelte') },
+    // After the values: no run is called that, but an application may be called runs.
     { pattern: '/environments/:flow/:env/:app/values', load: () => import('./ValuesPage.svelte'), wide: true, fill: true },
+    { pattern: '/environments/:flow/:env/runs/:run', load: () => import('./DeployRunPage.svelte') },
   ],
   entries: async () => {
     if (!session.connected) return [];

@@ -1,0 +1,128 @@
+//! Every application in every environment, put together once for each change, however many there are and however often
+//! a page asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pilothouse_delivery::{Release, releases};
+use pilothouse_git::{BareClone, CommitId, RepoPath};
+
+use crate::{
+    App, Result, blocking,
+    contract::{HealthView, ReleaseRow, SyncView, ValuesFile},
+    session::Live,
+};
+
+/// As many files as the tree of one commit may have to be compared.
+const MOST_FILES: usize = 50_000;
+/// As many commits as are compared; the values of more are simply not said to differ.
+const MOST_COMMITS: usize = 64;
+
+type Blobs = Arc<BTreeMap<String, String>>;
+
+/// What was put together last.
+#[derive(Default)]
+pub(crate) struct SeenReleases {
+    last: Option<(usize, u64, Option<CommitId>, Arc<Vec<Release>>, Arc<BTreeSet<usize>>)>,
+    /// Trees by commit; a commit's tree never changes.
+    trees: BTreeMap<String, Option<Blobs>>,
+}
+
+fn tree(clone: &BareClone, commit: &CommitId) -> Option<Blobs> {
+    let all = clone.list(commit, None, MOST_FILES).ok()?;
+    Some(Arc::new(all.into_iter().map(|one| (one.path, one.blob)).collect()))
+}
+
+/// Which releases read other values than are in Git now, by their place in the list. Blocks.
+fn drifted(
+    clone: &BareClone,
+    tip: &CommitId,
+    all: &[Release],
+    trees: &mut BTreeMap<String, Option<Blobs>>,
+) -> BTreeSet<usize> {
+    let wanted: BTreeSet<&str> =
+        all.iter().filter(|one| one.values_override).filter_map(|one| one.deployed_values.as_deref()).collect();
+    trees.retain(|commit, _| wanted.contains(commit.as_str()) || commit == tip.to_string().as_str());
+    let mut look = |commit: &str| -> Option<Blobs> {
+        if let Some(known) = trees.get(commit) {
+            return known.clone();
+        }
+        if trees.len() > MOST_COMMITS {
+            return None;
+        }
+        let found = CommitId::parse(commit).ok().and_then(|id| tree(clone, &id));
+        trees.insert(commit.to_owned(), found.clone());
+        found
+    };
+    let Some(now) = look(&tip.to_string()) else { return BTreeSet::new() };
+    let differs = |one: &Release, then: &Blobs| {
+        let file = ValuesFile { flow: one.flow.clone(), env: one.environment.clone(), app: one.application.clone() };
+        file.path().is_ok_and(|path: RepoPath| then.get(path.as_str()) != now.get(path.as_str()))
+    };
+    let mut out = BTreeSet::new();
+    for (place, one) in all.iter().enumerate().filter(|(_, one)| one.values_override) {
+        if let Some(then) = one.deployed_values.as_deref().and_then(&mut look)
+            && differs(one, &then)
+        {
+            out.insert(place);
+        }
+    }
+    out
+}
+
+impl App {
+    async fn put_together(&self, live: &Arc<Live>) -> Result<(Arc<Vec<Release>>, Arc<BTreeSet<usize>>)> {
+        let fetched = match self.maybe_gitops().await {
+            Ok(Some(repository)) => self.on_disk(&repository.url).await.ok().flatten(),
+            _ => None,
+        };
+        let tip = fetched.as_ref().and_then(|fetched| fetched.tip.clone());
+        // Whoever asks meanwhile waits for this answer and takes it.
+        let mut seen = self.releases.lock().await;
+        let index = live.index();
+        let (place, change) = (Arc::as_ptr(&index).addr(), *index.changes().borrow());
+        if let Some((at, of, commit, all, drift)) = &seen.last
+            && (*at, *of, commit) == (place, change, &tip)
+        {
+            return Ok((all.clone(), drift.clone()));
+        }
+        let (app, live) = (self.arc()?, live.clone());
+        let mut trees = std::mem::take(&mut seen.trees);
+        let (all, drift, trees) = blocking(move || {
+            let all = releases(&app.objects(&live));
+            let drift = match fetched.as_ref().and_then(|fetched| Some((&fetched.clone, fetched.tip.as_ref()?))) {
+                Some((clone, tip)) => drifted(clone, tip, &all, &mut trees),
+                None => BTreeSet::new(),
+            };
+            Ok((Arc::new(all), Arc::new(drift), trees))
+        })
+        .await?;
+        seen.trees = trees;
+        seen.last = Some((place, change, tip, all.clone(), drift.clone()));
+        Ok((all, drift))
+    }
+
+    /// Every application in every environment: flows by name, environments and applications in their order.
+    pub async fn list_releases(&self) -> Result<Vec<ReleaseRow>> {
+        let (live, _) = self.platform()?;
+        let (all, drift) = self.put_together(&live).await?;
+        let runs = self.known_runs(&live, None);
+        let row = |(place, one): (usize, &Release)| ReleaseRow {
+            last_verdict: match runs.is_empty() {
+                true => None,
+                false => self.last_verdict(&live, &runs, &one.namespace, &one.application),
+            },
+            flow: one.flow.clone(),
+            env: one.environment.clone(),
+            namespace: one.namespace.clone(),
+            app: one.application.clone(),
+            version: one.version.clone(),
+            values_override: one.values_override,
+            health: HealthView { status: one.health.clone(), message: one.health_why.clone() },
+            sync: SyncView { status: one.sync.clone(), why: one.sync_why.clone() },
+            drift: drift.contains(&place),
+            busy: one.busy,
+        };
+        Ok(all.iter().enumerate().map(row).collect())
+    }
+}
