@@ -62,6 +62,7 @@ pub fn ipc<R: tauri::Runtime>() -> tauri_specta::Builder<R> {
             commands::values::open_values,
             commands::values::check_values,
             commands::values::effective_values,
+            commands::rendering::render_values,
             commands::values::review_values,
             commands::values::commit_values,
             commands::outbox::keep_values,

@@ -14,6 +14,7 @@ use crate::{
     EventSink, Result,
     authority::ChosenAuthority,
     changes::Changes,
+    charts::ChartShelf,
     contract::{AppError, ErrorCode},
     journal::Journal,
     keychain::{Keychain, SecretStore, SystemStore},
@@ -43,6 +44,8 @@ pub struct AppOptions {
     pub known_hosts: Vec<PathBuf>,
     /// A file of certificates in PEM trusted for Git servers besides the system's; goes before the one in the settings.
     pub authority: Option<PathBuf>,
+    /// The `helm` to render manifests with; none takes the one on the login shell's PATH.
+    pub helm: Option<PathBuf>,
 }
 
 impl AppOptions {
@@ -50,7 +53,8 @@ impl AppOptions {
     pub fn new(data_dir: PathBuf) -> Self {
         let known_hosts = pilothouse_git::KnownHosts::usual_files(std::env::home_dir().as_deref());
         let authority = std::env::var_os("GIT_SSL_CAINFO").filter(|v| !v.is_empty()).map(PathBuf::from);
-        Self { data_dir, secrets: Arc::new(SystemStore), kubeconfig: None, known_hosts, authority }
+        let helm = std::env::var_os("PILOTHOUSE_HELM").filter(|v| !v.is_empty()).map(PathBuf::from);
+        Self { data_dir, secrets: Arc::new(SystemStore), kubeconfig: None, known_hosts, authority, helm }
     }
 }
 
@@ -73,6 +77,7 @@ pub struct App {
     pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
     pub(crate) cloning: Mutex<BTreeSet<String>>,
     pub(crate) charts: SeenCharts,
+    pub(crate) shelf: ChartShelf,
     pub(crate) releases: tokio::sync::Mutex<SeenReleases>,
     /// What runs in the background and has something to put in order when it ends.
     pub(crate) tasks: TaskTracker,
@@ -88,6 +93,7 @@ impl App {
         let dir = options.data_dir.clone();
         let storage = crate::blocking(move || {
             make_private(&dir)?;
+            crate::rendering::sweep_rooms(&dir);
             Storage::open(&dir.join("pilothouse.sqlite3"))
         })
         .await?;
@@ -114,6 +120,7 @@ impl App {
             practice: tokio::sync::Mutex::default(),
             cloning: Mutex::default(),
             charts: SeenCharts::default(),
+            shelf: ChartShelf::default(),
             releases: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             me: me.clone(),

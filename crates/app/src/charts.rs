@@ -1,21 +1,95 @@
-//! An application's chart: the defaults that its values files stand on.
+//! An application's chart: the defaults that its values files stand on, and the whole of it.
 
-use pilothouse_git::{Access, BareClone, CommitId, RepoPath};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pilothouse_delivery::chart::{Chart, ChartError};
+use pilothouse_git::{Access, BareClone, CommitId, RemoteUrl, RepoPath};
 
 use crate::{
     App, Result,
     contract::{AppError, ChartDefaults, ValuesFile},
     gitops::GitOps,
-    seen_charts::Place,
+    operations::Operation,
+    seen_charts::{Place, SeenChart},
     values::text_of,
 };
 
 /// Where a chart's defaults lie in an application's repository (cd-pipeline-operator, generateTemplatePatch).
 const DEFAULTS: &str = "deploy-templates/values.yaml";
 
-/// Which of an application's references was read.
+/// The chart's folder in an application's repository.
+const FOLDER: &str = "deploy-templates";
+/// How many charts are kept.
+const MOST_CHARTS: usize = 4;
+
+/// Where an application's chart is read.
+pub(crate) struct ChartPlace {
+    url: RemoteUrl,
+    access: Access,
+    /// The references in the order they are tried, and whether each is a tag.
+    references: Vec<(String, bool)>,
+    /// The repository as people know it.
+    title: String,
+    /// The version that the deploy uses, or would use, and its digest.
+    pub(crate) tag: Option<(String, Option<String>)>,
+}
+
+/// An application's chart, and where it was read.
+pub(crate) struct FoundChart {
+    pub(crate) chart: Arc<Chart>,
+    /// Repository, folder and reference.
+    pub(crate) source: String,
+    pub(crate) place: ChartPlace,
+}
+
+/// Whole charts read lately, by repository and build tag.
+#[derive(Default)]
+pub(crate) struct ChartShelf(Mutex<Vec<(String, String, Arc<Chart>)>>);
+
+impl ChartShelf {
+    fn get(&self, url: &str, tag: &str) -> Option<Arc<Chart>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(u, t, _)| u == url && t == tag).map(|(.., chart)| chart.clone())
+    }
+
+    fn put(&self, url: &str, tag: &str, chart: &Arc<Chart>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(u, t, _)| u != url || t != tag);
+        if kept.len() >= MOST_CHARTS {
+            kept.remove(0);
+        }
+        kept.push((url.to_owned(), tag.to_owned(), chart.clone()));
+    }
+}
+
+/// Reads the whole chart at the first reference that has one. Blocks.
+fn read_chart(
+    clone: &BareClone,
+    access: &Access,
+    references: &[(String, bool)],
+) -> std::result::Result<Option<(Chart, String)>, ChartError> {
+    let folder = RepoPath::parse(FOLDER)?;
+    for (name, is_tag) in references {
+        let commit: Option<CommitId> =
+            if *is_tag { clone.fetch_tag(access, name)? } else { clone.fetch_tip(access, name)?.tip };
+        let Some(commit) = commit else { continue };
+        match Chart::read(clone, &commit, &folder) {
+            Ok(chart) => return Ok(Some((chart, name.clone()))),
+            Err(ChartError::Absent { .. }) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(None)
+}
+
+/// A chart's description of its values, beside its defaults.
+const SCHEMA: &str = "deploy-templates/values.schema.json";
+
+/// What was read of a chart, and at which of the references.
 struct Found {
-    text: String,
+    defaults: Vec<u8>,
+    /// None where the chart has none that can be read.
+    schema: Option<Vec<u8>>,
     reference: String,
 }
 
@@ -24,14 +98,17 @@ fn read_defaults(
     clone: &BareClone,
     access: &Access,
     references: &[(String, bool)],
-) -> pilothouse_git::Result<Option<(Vec<u8>, String)>> {
-    let path = RepoPath::parse(DEFAULTS)?;
+) -> pilothouse_git::Result<Option<Found>> {
+    let (path, schema) = (RepoPath::parse(DEFAULTS)?, RepoPath::parse(SCHEMA)?);
     for (name, is_tag) in references {
         let commit: Option<CommitId> =
             if *is_tag { clone.fetch_tag(access, name)? } else { clone.fetch_tip(access, name)?.tip };
         let Some(commit) = commit else { continue };
         if let Some(content) = clone.read(&commit, &path, pilothouse_values::LIMIT)? {
-            return Ok(Some((content.bytes, name.clone())));
+            // A schema that is a link, or huge, is no reason to do without the defaults.
+            let schema = clone.read(&commit, &schema, pilothouse_values::SCHEMA_LIMIT).ok().flatten();
+            let (defaults, schema) = (content.bytes, schema.map(|content| content.bytes));
+            return Ok(Some(Found { defaults, schema, reference: name.clone() }));
         }
     }
     Ok(None)
@@ -44,9 +121,14 @@ impl App {
         (context, format!("{}/{}", file.flow, file.env), file.app.clone())
     }
 
-    /// The defaults of an application's chart as of the version deployed in an environment, else of its newest
-    /// build, else of its default branch. The GitOps repository's credential is used where the server is the same.
-    pub(crate) async fn chart_defaults(&self, repository: &GitOps, file: &ValuesFile) -> Result<ChartDefaults> {
+    /// Where an application's chart is read: at the version deployed in an environment, else at its newest build, else
+    /// on its default branch. The GitOps repository's credential is used where the server is the same.
+    pub(crate) async fn find_chart(
+        &self,
+        repository: &GitOps,
+        file: &ValuesFile,
+        operation: Option<&Operation>,
+    ) -> Result<ChartPlace> {
         let (live, _) = self.platform()?;
         let objects = self.objects(&live);
         let codebase = objects.codebases.iter().find(|c| c.meta.name == file.app);
@@ -62,9 +144,12 @@ impl App {
         };
         let environment = pilothouse_delivery::environment(&objects, &file.flow, &file.env)?;
         let state = environment.applications.iter().find(|a| a.name == file.app);
-        let tag = state.and_then(|s| s.version.clone().or_else(|| s.tags.tags.first().map(|t| t.name.clone())));
+        let tag = state.and_then(|s| {
+            let deployed = s.version.clone().map(|version| (version, s.digest.clone()));
+            deployed.or_else(|| s.tags.tags.first().map(|t| (t.name.clone(), t.digest.clone())))
+        });
         let mut references: Vec<(String, bool)> = Vec::new();
-        if let Some(tag) = tag {
+        if let Some((tag, _)) = tag.clone() {
             if codebase.versioning == "semver" {
                 references.push((format!("build/{tag}"), true));
             } else {
@@ -75,32 +160,71 @@ impl App {
         if !codebase.default_branch.is_empty() {
             references.push((codebase.default_branch.clone(), false));
         }
+        let access = self.access(&url, credential, operation).await?;
+        let title = codebase.git_url_path.trim_matches('/').to_owned();
+        Ok(ChartPlace { url, access, references, title, tag })
+    }
+
+    /// The whole chart of an application, where [`App::find_chart`] says.
+    pub(crate) async fn whole_chart(&self, file: &ValuesFile, place: ChartPlace) -> Result<FoundChart> {
+        let source = |reference: &str| format!("{}: {FOLDER} at {reference}", place.title);
+        // A build's tag does not move, so that what was read there stays true.
+        if let Some((tag, true)) = place.references.first()
+            && let Some(chart) = self.shelf.get(place.url.as_str(), tag)
+        {
+            return Ok(FoundChart { chart, source: source(tag), place });
+        }
+        let clone = self.bare_clone(&place.url).await?;
+        let (access, references) = (place.access.clone(), place.references.clone());
+        let read = move || match read_chart(&clone, &access, &references) {
+            // As everything that Git says: a host key that is not known is remembered, to be accepted.
+            Err(ChartError::Git(error)) => Err(error),
+            other => Ok(other),
+        };
+        let found = self.git(read).await??;
+        let Some((chart, reference)) = found else {
+            let wanted = place.references.first().map(|(name, _)| name.as_str()).unwrap_or_default();
+            return Err(AppError::not_found(format!(
+                "{} has no chart in {FOLDER} at {wanted} or on its default branch",
+                file.app
+            )));
+        };
+        let chart = Arc::new(chart);
+        if place.references.first().is_some_and(|(name, is_tag)| *is_tag && *name == reference) {
+            self.shelf.put(place.url.as_str(), &reference, &chart);
+        }
+        Ok(FoundChart { chart, source: source(&reference), place })
+    }
+
+    /// The defaults of an application's chart, where [`App::find_chart`] says.
+    pub(crate) async fn chart_defaults(&self, repository: &GitOps, file: &ValuesFile) -> Result<ChartDefaults> {
+        let ChartPlace { url, access, references, title, .. } = self.find_chart(repository, file, None).await?;
         let place = self.chart_place(file);
         let wanted = references.first().map(|(name, _)| name.clone()).unwrap_or_default();
         // A build's tag does not move, so that what was read there stays true.
-        if let Some((reference, defaults)) = self.charts.get(&place)
-            && reference == wanted
+        if let Some(seen) = self.charts.get(&place)
+            && seen.reference == wanted
             && references.first().is_some_and(|(_, is_tag)| *is_tag)
         {
-            return Ok(defaults);
+            return Ok(seen.defaults);
         }
-        let access = self.access(&url, credential, None).await?;
         let clone = self.bare_clone(&url).await?;
         let found = self.git(move || read_defaults(&clone, &access, &references)).await?;
-        let found = match found {
-            Some((bytes, reference)) => Found { text: text_of(&RepoPath::parse(DEFAULTS)?, bytes)?, reference },
-            None => {
-                return Err(AppError::not_found(format!(
-                    "{} has no {DEFAULTS} at {wanted} or on its default branch",
-                    file.app
-                )));
-            }
+        let Some(found) = found else {
+            let words = format!("{} has no {DEFAULTS} at {wanted} or on its default branch", file.app);
+            return Err(AppError::not_found(words));
         };
         let defaults = ChartDefaults {
-            text: found.text,
-            source: format!("{}: {DEFAULTS} at {}", codebase.git_url_path.trim_matches('/'), found.reference),
+            text: text_of(&RepoPath::parse(DEFAULTS)?, found.defaults)?,
+            source: format!("{title}: {DEFAULTS} at {}", found.reference),
         };
-        self.charts.saw(place, &found.reference, &defaults);
+        let schema = found.schema.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let text = defaults.text.clone();
+        // A large chart takes a while to read.
+        let knowledge =
+            crate::blocking(move || Ok(pilothouse_values::Chart::new(Some(&text), schema.as_deref()))).await?;
+        let (reference, knowledge) = (found.reference, Arc::new(knowledge));
+        self.charts.saw(place, SeenChart { reference, defaults: defaults.clone(), knowledge });
         Ok(defaults)
     }
 }

@@ -71,6 +71,7 @@ impl App {
             let hint = "Mend the file, or take it out of KUBECONFIG; the other files are used all the same.";
             check("kubeconfig", "Kubeconfig", CheckState::Warn, broken.join("; "), Some(hint))
         });
+        checks.push(self.check_helm().await);
         self.check_connection(&mut checks).await?;
         Ok(checks)
     }

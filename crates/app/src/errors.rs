@@ -91,6 +91,20 @@ impl From<pilothouse_delivery::Error> for AppError {
     }
 }
 
+impl From<pilothouse_delivery::chart::ChartError> for AppError {
+    fn from(error: pilothouse_delivery::chart::ChartError) -> Self {
+        use pilothouse_delivery::chart::ChartError as E;
+        let message = error.to_string();
+        match error {
+            E::Git(error) => error.into(),
+            E::Absent { .. } => AppError::not_found(message),
+            E::Disk { .. } => AppError::new(ErrorCode::Storage, message)
+                .with_hint("check that the data folder can be written and that the disk is not full"),
+            _ => AppError::new(ErrorCode::Delivery, message),
+        }
+    }
+}
+
 impl From<pilothouse_delivery::provider::ProviderError> for AppError {
     fn from(error: pilothouse_delivery::provider::ProviderError) -> Self {
         use pilothouse_delivery::provider::ProviderError as E;

@@ -8,6 +8,7 @@ pub mod desktop;
 pub mod environments;
 pub mod git_servers;
 pub mod outbox;
+pub mod rendering;
 pub mod repository;
 pub mod runs;
 pub mod settings;

@@ -5,6 +5,7 @@ import { chaos } from './en/chaos';
 import { environments } from './en/environments';
 import { kit } from './en/kit';
 import { outbox } from './en/outbox';
+import { rendering } from './en/rendering';
 import { repository } from './en/repository';
 import { servers } from './en/servers';
 import { shell } from './en/shell';
@@ -22,6 +23,7 @@ export const en = {
   ...care,
   ...environments,
   ...values,
+  ...rendering,
   ...chaos,
   ...triggers,
   ...outbox,

@@ -95,6 +95,7 @@ fn options(data: &Path) -> AppOptions {
         kubeconfig: Some(Vec::new()),
         known_hosts: Vec::new(),
         authority: None,
+        helm: pilothouse_rig::helm::program().ok(),
         ..AppOptions::new(data.to_owned())
     }
 }
@@ -195,6 +196,29 @@ impl Stage {
 
     pub fn asks_for_host_key(&self) -> bool {
         self.real.is_some() && self.transport == Transport::Ssh
+    }
+
+    /// The same stage, seen by a colleague who connects with another kubeconfig, whose namespace is the platform.
+    pub async fn seen_by(&self, kubeconfig: &Path, data: &Path) -> Arc<App> {
+        let text = std::fs::read_to_string(kubeconfig).unwrap();
+        let mut config: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        config["contexts"][0]["context"]["namespace"] = json!(self.platform);
+        let name = config["contexts"][0]["name"].as_str().unwrap().to_owned();
+        let own = data.join("kubeconfig");
+        std::fs::write(&own, config.to_string()).unwrap();
+        let mut options = options(&data.join("app"));
+        options.kubeconfig = Some(vec![own]);
+        if let Some(real) = self.real.as_ref().filter(|_| self.transport == Transport::Https) {
+            options.authority = Some(real.host.repositories().join("authority.pem"));
+        }
+        let app = App::open(options, Arc::new(Told::default())).await.unwrap();
+        // The API server takes a moment to grant what was just bound.
+        until("the platform", async || {
+            app.connect(ConnectTarget::Context { name: name.clone() }, "connect".into()).await.unwrap();
+            app.select_platform(self.platform.clone()).await.ok()
+        })
+        .await;
+        app
     }
 
     /// A colleague pushes to the GitOps repository.
