@@ -164,7 +164,7 @@ impl App {
                 code: "remoteBranchDiffers".into(),
                 severity: WarningSeverity::Warn,
                 message: format!(
-                    "The remote's default branch is `{branch}`, the platform's Codebase says `{usual}`. Values are \
+                    "The branch in use is `{branch}`, the platform's Codebase says `{usual}`. Values are \
                      committed to `{branch}`."
                 ),
                 why: Some(format!("The platform reads values from `{PLATFORM_BRANCH}` only.")),
