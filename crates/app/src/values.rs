@@ -6,8 +6,8 @@ use pilothouse_cluster::Name;
 use pilothouse_delivery::flows;
 use pilothouse_git::RepoPath;
 use pilothouse_values::{
-    Parameter, Severity as Seriousness, Source, create_from_defaults, diagnose, diff, effective, keys_without_effect,
-    read, values_path,
+    Chart, Parameter, Severity as Seriousness, Source, check, create_from_defaults, diagnose, diff, effective, read,
+    values_path,
 };
 use serde_json::Value;
 
@@ -121,7 +121,7 @@ impl App {
     }
 
     /// What the deployment passes as parameters, which beat the file.
-    fn parameters(&self, file: &ValuesFile) -> Vec<Parameter> {
+    pub(crate) fn parameters(&self, file: &ValuesFile) -> Vec<Parameter> {
         let Some(live) = self.maybe_live() else { return Vec::new() };
         let objects = self.objects(&live);
         let Some(application) = objects.application(&file.flow, &file.env, &file.app) else { return Vec::new() };
@@ -130,16 +130,27 @@ impl App {
         passed.iter().filter_map(|n| Some(Parameter { name: (*n).to_owned(), value: value(n)? })).collect()
     }
 
-    /// Problems of a text, with the defaults where they have been read.
-    fn diagnostics(&self, file: &ValuesFile, text: &str, defaults: Option<&str>) -> Vec<Diagnostic> {
-        let defaults: Option<Value> = defaults.and_then(|d| read(d).ok());
-        let mut found = diagnose(text);
-        found.extend(keys_without_effect(text, defaults.as_ref(), &self.parameters(file)));
-        found.into_iter().map(diagnostic).collect()
+    /// What is known of an application's chart: nothing before it has been read.
+    pub(crate) fn chart_knowledge(&self, file: &ValuesFile) -> Arc<Chart> {
+        self.charts.get(&self.chart_place(file)).map(|seen| seen.knowledge).unwrap_or_default()
     }
 
-    fn seen_defaults(&self, file: &ValuesFile) -> Option<String> {
-        self.charts.get(&self.chart_place(file)).map(|(_, defaults)| defaults.text)
+    /// Problems of a text, with the chart where it has been read.
+    async fn diagnostics(&self, file: &ValuesFile, text: &str) -> Result<Vec<Diagnostic>> {
+        let (chart, parameters, text) = (self.chart_knowledge(file), self.parameters(file), text.to_owned());
+        // A long file against a large schema takes longer than a command may hold its thread.
+        let found = crate::blocking(move || {
+            let mut found: Vec<Diagnostic> = check(&text, &chart, &parameters).into_iter().map(diagnostic).collect();
+            found.extend(chart.problems().iter().map(|problem| Diagnostic {
+                line: 1,
+                column: 1,
+                severity: Severity::Info,
+                code: "chart".into(),
+                message: problem.clone(),
+            }));
+            Ok(found)
+        });
+        found.await
     }
 
     /// Opens a values file, or proposes one made from the chart's defaults.
@@ -193,7 +204,7 @@ impl App {
                 create_from_defaults(defaults.as_ref().map_or("", |d| d.text.as_str()), &header)
             }
         };
-        let mut diagnostics = self.diagnostics(&file, &text, defaults.as_ref().map(|d| d.text.as_str()));
+        let mut diagnostics = self.diagnostics(&file, &text).await?;
         if let Some(error) = stale {
             diagnostics.push(Diagnostic {
                 line: 1,
@@ -220,16 +231,17 @@ impl App {
 
     /// Problems of a text, without saving it.
     pub async fn check_values(&self, file: ValuesFile, text: String) -> Result<Vec<Diagnostic>> {
-        Ok(self.diagnostics(&file, &text, self.seen_defaults(&file).as_deref()))
+        self.diagnostics(&file, &text).await
     }
 
     /// What Helm would see with this text.
     pub async fn effective_values(&self, file: ValuesFile, text: String) -> Result<EffectiveValues> {
-        let defaults = match self.seen_defaults(&file) {
-            Some(text) => read(&text)?,
-            None => Value::Object(serde_json::Map::new()),
-        };
-        let lines = effective(&defaults, &read(&text)?, &self.parameters(&file));
+        let (chart, parameters) = (self.chart_knowledge(&file), self.parameters(&file));
+        let lines = crate::blocking(move || {
+            let nothing = Value::Object(serde_json::Map::new());
+            Ok(effective(chart.defaults().unwrap_or(&nothing), &read(&text)?, &parameters))
+        });
+        let lines = lines.await?;
         let line = |line: pilothouse_values::EffectiveLine| EffectiveLine {
             value: line.text(),
             source: match line.source {
@@ -246,7 +258,7 @@ impl App {
     pub async fn review_values(&self, file: ValuesFile, text: String, base_blob: Option<String>) -> Result<Review> {
         let path = file.path()?;
         let repository = self.gitops().await?;
-        let diagnostics = self.diagnostics(&file, &text, self.seen_defaults(&file).as_deref());
+        let diagnostics = self.diagnostics(&file, &text).await?;
         let verb = if base_blob.is_some() { "Change" } else { "Add" };
         let message = format!("{verb} values of {} in {}/{}", file.app, file.flow, file.env);
         // A server that cannot be reached now does not keep anybody from looking at their own change.

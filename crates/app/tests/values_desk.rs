@@ -35,14 +35,8 @@ async fn desk(data: &std::path::Path) -> Arc<App> {
 async fn commit(app: &App, env: &str, text: &str, message: &str) -> String {
     let base_blob = app.open_values(file(env)).await.unwrap().base_blob;
     let of = file(env);
-    let request = CommitValues {
-        flow: of.flow,
-        env: of.env,
-        app: of.app,
-        text: text.into(),
-        base_blob,
-        message: message.into(),
-    };
+    let request =
+        CommitValues { flow: of.flow, env: of.env, app: of.app, text: text.into(), base_blob, message: message.into() };
     match app.commit_values(request, "commit".into()).await.unwrap() {
         CommitOutcome::Published { commit, .. } => commit.id,
         other => panic!("{other:?}"),

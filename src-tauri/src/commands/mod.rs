@@ -14,3 +14,4 @@ pub mod runs;
 pub mod settings;
 pub mod triggers;
 pub mod values;
+pub mod values_desk;

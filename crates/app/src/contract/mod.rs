@@ -20,6 +20,9 @@ mod runs;
 mod session;
 mod triggers;
 mod values;
+mod values_assist;
+mod values_compare;
+mod values_history;
 
 pub use activity::*;
 pub use chaos::*;
@@ -37,3 +40,6 @@ pub use runs::*;
 pub use session::*;
 pub use triggers::*;
 pub use values::*;
+pub use values_assist::*;
+pub use values_compare::*;
+pub use values_history::*;
