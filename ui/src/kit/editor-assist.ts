@@ -41,7 +41,7 @@ export function completing(text: (state: EditorState) => string, ask: CompleteSo
     const line = state.doc.lineAt(pos);
     const before = line.text.slice(0, pos - line.from);
     // On its own it opens on a letter or after "key: ", not on spaces that only indent.
-    if (!context.explicit && !/[\w"'.\-]$|:\s$/.test(before)) return null;
+    if (!context.explicit && !/[\w"'.-]$|:\s$/.test(before)) return null;
     const { line: number, column } = placeOf(state, pos);
     let found: Suggestion[];
     try {
@@ -55,7 +55,7 @@ export function completing(text: (state: EditorState) => string, ask: CompleteSo
     return {
       from: line.from + offsetOf(line.text, first.from),
       options: found.filter((one) => one.from === first.from).map(suggestion),
-      ...(found.length < MANY ? { validFor: /^[\w.\-]*$/ } : {}),
+      ...(found.length < MANY ? { validFor: /^[\w.-]*$/ } : {}),
     };
   };
   return autocompletion({ override: [source], activateOnTyping: true, icons: false });
