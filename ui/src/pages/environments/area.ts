@@ -11,6 +11,7 @@ import { t } from '$text';
 /** No Kubernetes name starts with a tilde, so this can be no application. */
 export const DEPLOY = '~deploy';
 export const ROLLBACK = '~rollback';
+export const COMPARE = '~compare';
 
 export const area: Area = {
   id: 'environments',
@@ -26,6 +27,7 @@ export const area: Area = {
     { pattern: '/environments/:flow/:env', load: () => import('./EnvironmentPage.svelte') },
     { pattern: `/environments/:flow/:env/${DEPLOY}`, load: () => import('./DeployPage.svelte') },
     { pattern: `/environments/:flow/:env/${ROLLBACK}/:run`, load: () => import('./DeployPage.svelte') },
+    { pattern: `/environments/:flow/${COMPARE}/:app`, load: () => import('./ComparePage.svelte'), wide: true },
     { pattern: '/environments/:flow/:env/:app', load: () => import('./ApplicationPage.svelte') },
     // After the values: no run is called that, but an application may be called runs.
     { pattern: '/environments/:flow/:env/:app/values', load: () => import('./ValuesPage.svelte'), wide: true, fill: true },
