@@ -243,11 +243,10 @@ impl Outbox {
         self.storage
             .with(UNREAD, move |c| {
                 let mut query = c.prepare(&format!("SELECT {COLUMNS} FROM outbox WHERE {condition} ORDER BY id"))?;
-                let rows = match value {
+                match value {
                     Some(value) => query.query_map([value], entry)?.collect(),
                     None => query.query_map([], entry)?.collect(),
-                };
-                rows
+                }
             })
             .await
     }

@@ -2,8 +2,9 @@
 //! a page asks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use pilothouse_cluster::LiveIndex;
 use pilothouse_delivery::{Release, releases};
 use pilothouse_git::{BareClone, CommitId, RepoPath};
 
@@ -20,10 +21,20 @@ const MOST_COMMITS: usize = 64;
 
 type Blobs = Arc<BTreeMap<String, String>>;
 
+/// The releases, and of which state of the cluster and of Git they are.
+struct Together {
+    /// Kept, so that no other index can stand at its address.
+    index: Weak<LiveIndex>,
+    change: u64,
+    tip: Option<CommitId>,
+    all: Arc<Vec<Release>>,
+    drift: Arc<BTreeSet<usize>>,
+}
+
 /// What was put together last.
 #[derive(Default)]
 pub(crate) struct SeenReleases {
-    last: Option<(usize, u64, Option<CommitId>, Arc<Vec<Release>>, Arc<BTreeSet<usize>>)>,
+    last: Option<Together>,
     /// Trees by commit; a commit's tree never changes.
     trees: BTreeMap<String, Option<Blobs>>,
 }
@@ -80,11 +91,12 @@ impl App {
         // Whoever asks meanwhile waits for this answer and takes it.
         let mut seen = self.releases.lock().await;
         let index = live.index();
-        let (place, change) = (Arc::as_ptr(&index).addr(), *index.changes().borrow());
-        if let Some((at, of, commit, all, drift)) = &seen.last
-            && (*at, *of, commit) == (place, change, &tip)
+        let change = *index.changes().borrow();
+        if let Some(last) = &seen.last
+            && std::ptr::eq(last.index.as_ptr(), Arc::as_ptr(&index))
+            && (last.change, &last.tip) == (change, &tip)
         {
-            return Ok((all.clone(), drift.clone()));
+            return Ok((last.all.clone(), last.drift.clone()));
         }
         let (app, live) = (self.arc()?, live.clone());
         let mut trees = std::mem::take(&mut seen.trees);
@@ -98,7 +110,8 @@ impl App {
         })
         .await?;
         seen.trees = trees;
-        seen.last = Some((place, change, tip, all.clone(), drift.clone()));
+        let index = Arc::downgrade(&index);
+        seen.last = Some(Together { index, change, tip, all: all.clone(), drift: drift.clone() });
         Ok((all, drift))
     }
 
