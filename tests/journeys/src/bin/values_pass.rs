@@ -26,16 +26,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = read(&text)?;
     let middle = text.lines().count() / 2;
 
-    let floor = median(rounds, || Ok(drop(black_box(serde_yaml::from_str::<serde_yaml::Value>(&text)?))))?;
+    let floor = median(rounds, || Ok(serde_yaml::from_str::<serde_yaml::Value>(&text)?))?;
     let row = |name: &str, ours: f64| println!("{name} {ours:.3} {floor:.3}");
-    row("check-ms", median(rounds, || Ok(drop(black_box(check(&text, &chart, &[])))))?);
+    row("check-ms", median(rounds, || Ok(check(&text, &chart, &[])))?);
     row("effective-ms", {
         let tree = chart.defaults().unwrap_or(&empty);
-        median(rounds, || Ok(drop(black_box(effective(tree, &file, &[])))))?
+        median(rounds, || Ok(effective(tree, &file, &[])))?
     });
-    row("complete-ms", median(rounds, || Ok(drop(black_box(completions(&text, middle, 3, &chart)))))?);
+    row("complete-ms", median(rounds, || Ok(completions(&text, middle, 3, &chart)))?);
     let edited = text.replacen("changed-1\"", "edited\"", 1);
-    row("diff-ms", median(rounds, || Ok(drop(black_box(diff(&text, &edited)))))?);
+    row("diff-ms", median(rounds, || Ok(diff(&text, &edited)))?);
     Ok(())
 }
 
@@ -52,11 +52,11 @@ fn values(keys: usize, value: &str) -> String {
 }
 
 /// Milliseconds.
-fn median(rounds: usize, work: impl Fn() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+fn median<T>(rounds: usize, work: impl Fn() -> Result<T, Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     let mut taken = Vec::new();
     for _ in 0..rounds.max(1) {
         let begin = Instant::now();
-        work()?;
+        black_box(work()?);
         taken.push(begin.elapsed().as_secs_f64() * 1000.0);
     }
     taken.sort_by(f64::total_cmp);
