@@ -6,6 +6,8 @@
 #[path = "main_job/stage.rs"]
 mod stage;
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use pilothouse_app::App;
 use pilothouse_app::contract::{
     CheckState, CloneState, CommitOutcome, CommitValues, DeployChoice, DeployRequest, DeployStatus, DiffKind,
@@ -14,6 +16,7 @@ use pilothouse_app::contract::{
 };
 use pilothouse_rig::Rig;
 use pilothouse_rig::helm::{program, skipped};
+use serde_json::json;
 use stage::{Stage, until};
 
 const FLOW: &str = "storefront";
@@ -47,6 +50,7 @@ async fn manifests_on_a_real_cluster() {
     let stage = Stage::real(Transport::Https).await;
     stage.connect().await;
     story(&stage).await;
+    a_secret_that_is_there(&stage).await;
     a_developer_without_rights_there(&stage).await;
 }
 
@@ -212,6 +216,26 @@ async fn story(stage: &Stage) {
         let text = serde_json::to_string(rendered).unwrap();
         assert!(!text.contains("pin-2") && !text.contains("pin-3") && !text.contains("pin-4"), "{text}");
     }
+}
+
+/// A Secret in the cluster is compared by its contents, which nobody sees.
+async fn a_secret_that_is_there(stage: &Stage) {
+    let namespace = render(&stage.app, "replicaCount: 2\n", RenderAgainst::Live).await.namespace;
+    let secrets: Api<Secret> = Api::namespaced(Rig::get().client().await, &namespace);
+    let secret = json!({"metadata": {"name": "cart-pin"}, "stringData": {"pin": "pin-2", "old": "pin-old"}});
+    secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    let with_old = render(&stage.app, "replicaCount: 2\n", RenderAgainst::Live).await;
+    assert_eq!(object(&with_old, "Secret").change, ObjectChange::Changed);
+    assert_eq!(lines(object(&with_old, "Secret"), DiffKind::Removed), ["old: <hidden 2>"]);
+    let patch = Patch::Merge(json!({"data": {"old": null}}));
+    secrets.patch("cart-pin", &PatchParams::default(), &patch).await.unwrap();
+    let same = render(&stage.app, "replicaCount: 2\n", RenderAgainst::Live).await;
+    assert_eq!(object(&same, "Secret").change, ObjectChange::Same);
+    let other = render(&stage.app, "replicaCount: 5\n", RenderAgainst::Live).await;
+    assert_eq!(lines(object(&other, "Secret"), DiffKind::Added), ["pin: <hidden 2>"]);
+    let told = format!("{}{}", serde_json::to_string(&with_old).unwrap(), serde_json::to_string(&other).unwrap());
+    // The contents as they are, and as the cluster keeps them.
+    assert!(!told.contains("pin-2") && !told.contains("pin-o") && !told.contains("cGluL"), "{told}");
 }
 
 /// Somebody who may work with the platform, and read nothing where it deploys to.
