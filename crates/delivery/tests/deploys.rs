@@ -236,7 +236,7 @@ fn ends_are_told_with_what_stays_and_what_comes_back() {
     }
     let deletion = deletion_means(&objects, "mypipe", "dev", "fastapi-demo").unwrap();
     assert_eq!(deletion.blocked, None);
-    assert!(deletion.stays.join("\n").contains("mypipe/dev/fastapi-demo-values.yaml stays"));
+    assert!(deletion.stays.join("\n").contains("mypipe/dev/fastapi-demo-values.yaml is not touched"));
     assert!(deletion_means(&objects, "mypipe", "dev", "other").is_err());
     let busy = platform(|all| {
         all.push(run("deploy-now", &json!({}), ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00Z"), "Unknown"));

@@ -86,7 +86,7 @@ pub fn deletion_means(objects: &Objects, flow: &str, environment_name: &str, app
             ),
         ],
         stays: vec![
-            format!("The values file {flow}/{environment_name}/{application}-values.yaml stays in Git as it is."),
+            format!("What is in Git stays: {flow}/{environment_name}/{application}-values.yaml is not touched."),
             "The values override stays as it is stored: the next deploy starts from it.".to_owned(),
             format!("The other applications of {flow}/{environment_name} ({others}) are not touched."),
             format!(

@@ -18,3 +18,8 @@ export function noteTone(note: ApplicationNote): 'note' | 'warn' | 'bad' {
   if (note.code === 'neverDeployed') return 'note';
   return note.code === 'overridePending' ? 'warn' : 'bad';
 }
+
+/** An explanation without the marks that set names apart in plain text. */
+export function prose(text: string): string {
+  return text.replaceAll('`', '');
+}
