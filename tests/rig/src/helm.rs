@@ -12,20 +12,25 @@ const VERSION: &str = "v4.1.4";
 /// The environment variable that names another Helm to test with.
 pub const CHOSEN: &str = "PILOTHOUSE_HELM";
 
+/// Why there is no Helm to test with, in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(String);
+
 /// Helm's command: the one `PILOTHOUSE_HELM` names, else the cached one, else brought into the cache now.
 ///
 /// # Errors
 /// Why there is none, in a sentence: tests that need it are then skipped with it.
-pub fn program() -> Result<PathBuf, String> {
-    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+pub fn program() -> Result<PathBuf, Unavailable> {
+    static FOUND: OnceLock<Result<PathBuf, Unavailable>> = OnceLock::new();
     FOUND.get_or_init(find).clone()
 }
 
-fn find() -> Result<PathBuf, String> {
+fn find() -> Result<PathBuf, Unavailable> {
     if let Some(chosen) = std::env::var_os(CHOSEN).filter(|path| !path.is_empty()) {
         return Ok(chosen.into());
     }
-    let folder = cache().map_err(|error| error.to_string())?.join("helm");
+    let folder = cache().map_err(|error| Unavailable(error.to_string()))?.join("helm");
     let cached = folder.join(VERSION).join("helm");
     if cached.is_file() {
         return Ok(cached);
@@ -36,14 +41,14 @@ fn find() -> Result<PathBuf, String> {
         Ok(ended) if ended.status.success() && cached.is_file() => Ok(cached),
         Ok(ended) => {
             let said = String::from_utf8_lossy(&ended.stderr);
-            Err(format!("helm could not be had: {}", said.trim().replace('\n', "; ")))
+            Err(Unavailable(format!("helm could not be had: {}", said.trim().replace('\n', "; "))))
         }
-        Err(error) => Err(format!("{} could not be run: {error}", recipe.display())),
+        Err(error) => Err(Unavailable(format!("{} could not be run: {error}", recipe.display()))),
     }
 }
 
 /// Says that a test could not run here: to the reader, and to the task that counts the tests.
-pub fn skipped(test: &str, why: &str) {
+pub fn skipped(test: &str, why: &Unavailable) {
     use std::io::Write as _;
     let line = format!("{test}: {why}\n");
     let mut stdout = std::io::stdout();

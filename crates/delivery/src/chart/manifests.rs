@@ -92,7 +92,7 @@ pub fn parse(output: &str) -> Result<Vec<Manifest>, ChartError> {
                 return Err(bad(format!("it is not YAML{place} of the object")));
             }
         };
-        collect(value, source.as_deref(), &mut found).map_err(bad)?;
+        collect(value, source.as_deref(), &mut found)?;
         if found.len() > MOST {
             return Err(bad(format!("there are more than {MOST} objects")));
         }
@@ -119,7 +119,8 @@ fn documents(output: &str) -> Vec<String> {
     all
 }
 
-fn collect(value: Value, source: Option<&str>, found: &mut Vec<Manifest>) -> Result<(), String> {
+fn collect(value: Value, source: Option<&str>, found: &mut Vec<Manifest>) -> Result<(), ChartError> {
+    let bad = |why: String| Err(ChartError::Output { file: source.map(str::to_owned), why });
     if value.is_null() {
         return Ok(());
     }
@@ -137,7 +138,7 @@ fn collect(value: Value, source: Option<&str>, found: &mut Vec<Manifest>) -> Res
                 }
             }
             if item["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
-                return Err("a list holds a list".to_owned());
+                return bad("a list holds a list".to_owned());
             }
             collect(item, source, found)?;
         }
@@ -148,8 +149,8 @@ fn collect(value: Value, source: Option<&str>, found: &mut Vec<Manifest>) -> Res
             found.push(manifest);
             Ok(())
         }
-        None if kind.is_empty() => Err("it has no apiVersion and kind".to_owned()),
-        None => Err(format!("a {} in it has no name", release::printable(&kind, 60))),
+        None if kind.is_empty() => bad("it has no apiVersion and kind".to_owned()),
+        None => bad(format!("a {} in it has no name", release::printable(&kind, 60))),
     }
 }
 
