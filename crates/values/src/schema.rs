@@ -38,7 +38,7 @@ impl Schema {
         if !document.is_object() && !document.is_boolean() {
             return Err(refused("it is neither an object nor true or false".to_owned()));
         }
-        localise(&mut document, true).map_err(refused)?;
+        localise(&mut document, true)?;
         let schema = Self { document };
         validator(&schema.document).map_err(|error| refused(error.to_string().chars().take(300).collect()))?;
         Ok(schema)
@@ -210,14 +210,15 @@ fn validator(document: &Value) -> std::result::Result<jsonschema::Validator, jso
 }
 
 /// Refuses references to elsewhere, and takes away the names by which other texts would find this one.
-fn localise(value: &mut Value, top: bool) -> std::result::Result<(), String> {
+fn localise(value: &mut Value, top: bool) -> Result<()> {
     match value {
         Value::Object(map) => {
             for name in ["$ref", "$dynamicRef", "$recursiveRef"] {
                 if let Some(target) = map.get(name).and_then(Value::as_str)
                     && !(target == "#" || target.starts_with("#/"))
                 {
-                    return Err(format!("`{}` leads out of the file, and nothing is fetched", short(target)));
+                    let why = format!("`{}` leads out of the file, and nothing is fetched", short(target));
+                    return Err(Error::Schema { why });
                 }
             }
             for name in ["$id", "id"] {
