@@ -76,6 +76,7 @@ export const environments = {
   'env.run.cleanWords': 'Clean',
   'env.run.back': 'Roll back',
   'env.run.again': 'Deploy again',
+  'env.run.againOf': 'Deploy again what {run} deployed',
   'env.run.backTo': 'Roll back to {run}',
 
   'ending.goes': 'What goes',
