@@ -28,6 +28,9 @@ describe('the end of what is underlined', () => {
     expect(marked('image: nginx:1.25', 7)).toBe('nginx:1.25');
     expect(marked('a: "x # y: z" # c', 3)).toBe('"x # y: z"');
     expect(marked("a: 'it''s' # c", 3)).toBe("'it''s'");
+    expect(marked('a: {b: *x, c: 2}', 7)).toBe('*x');
+    expect(marked('a: {b: *x, c: 2}', 14)).toBe('2');
+    expect(marked('a: {b: 1}, d', 0)).toBe('a');
     expect(marked('a:   ', 5)).toBe('');
   });
 });

@@ -14,7 +14,7 @@ export interface Suggestion {
 /** What is known of the word at a place: a heading, facts by name, and what it is for. */
 export interface Hint {
   title: string;
-  facts: { label: string; value: string }[];
+  facts: { label: string; value: string; code: boolean }[];
   text?: string | undefined;
 }
 

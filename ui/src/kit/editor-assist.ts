@@ -75,7 +75,7 @@ function tooltip(state: EditorState, pos: number, hint: Hint): Tooltip {
       dom.append(element('p', 'ph-hint-title', hint.title));
       if (hint.text) dom.append(element('p', 'ph-hint-text', hint.text));
       const facts = document.createElement('dl');
-      for (const fact of hint.facts) facts.append(element('dt', '', fact.label), element('dd', '', fact.value));
+      for (const fact of hint.facts) facts.append(element('dt', '', fact.label), element('dd', fact.code ? 'mono' : '', fact.value));
       if (hint.facts.length) dom.append(facts);
       return { dom };
     },
@@ -147,5 +147,5 @@ export const assistLook = EditorView.theme({
   '.ph-hint-text': { marginTop: '4px', whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' },
   '.ph-hint-card dl': { display: 'grid', gridTemplateColumns: 'max-content minmax(0, 1fr)', gap: '2px 12px', margin: '6px 0 0' },
   '.ph-hint-card dt': { color: 'var(--ink-3)' },
-  '.ph-hint-card dd': { margin: '0', fontFamily: 'var(--font-mono)', overflowWrap: 'anywhere' },
+  '.ph-hint-card dd': { margin: '0', overflowWrap: 'anywhere' },
 });

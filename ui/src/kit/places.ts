@@ -20,7 +20,10 @@ export function endOf(line: string, from: number): number {
   const rest = line.slice(from);
   const quoted = /^"(?:[^"\\]|\\.)*"|^'(?:[^']|'')*'/.exec(rest);
   if (quoted) return from + quoted[0].length;
-  const stop = rest.search(/:(?:\s|$)|\s#/);
+  // Between brackets a comma or the closing one ends it too.
+  const before = line.slice(0, from);
+  const flow = before.split(/[[{]/).length > before.split(/[\]}]/).length;
+  const stop = rest.search(flow ? /:(?:\s|$)|\s#|[,\]}]/ : /:(?:\s|$)|\s#/);
   const word = (stop < 0 ? rest : rest.slice(0, stop)).trimEnd();
   return from + (word.length || rest.trimEnd().length);
 }

@@ -21,6 +21,18 @@ export function remembered(key: string, fallback: string): { value: string } {
   };
 }
 
+/** Values files whose edits somebody wants to review as soon as they are opened. */
+const toReview = new Set<string>();
+
+export function askReview(key: string): void {
+  toReview.add(key);
+}
+
+/** Whether a review was asked for; once. */
+export function takeReview(key: string): boolean {
+  return toReview.delete(key);
+}
+
 /** What is known of a key, in words. */
 export function hintOf(known: ValuesHover | null): Hint | null {
   if (!known) return null;
@@ -29,10 +41,10 @@ export function hintOf(known: ValuesHover | null): Hint | null {
     title: known.path,
     text: known.description ?? t('values.hint.unknown'),
     facts: [
-      { label: t('values.hint.default'), value: known.default },
-      { label: t('values.hint.type'), value: known.kind },
-      { label: t('values.hint.allowed'), value: known.allowed.join(', ') || null },
-      { label: t('values.hint.rule'), value: rules.join(', ') || null },
-    ].flatMap(({ label, value }) => (value === null ? [] : [{ label, value }])),
+      { label: t('values.hint.default'), value: known.default, code: true },
+      { label: t('values.hint.type'), value: known.kind, code: false },
+      { label: t('values.hint.allowed'), value: known.allowed.join(', ') || null, code: true },
+      { label: t('values.hint.rule'), value: rules.join(', ') || null, code: false },
+    ].flatMap(({ label, value, code }) => (value === null ? [] : [{ label, value, code }])),
   };
 }

@@ -1,0 +1,250 @@
+// The values editor in Chromium on the practice cluster: completion and hints, fields, history and the way back,
+// environments beside each other, and what one takes from another.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { play } from './play.mjs';
+
+/** A colleague pushes one file. */
+function push(repositories, path, text) {
+  const work = mkdtempSync(join(tmpdir(), 'pilothouse-someone-'));
+  const run = (...args) => execFileSync('git', ['-C', work, '-c', 'user.name=Sam', '-c', 'user.email=sam@example.com', ...args], { stdio: 'pipe' });
+  execFileSync('git', ['clone', '-q', '-b', 'main', join(repositories, 'acme/krci-gitops.git'), work], { stdio: 'pipe' });
+  writeFileSync(join(work, path), text);
+  run('add', '.');
+  run('commit', '-qm', 'Add many values');
+  run('push', '-q', 'origin', 'HEAD:main');
+  rmSync(work, { recursive: true });
+}
+
+/** 4,500 values below 450 keys. */
+function many() {
+  let text = '';
+  for (let section = 0; section < 450; section++) {
+    text += `section-${section}:\n`;
+    for (let key = 0; key < 10; key++) text += `  key-${key}: ${section * key}\n`;
+  }
+  return text;
+}
+
+const LONG = 120_000;
+
+test('values are written, taken back, compared and promoted', async () => {
+  const findings = [];
+  await play({
+    driver: 'chromium',
+    on: 'practice',
+    upTo: 'repository-card',
+    after: async (d, stage) => {
+      const { page } = d;
+      const look = async (name) => {
+        await d.screenshot(name);
+        findings.push(...(await d.accessibility()).map((finding) => `${name}: ${finding}`));
+      };
+      const everyLook = async (name) => {
+        await look(name);
+        await page.emulateMedia({ colorScheme: 'dark' });
+        await look(`${name}-dark`);
+        await page.emulateMedia({ colorScheme: 'light' });
+        await page.setViewportSize({ width: 1920, height: 1080 });
+        await look(`${name}-wide`);
+        await page.setViewportSize({ width: 1280, height: 800 });
+      };
+      const git = (...args) => execFileSync('git', ['-C', join(stage.repositories, 'acme/krci-gitops.git'), ...args], { encoding: 'utf8' });
+      const committed = (env) => git('show', `main:storefront/${env}/cart-values.yaml`);
+      const editor = page.locator('[data-testid="values-editor"] .cm-content');
+      const text = () => editor.evaluate((e) => [...e.querySelectorAll('.cm-line')].map((line) => line.textContent).join('\n'));
+      /** Takes the offer; the editor ignores Enter for a moment, so that nobody takes one that has only just appeared. */
+      const take = async (offer) => {
+        await page.locator('.cm-tooltip-autocomplete li[aria-selected]', { hasText: offer }).waitFor();
+        await page.waitForTimeout(150);
+        await page.keyboard.press('Enter');
+      };
+      const commit = async () => {
+        await d.click('values-review');
+        await d.waitFor('values-diff');
+        await d.click('values-commit');
+        await d.waitFor('values-committed', { timeout: LONG });
+      };
+
+      await d.click('nav-environments');
+      await d.click('open-storefront-dev');
+      await d.click('values-cart');
+      await d.waitFor('values-empty');
+      await everyLook('values-none');
+      await d.click('values-create-from');
+      await d.click('values-create-from-qa');
+      await d.waitFor('toast', { text: 'no values file either' });
+      await d.click('values-create-empty');
+
+      // Completion while typing, by the keyboard alone, with what it is for beside it.
+      await editor.focus();
+      await page.keyboard.type('repl');
+      await page.locator('.cm-tooltip-autocomplete', { hasText: 'replicaCount' }).waitFor();
+      await page.locator('.cm-completionInfo', { hasText: 'How many' }).waitFor();
+      await everyLook('completion');
+      await take('replicaCount');
+      await page.keyboard.type('2\nserv');
+      await take('service');
+      await page.keyboard.type('ty');
+      await take('type');
+      await page.locator('.cm-tooltip-autocomplete', { hasText: 'LoadBalancer' }).waitFor();
+      await page.keyboard.type('No');
+      await take('NodePort');
+      assert.equal(await text(), 'replicaCount: 2\nservice:\n  type: NodePort');
+
+      // A hint by pointer and by keyboard.
+      await page.locator('.cm-line', { hasText: 'replicaCount' }).first().hover({ position: { x: 40, y: 8 } });
+      await d.waitFor('editor-hint', { text: 'replicaCount' });
+      await look('hint');
+      await page.mouse.move(5, 5);
+      await d.waitFor('editor-hint', { gone: true });
+      await page.keyboard.press('Control+Shift+Space');
+      await d.waitFor('editor-hint', { text: 'service.type' });
+      await page.keyboard.press('Escape');
+      await d.waitFor('editor-hint', { gone: true });
+
+      // A wrong value is marked where it stands, behind a character that is two UTF-16 units wide.
+      await page.keyboard.press('Control+End');
+      await page.keyboard.type('\nextra: {"😀": 1, replicas: *x}');
+      await page.locator('.cm-lintRange').first().waitFor();
+      await look('diagnostics');
+      for (let i = 0; i < 40 && (await text()).includes('extra'); i++) await page.keyboard.press('Control+z');
+      assert.equal(await text(), 'replicaCount: 2\nservice:\n  type: NodePort');
+
+      // The same text by clicking.
+      await d.click('values-file-fields');
+      await d.waitFor('field-service.port');
+      await d.fill('field-input-replicaCount', '3');
+      await d.type('Enter');
+      await d.waitFor('field-replicaCount', { text: 'Default: 1' });
+      await d.fill('field-input-service.port', 'many');
+      await d.waitFor('field-service.port', { text: 'not a number' });
+      await everyLook('fields');
+      await d.fill('field-input-service.port', '9090');
+      await d.type('Enter');
+      await d.waitFor('field-reset-service.port');
+      await d.click('field-reset-service.type');
+      await d.waitFor('field-reset-service.type', { gone: true });
+      await d.fill('fields-search', 'env value');
+      await d.click('field-yaml-env[0].value');
+      await d.waitFor('values-editor');
+      assert.equal(await text(), 'replicaCount: 3\nservice:\n  port: 9090');
+      await editor.focus();
+      await page.keyboard.press('Control+z');
+      await page.keyboard.press('Control+y');
+      assert.equal(await text(), 'replicaCount: 3\nservice:\n  port: 9090', 'what was clicked can be undone and done again');
+      for (const tab of ['defaults', 'effective', 'manifests']) {
+        await d.click(`values-beside-${tab}`);
+        await d.waitFor({ defaults: 'values-defaults', effective: 'values-effective', manifests: 'rendered' }[tab]);
+        if (tab === 'manifests') await d.waitFor('rendered-progress', { gone: true, timeout: LONG });
+        await everyLook(`beside-${tab}`);
+      }
+      await commit();
+      assert.match(committed('dev'), /^replicaCount: 3\nservice:\n {2}port: 9090\n?$/);
+
+      // A second version, and back to the first.
+      await d.click('values-file-fields');
+      await d.fill('fields-search', '');
+      await d.fill('field-input-replicaCount', '5');
+      await d.type('Enter');
+      await d.waitFor('values-dirty');
+      await commit();
+      const [second, first] = git('log', '--format=%H', 'main', '--', 'storefront/dev/cart-values.yaml').trim().split('\n').map((id) => id.slice(0, 8));
+      await d.click('values-beside-history');
+      await d.waitFor(`history-${second}`);
+      await everyLook('history');
+      await d.click('history-view');
+      await d.click('history-view-blame');
+      await d.waitFor('values-blame', { text: 'replicaCount: 5' });
+      await everyLook('blame');
+      await d.click('history-view');
+      await d.click('history-view-versions');
+      await d.click(`history-${first}`);
+      await d.waitFor('history-going-back', { text: 'replicaCount: 3' });
+      await everyLook('history-version');
+      await d.click('history-restore');
+      await d.waitFor('values-dirty');
+      await commit();
+      assert.match(committed('dev'), /^replicaCount: 3$/m);
+
+      // Beside the other environment, and over to it: a new file first.
+      await d.click('values-compare');
+      await d.waitFor('compare-row-replicaCount', { text: '3' });
+      assert.ok(!(await d.exists('compare-row-service.type')), 'what is the same is only counted');
+      await everyLook('compare');
+      await d.click('compare-from-dev');
+      await d.waitFor('promote-about', { text: 'qa has no values file yet' });
+      await everyLook('promote-new');
+      await d.click('promote-take');
+      await d.waitFor('values-diff', { text: 'replicaCount: 3', timeout: LONG });
+      await look('promote-review');
+      await d.click('values-commit');
+      await d.waitFor('values-committed', { timeout: LONG });
+      assert.match(committed('qa'), /^replicaCount: 3$/m);
+
+      // Then each goes its own way, and only what changed at the source is chosen beforehand.
+      await d.click('values-file-fields');
+      await d.fill('field-input-service.port', '7070');
+      await d.type('Enter');
+      await d.waitFor('values-dirty');
+      await commit();
+      await page.goto(page.url().replace('/qa/', '/dev/'));
+      await d.waitFor('values-fields');
+      await d.fill('field-input-replicaCount', '4');
+      await d.type('Enter');
+      await d.waitFor('values-dirty');
+      await commit();
+      await d.click('values-compare');
+      await d.click('compare-promote');
+      await d.waitFor('promote-about', { text: 'Common ancestor' });
+      await d.waitFor('promote-rows', { text: 'Deliberately different in qa' });
+      const checked = (id) => page.locator(`[data-testid="${id}"]`).getAttribute('aria-checked');
+      assert.deepEqual([await checked('promote-replicaCount'), await checked('promote-service.port')], ['true', 'false']);
+      await everyLook('promote');
+      const before = git('rev-list', '--count', 'main').trim();
+      await d.click('promote-take');
+      await d.waitFor('values-diff', { text: 'replicaCount: 4', timeout: LONG });
+      await d.click('values-commit');
+      await d.waitFor('values-committed', { timeout: LONG });
+      assert.match(committed('qa'), /^replicaCount: 4$/m);
+      assert.match(committed('qa'), /^ {2}port: 7070$/m);
+      assert.equal(Number(git('rev-list', '--count', 'main')), Number(before) + 1, 'one commit');
+
+      // What runs is said in the history.
+      await d.click('nav-environments');
+      await d.click('open-storefront-dev');
+      await d.click('deploy-open');
+      await d.waitFor('deploy-choices');
+      if ((await checked('deploy-override-cart')) !== 'true') await d.click('deploy-override-cart');
+      await d.waitFor('deploy-yaml', { text: 'deploy-storefront-dev-' });
+      await d.click('deploy-start');
+      await d.click('nav-environments');
+      await d.click('open-storefront-dev');
+      await d.waitFor('sync-cart', { text: 'Synced', timeout: LONG });
+      await d.click('values-cart');
+      await d.click('values-beside-history');
+      await d.waitFor('values-history', { text: 'runs now with', timeout: LONG });
+      await everyLook('history-that-ran');
+
+      // A chart's worth of keys: what is not looked at is not drawn.
+      push(stage.repositories, 'storefront/dev/checkout-values.yaml', many());
+      await d.click('nav-environments');
+      await d.click('open-storefront-dev');
+      await d.click('values-checkout');
+      await d.waitFor('fields-more');
+      assert.ok((await page.locator('[data-testid^="fields-group-"], [data-testid^="field-input-"]').count()) < 400);
+      await d.fill('fields-search', 'section-77 key-9');
+      await d.waitFor('field-section-77.key-9');
+      await d.fill('field-input-section-77.key-9', '12');
+      await d.type('Enter');
+      await d.waitFor('values-dirty');
+      await look('many-fields');
+      assert.deepEqual(d.problems, [], 'the pages log no error');
+    },
+  });
+  assert.deepEqual([...new Set(findings)], []);
+});
