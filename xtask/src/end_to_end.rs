@@ -78,6 +78,7 @@ pub fn all(only: &[&str]) -> Outcome<Count> {
         ("keyboard.test.mjs", Stage::Practice),
         ("repository.test.mjs", Stage::Practice),
         ("deploys.test.mjs", Stage::Practice),
+        ("values.test.mjs", Stage::Practice),
         ("waiting.test.mjs", Stage::Real),
         ("states.test.mjs", Stage::Real),
         ("notification.test.mjs", Stage::Practice),
