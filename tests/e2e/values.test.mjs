@@ -257,6 +257,9 @@ test('values are written, taken back, compared and promoted', async () => {
       await d.type('Enter');
       await d.waitFor('values-dirty');
       assert.equal(await d.value('field-input-section-77.key-9'), '12', 'the old value does not come back while the new one is looked at');
+      await d.click('values-beside-effective');
+      await d.waitFor('effective-more');
+      assert.equal(await page.locator('[data-testid="values-effective"] li').count(), 500);
       await look('many-fields');
       // Text that is half written cannot be read, which the bridge answers with 400; nothing else goes wrong.
       assert.deepEqual(d.problems.filter((one) => !one.includes('status of 400')), [], 'the pages log no error');
