@@ -677,7 +677,9 @@ replays: number;
 /**  True when the text was merged with somebody else's change. */
 merged: boolean; 
 /**  The content id now, for further edits. */
-blob: string | null } | 
+blob: string | null; 
+/**  The file as it is on the branch now, where a colleague's change was merged into it. */
+text: string | null } | 
 /**  Somebody else changed the same place; nothing was pushed, nothing is lost. */
 { outcome: "conflict"; 
 /**  The file. */

@@ -212,9 +212,11 @@ impl App {
                 let (clone, tip, at) = (fetched.clone, commit.id.clone(), path.clone());
                 // The commit is out: a clone that cannot be read now must not make a failure of it.
                 let content = self.git(move || clone.read(&tip, &at, FILE_LIMIT)).await.unwrap_or_default();
-                let blob = content.map(|c| c.blob.to_string());
+                let blob = content.as_ref().map(|c| c.blob.to_string());
+                // What a merge made of it is not what the editor holds.
+                let text = content.filter(|_| merged).and_then(|c| String::from_utf8(c.bytes).ok());
                 let end = End { commit: Some(commit.id.to_string()), url: Some(page), ..End::default() };
-                (CommitOutcome::Published { commit: commit_entry(commit), replays, merged, blob }, end)
+                (CommitOutcome::Published { commit: commit_entry(commit), replays, merged, blob, text }, end)
             }
             PublishOutcome::Unchanged { tip } => {
                 let words = Some(format!("{words}: it was there already"));

@@ -164,7 +164,7 @@ impl App {
         let lossy = |bytes: Option<Vec<u8>>| bytes.map(|b| String::from_utf8_lossy(&b).into_owned());
         let outcome = match proposal.outcome {
             PublishOutcome::Published { commit, replays, merged } => {
-                CommitOutcome::Published { commit: commit_entry(commit), replays, merged, blob: None }
+                CommitOutcome::Published { commit: commit_entry(commit), replays, merged, blob: None, text: None }
             }
             PublishOutcome::Unchanged { .. } => CommitOutcome::Unchanged,
             PublishOutcome::Conflict { path, base, ours, theirs, their_blob, their_commit } => {

@@ -181,9 +181,13 @@ impl App {
                     let refuse = Arc::new(|_: &RepoPath, _: &[u8]| false);
                     let outcome = app.git(move || clone.publish_checked(&access, &branch, &publish, refuse)).await;
                     let outcome = outcome.and_then(|outcome| match outcome {
-                        PublishOutcome::Published { commit, replays, merged } => {
-                            Ok(CommitOutcome::Published { commit: commit_entry(commit), replays, merged, blob: None })
-                        }
+                        PublishOutcome::Published { commit, replays, merged } => Ok(CommitOutcome::Published {
+                            commit: commit_entry(commit),
+                            replays,
+                            merged,
+                            blob: None,
+                            text: None,
+                        }),
                         PublishOutcome::Unchanged { .. } => Ok(CommitOutcome::Unchanged),
                         PublishOutcome::Conflict { path, their_commit, .. } => Err(AppError::blocked(format!(
                             "{} changed {path} meanwhile; nothing was pushed",

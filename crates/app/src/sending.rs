@@ -228,7 +228,13 @@ impl App {
         if let (Some(since), Some(tip)) = (entry.attempt_tip.clone(), fetched.tip.clone()) {
             let (clone, at, kept) = (fetched.clone.clone(), path.clone(), kept.clone());
             if let Some(commit) = self.git(move || landed(&clone, &tip, &since, &at, &kept)).await? {
-                return Ok(Sent::Gone(CommitOutcome::Published { commit, replays: 0, merged: false, blob: None }));
+                return Ok(Sent::Gone(CommitOutcome::Published {
+                    commit,
+                    replays: 0,
+                    merged: false,
+                    blob: None,
+                    text: None,
+                }));
             }
         }
         let request = PublishRequest {
@@ -267,7 +273,7 @@ impl App {
                 self.note_done(activity, end).await;
                 self.forget_twins(&fetched, &path, kept.text.clone(), &kept.message).await;
                 let commit = commit_entry(commit);
-                Ok(Sent::Gone(CommitOutcome::Published { commit, replays, merged, blob: None }))
+                Ok(Sent::Gone(CommitOutcome::Published { commit, replays, merged, blob: None, text: None }))
             }
             Ok(PublishOutcome::Unchanged { tip }) => {
                 let words = Some(format!("{}: it was there already", kept.words));

@@ -134,3 +134,28 @@ async fn what_differs_between_environments_is_told_and_taken_over() {
     let nothing = app.preview_promotion(file("prod"), file("qa")).await.unwrap_err();
     assert_eq!(nothing.code, ErrorCode::NotFound, "{nothing:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_merged_gives_the_text_that_is_on_the_branch() {
+    let data = tempfile::tempdir().unwrap();
+    let app = desk(data.path()).await;
+    let text = |first: u8, last: u8| format!("first: {first}\na: 1\nb: 2\nc: 3\nd: 4\nlast: {last}\n");
+    commit(&app, "dev", &text(1, 1), "Add").await;
+    let base_blob = app.open_values(file("dev")).await.unwrap().base_blob;
+    // Both began with the same version.
+    let change = |text: String| CommitValues {
+        flow: "storefront".into(),
+        env: "dev".into(),
+        app: "cart".into(),
+        text,
+        base_blob: base_blob.clone(),
+        message: "Change".into(),
+    };
+    let alone = app.commit_values(change(text(2, 1)), "one".into()).await.unwrap();
+    assert!(matches!(alone, CommitOutcome::Published { merged: false, text: None, .. }), "{alone:?}");
+    let merged = app.commit_values(change(text(1, 2)), "two".into()).await.unwrap();
+    let CommitOutcome::Published { merged: true, text: Some(now), blob, .. } = merged else { panic!("{merged:?}") };
+    assert_eq!(now, text(2, 2));
+    let opened = app.open_values(file("dev")).await.unwrap();
+    assert_eq!((opened.text, opened.base_blob), (now, blob), "the text and the version belong together");
+}

@@ -243,6 +243,8 @@ pub enum CommitOutcome {
         merged: bool,
         /// The content id now, for further edits.
         blob: Option<String>,
+        /// The file as it is on the branch now, where a colleague's change was merged into it.
+        text: Option<String>,
     },
     /// Somebody else changed the same place; nothing was pushed, nothing is lost.
     Conflict {
