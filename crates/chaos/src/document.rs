@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse_cluster::{Name, Subdomain};
+use pilothouse_cluster::{Name, Subdomain, Unfolding};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -311,6 +311,8 @@ fn read_value(text: &str) -> std::result::Result<Value, Problem> {
     if let Some(line) = deep_line(text) {
         return Err(Problem::error("document.too_deep", Some(line), "this line opens too many brackets"));
     }
+    let too_far = |error| Problem::error("document.not_yaml", None, format!("this is not read: {error}"));
+    Unfolding::default().count(text).map_err(too_far)?;
     let mut found: Option<serde_yaml::Value> = None;
     for document in serde_yaml::Deserializer::from_str(text) {
         let value = serde_yaml::Value::deserialize(document).map_err(|error| {

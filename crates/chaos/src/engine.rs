@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pilothouse_cluster::Unfolding;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -115,6 +116,7 @@ fn of_templates(
     problems: &mut Vec<Problem>,
 ) -> Vec<Fault> {
     let mut found = Vec::new();
+    let mut unfolding = Unfolding::default();
     let known: BTreeMap<&str, &str> =
         parameters.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?))).collect();
     let templates = spec.and_then(|spec| spec.get("templates")).and_then(Value::as_array);
@@ -129,6 +131,11 @@ fn of_templates(
             .chain(template.pointer("/resource/manifest").and_then(Value::as_str));
         for data in raw {
             let filled = fill_in(data, &known);
+            if let Err(error) = unfolding.count(&filled) {
+                let words = format!("a text in template {name:?} is not read: {error}");
+                problems.push(Problem::error("engine.not_yaml", line_of_pair(text, "name", name), words));
+                continue;
+            }
             match serde_yaml::from_str::<Value>(&filled) {
                 Ok(engine) if engine.get("kind").and_then(Value::as_str) == Some("ChaosEngine") => {
                     found.extend(of_engine(&engine, name, weight));

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pilothouse_cluster::Unfolding;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -47,7 +48,7 @@ impl Reach {
             .collect();
         known.insert("workflow.namespace".to_owned(), namespace.to_owned());
         known.insert("workflow.serviceAccountName".to_owned(), account.to_owned());
-        let mut walk = Walk { known, found: Self::default() };
+        let mut walk = Walk { known, found: Self::default(), unfolding: Unfolding::default() };
         walk.found.namespaces.insert(namespace.to_owned());
         if matches!(document.kind, DocumentKind::Workflow | DocumentKind::CronWorkflow) {
             walk.note("service account", account, |found| &mut found.accounts);
@@ -78,6 +79,7 @@ impl Reach {
 struct Walk {
     known: BTreeMap<String, String>,
     found: Reach,
+    unfolding: Unfolding,
 }
 
 impl Walk {
@@ -233,6 +235,10 @@ impl Walk {
         if !objects && is_open(&filled) {
             self.found.open.insert("part of its pod (podSpecPatch)".to_owned());
         }
+        if self.unfolding.count(&filled).is_err() {
+            self.found.open.insert("object (a manifest in it cannot be read)".to_owned());
+            return;
+        }
         for document in serde_yaml::Deserializer::from_str(&filled) {
             let Ok(value) = Value::deserialize(document) else {
                 self.found.open.insert("object (a manifest in it cannot be read)".to_owned());
@@ -261,15 +267,23 @@ fn named_in(value: &Value, inner: &str) -> Option<String> {
 
 /// Whether a file's text is, or may become, Kubernetes objects.
 fn holds_objects(text: &str) -> bool {
-    let mut documents = serde_yaml::Deserializer::from_str(text);
+    // What follows something that is no YAML is not to be asked for.
+    let mut documents = serde_yaml::Deserializer::from_str(text).map_while(|one| Value::deserialize(one).ok());
     text.contains("kind:")
         || text.contains("\"kind\"")
-        || documents.any(|one| Value::deserialize(one).is_ok_and(|one| one.get("kind").is_some()))
+        || Unfolding::default().count(text).is_err()
+        || documents.any(|one| one.get("kind").is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_no_yaml_holds_no_objects() {
+        assert!(!holds_objects("a: *nobody\n"));
+        assert!(holds_objects("'kind' : Pod\n"));
+    }
 
     fn reach(spec: &str) -> Reach {
         let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();

@@ -17,6 +17,7 @@ pub mod kubeconfig;
 mod leadership;
 mod name;
 pub mod search_path;
+mod unfolding;
 
 pub use access::Access;
 pub use connect::Cluster;
@@ -27,3 +28,4 @@ pub use index::{LiveIndex, OnChange, Tuning, WatchSpec, WatchState};
 pub use kinds::Kind;
 pub use leadership::{Leadership, Timing};
 pub use name::{Name, Subdomain};
+pub use unfolding::{Unfolding, UnfoldsTooFar};

@@ -1,5 +1,6 @@
 //! Reading a values file as Helm reads it, within bounds.
 
+use pilothouse_cluster::Unfolding;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -15,7 +16,7 @@ pub const LIMIT: usize = 1024 * 1024;
 ///
 /// # Errors
 /// Too large, not YAML, several documents, duplicate keys, or anything but a mapping at the top. Aliases that
-/// unfold beyond reason are refused by the parser's own repetition limit.
+/// unfold beyond reason are refused before a tree is made of them.
 pub fn read(text: &str) -> Result<Value> {
     let shape = check_shape(text)?;
     if shape == TopShape::Nothing {
@@ -59,6 +60,11 @@ pub(crate) fn check_shape(text: &str) -> Result<TopShape> {
         return Err(Error::TooLarge { size: text.len(), limit: LIMIT });
     }
     bounded(text)?;
+    Unfolding::default().count(text).map_err(|error| Error::Syntax {
+        line: 1,
+        column: 1,
+        message: error.to_string(),
+    })?;
     let mut top = Skeleton::Null;
     for (number, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
         let skeleton = Skeleton::deserialize(document).map_err(|error| syntax(&error))?;
@@ -306,6 +312,10 @@ mod tests {
             }
             text
         };
+        // The reader follows no more aliases than it may, but each brings ten thousand values.
+        let wide =
+            format!("a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "0,".repeat(10_000), "*a,".repeat(100), "*b,".repeat(10_000));
+        assert!(read(&wide).unwrap_err().to_string().contains("unfold"));
         for text in [
             bomb,
             "[".repeat(20_000),

@@ -1,5 +1,6 @@
 //! What Helm writes, as objects.
 
+use pilothouse_cluster::Unfolding;
 use serde_json::Value;
 
 use super::mask::{Mask, is_secret};
@@ -7,6 +8,8 @@ use super::{ChartError, release};
 
 /// The most objects of one rendering.
 const MOST: usize = 2000;
+/// The most values that the aliases of one rendering may unfold to.
+const MOST_VALUES: usize = 2_000_000;
 
 /// One object that a chart renders. Its text can be had behind a [`Mask`] only.
 #[derive(Clone, PartialEq)]
@@ -80,10 +83,12 @@ pub(super) fn text_of(object: &Value, mask: &mut Mask) -> String {
 pub fn parse(output: &str) -> Result<Vec<Manifest>, ChartError> {
     let mut found = Vec::new();
     let mut source = None;
+    let mut unfolding = Unfolding::of(MOST_VALUES);
     for document in documents(output) {
         let named = document.lines().find_map(|line| line.strip_prefix("# Source: "));
         source = named.map(|name| release::printable(name.trim(), 300)).or(source);
         let bad = |why: String| ChartError::Output { file: source.clone(), why };
+        unfolding.count(&document).map_err(|error| bad(error.to_string()))?;
         let value: Value = match serde_yaml::from_str(&document) {
             Ok(value) => value,
             // The reader's words may quote the text; a place in it does not.
@@ -193,5 +198,10 @@ mod tests {
         let many = "---\napiVersion: v1\nkind: A\nmetadata: {name: a}\n".repeat(MOST + 1);
         assert!(parse(&many).unwrap_err().to_string().contains("more than 2000"));
         assert!(parse(&format!("a: {}", "[".repeat(5000))).is_err());
+        // What is small alone is refused in its sum.
+        let (zeros, aliases) = ("0,".repeat(1000), "*a,".repeat(500));
+        let wide = format!("---\napiVersion: v1\nkind: A\nmetadata: {{name: a}}\na: &a [{zeros}]\nb: [{aliases}]\n");
+        assert_eq!(parse(&wide).unwrap().len(), 1);
+        assert!(parse(&wide.repeat(5)).unwrap_err().to_string().contains("unfold"));
     }
 }
