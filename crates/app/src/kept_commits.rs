@@ -1,6 +1,6 @@
 //! How the remote stands after a look, and the commits that a rewrite or a doubtful push left in the clone only.
 
-use pilothouse_git::{BareClone, CommitId, EntryKind, FileContent, RemoteState, RemoteUrl, RepoPath};
+use pilothouse_git::{BareClone, CommitId, EntryKind, FileContent, KeptCommits, RemoteState, RemoteUrl, RepoPath};
 
 use crate::{
     App, Result,
@@ -244,10 +244,21 @@ impl App {
         Ok(outcome)
     }
 
-    /// Lets kept commits go.
+    /// Lets kept commits go. What was let go already stays so.
     pub async fn forget_rescued(&self, name: String) -> Result<RepositoryStanding> {
         let (_, fetched) = self.local().await?;
-        self.git(move || fetched.clone.forget_rescue(&name)).await?;
+        self.git(move || {
+            let kept = fetched.clone.kept_commits(&fetched.branch)?;
+            let Some(line) = kept.iter().find(|line| line.name == name) else { return Ok(()) };
+            let gone: std::collections::BTreeSet<_> = line.commits.iter().map(|commit| &commit.id).collect();
+            // Each commit is told once: a line that holds only what is let go here would come back unasked.
+            let within = |other: &&KeptCommits| !other.more && other.commits.iter().all(|one| gone.contains(&one.id));
+            for other in kept.iter().filter(|other| other.name == name || within(other)) {
+                fetched.clone.forget_rescue(&other.name)?;
+            }
+            Ok(())
+        })
+        .await?;
         self.changes.tell(Topic::Repository);
         self.repository_standing().await
     }
