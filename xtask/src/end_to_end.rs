@@ -41,6 +41,10 @@ pub fn journey(file: &str, stage: Stage, log: &str) -> Outcome<Count> {
         .env("PILOTHOUSE_NOTIFICATIONS", built("debug", "pilothouse-notifications"))
         .env("PILOTHOUSE_ON", if stage == Stage::Real { "real" } else { "practice" })
         .env("PILOTHOUSE_SHOTS", &shots);
+    // The tests' own Helm, so that what is seen does not depend on the machine.
+    if let Some(helm) = suite::helm() {
+        node.env("PILOTHOUSE_HELM", helm);
+    }
     let mut tap = Vec::new();
     let passed = follow(node, |line| tap.push(line.to_owned()))?;
     let mut count = suite::count_tap(tap.iter().map(String::as_str));

@@ -90,9 +90,15 @@ fn kube_assets() -> Outcome<Option<Child>> {
     Ok(Some(recipe.spawn()?))
 }
 
+/// The Helm that tests use, when there is one: that of `PILOTHOUSE_HELM`, else the cached one.
+pub fn helm() -> Option<std::path::PathBuf> {
+    let chosen = std::env::var_os("PILOTHOUSE_HELM").filter(|path| !path.is_empty()).map(Into::into);
+    chosen.or_else(|| Some(cache().join("helm/v4.1.4/helm")).filter(|path| path.is_file()))
+}
+
 /// Brings a real Helm for the tests of rendering. Where it cannot be had, they are counted as skipped, with the reason.
 fn helm_asset() -> Outcome {
-    if std::env::var_os("PILOTHOUSE_HELM").is_some() || cache().join("helm/v4.1.4/helm").is_file() {
+    if helm().is_some() {
         return Ok(());
     }
     say("Bringing Helm for tests");
