@@ -1,5 +1,7 @@
 //! A live object, seen through a manifest: only what the manifest sets, in the manifest's order and spelling.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 /// The annotation in which what was applied last is kept.
@@ -34,14 +36,23 @@ pub(super) fn align(wanted: &Value, live: &Value, application: &str) -> Value {
         }
         applied
     });
-    let whole = ["ConfigMap", "Secret"].contains(&wanted["kind"].as_str().unwrap_or_default());
-    field(wanted, &live, applied.as_ref(), &Place { whole_data: whole, path: Vec::new() })
+    let kind = wanted["kind"].as_str().unwrap_or_default();
+    field(wanted, &live, applied.as_ref(), &Place { kind, path: Vec::new() })
 }
+
+/// Kinds that hold data, and nothing but what the manifest says.
+const DATA: &[&str] = &["ConfigMap", "Secret"];
+/// Kinds that tell amounts outside of `resources`.
+const AMOUNTS: &[&str] =
+    &["LimitRange", "ResourceQuota", "HorizontalPodAutoscaler", "PersistentVolumeClaim", "PersistentVolume"];
+/// Fields of theirs that hold amounts, as they are or by their name.
+const AMOUNT_FIELDS: &[&str] =
+    &["limits", "requests", "hard", "capacity", "min", "max", "default", "defaultRequest", "value", "averageValue"];
 
 /// Where in an object.
 struct Place<'a> {
-    /// The object's data belong to the manifest alone.
-    whole_data: bool,
+    /// The object's kind.
+    kind: &'a str,
     path: Vec<&'a str>,
 }
 
@@ -52,19 +63,24 @@ impl<'a> Place<'a> {
     {
         let mut path: Vec<&'b str> = self.path.clone();
         path.push(key);
-        Place { whole_data: self.whole_data, path }
+        Place { kind: self.kind, path }
     }
 
     /// Whether every key here belongs to the manifest.
     fn is_whole(&self) -> bool {
-        self.whole_data && matches!(self.path.as_slice(), ["data" | "binaryData"])
+        DATA.contains(&self.kind) && matches!(self.path.as_slice(), ["data" | "binaryData"])
     }
 
-    /// Whether a scalar here is an amount, which the server may spell otherwise.
+    /// Whether a scalar here is an amount, which the server may spell otherwise. The name of a field alone does not
+    /// tell: what is called `max` may be a version.
     fn is_amount(&self) -> bool {
-        let amounts = ["limits", "requests", "hard", "capacity", "min", "max", "default", "defaultRequest"];
-        self.path.iter().any(|key| amounts.contains(key))
-            || self.path.last().is_some_and(|key| ["sizeLimit", "storage", "divisor"].contains(key))
+        if DATA.contains(&self.kind) || self.path.first() != Some(&"spec") {
+            return false;
+        }
+        let pair = |one: &[&str]| matches!(one, ["resources", "limits" | "requests"]);
+        let ends = matches!(self.path.as_slice(), [.., "emptyDir", "sizeLimit"] | [.., "resourceFieldRef", "divisor"]);
+        let kind = AMOUNTS.contains(&self.kind) && self.path.iter().any(|key| AMOUNT_FIELDS.contains(key));
+        ends || kind || self.path.windows(2).any(pair)
     }
 }
 
@@ -120,19 +136,22 @@ fn list(wanted: &[Value], live: &[Value], applied: Option<&Value>, at: &Place<'_
         out.extend(live.iter().skip(wanted.len()).cloned());
         return out;
     };
+    let by_key = |list: &'_ [Value]| -> HashMap<Value, usize> {
+        // The first of several counts, as it is found first.
+        list.iter().enumerate().rev().map(|(place, one)| (one[key].clone(), place)).collect()
+    };
+    let (mine, theirs) = (by_key(wanted), by_key(live));
+    let before = applied.map(|all| (all, by_key(all)));
+    let applied_one = |one: &Value| before.as_ref().and_then(|(all, places)| all.get(*places.get(&one[key])?));
     let mut out = Vec::new();
     for one in wanted {
-        let before = applied.and_then(|all| all.iter().find(|other| other[key] == one[key]));
-        let there = live.iter().find(|other| other[key] == one[key]);
-        out.extend(there.map(|live| field(one, live, before, at)));
+        let there = theirs.get(&one[key]).and_then(|place| live.get(*place));
+        out.extend(there.map(|live| field(one, live, applied_one(one), at)));
     }
-    for live in live.iter().filter(|live| !wanted.iter().any(|one| one[key] == live[key])) {
+    for live in live.iter().filter(|live| !mine.contains_key(&live[key])) {
         match applied {
             // What was not applied was added by somebody else: a side container, for one.
-            Some(all) => {
-                let before = all.iter().find(|other| other[key] == live[key]);
-                out.extend(before.map(|before| field(before, live, None, at)));
-            }
+            Some(_) => out.extend(applied_one(live).map(|before| field(before, live, None, at))),
             None => out.push(live.clone()),
         }
     }
@@ -142,13 +161,8 @@ fn list(wanted: &[Value], live: &[Value], applied: Option<&Value>, at: &Place<'_
 /// The field that tells a list's elements apart, if one does in both lists.
 fn key_of(wanted: &[Value], live: &[Value]) -> Option<&'static str> {
     let tells_apart = |key: &str, list: &[Value]| {
-        let mut seen: Vec<&Value> = Vec::new();
-        list.iter().all(|one| {
-            let value = &one[key];
-            let good = (value.is_string() || value.is_number()) && !seen.contains(&value);
-            seen.push(value);
-            good
-        })
+        let mut seen: HashSet<&Value> = HashSet::new();
+        list.iter().all(|one| (one[key].is_string() || one[key].is_number()) && seen.insert(&one[key]))
     };
     ["name", "mountPath", "containerPort", "port", "ip", "host"]
         .into_iter()
@@ -258,6 +272,33 @@ mod tests {
         let wanted = json!({"kind": "ConfigMap", "data": {"a": "1"}});
         let live = json!({"kind": "ConfigMap", "data": {"a": "1", "gone": "2"}, "immutable": false});
         assert_eq!(align(&wanted, &live, "")["data"], json!({"a": "1", "gone": "2"}));
+    }
+
+    #[test]
+    fn only_amounts_are_compared_as_amounts() {
+        let seen = |kind: &str, top: &str, wanted: Value, live: Value| {
+            let wanted = json!({"kind": kind, top: wanted});
+            align(&wanted, &json!({"kind": kind, top: live}), "") == wanted
+        };
+        let max = |text: &str| json!({"max": text});
+        assert!(!seen("ConfigMap", "data", max("1.10"), max("1.1")));
+        assert!(!seen("Secret", "stringData", json!({"limits": "1.0"}), json!({"limits": "1"})));
+        assert!(!seen("Gateway", "spec", json!({"versions": max("1.10")}), json!({"versions": max("1.1")})));
+        assert!(!seen("LimitRange", "metadata", json!({"labels": max("1.10")}), json!({"labels": max("1.1")})));
+        let below = |text: &str| json!({"resources": {"limits": {"memory": text}}});
+        assert!(seen("Gateway", "spec", below("1024Mi"), below("1Gi")));
+        assert!(!seen("ConfigMap", "spec", below("1024Mi"), below("1Gi")));
+        let limits = |text: &str| json!({"limits": [{"type": "Container", "max": {"memory": text}}]});
+        assert!(seen("LimitRange", "spec", limits("1024Mi"), limits("1Gi")));
+        assert!(seen("ResourceQuota", "spec", json!({"hard": {"cpu": "1000m"}}), json!({"hard": {"cpu": 1}})));
+    }
+
+    #[test]
+    fn long_lists_are_aligned_in_time_that_grows_with_them() {
+        let list =
+            |from: usize| -> Vec<Value> { (from..from + 50_000).map(|n| json!({"name": format!("v{n}")})).collect() };
+        let (wanted, live) = (json!({"spec": {"env": list(0)}}), json!({"spec": {"env": list(1)}}));
+        assert_eq!(align(&wanted, &live, "")["spec"]["env"].as_array().map(Vec::len), Some(50_000));
     }
 
     #[test]

@@ -21,6 +21,9 @@ impl std::fmt::Debug for Mask {
 
 /// Annotations that repeat the whole object, values and all.
 const REPEATING: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration"];
+/// Annotations of a Secret that are shown: what they say is for Argo CD and for Helm. Any other may repeat the Secret,
+/// as those of many tools do.
+const SHOWN: &[&str] = &["argocd.argoproj.io/", "helm.sh/"];
 
 impl Mask {
     /// The words for a value.
@@ -30,7 +33,8 @@ impl Mask {
         format!("<hidden {number}>")
     }
 
-    /// The object with what is secret in it hidden. Everything of a Secret but its kind, name and type is.
+    /// The object with what is secret in it hidden. Of a Secret that is everything but its kind, its type
+    /// and its metadata, and of these the annotations that are not for Argo CD or Helm.
     pub fn hide(&mut self, object: &Value) -> Value {
         let mut object = object.clone();
         if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
@@ -39,6 +43,15 @@ impl Mask {
         if is_secret(&object)
             && let Some(fields) = object.as_object_mut()
         {
+            match fields.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations")) {
+                Some(Value::Object(notes)) => {
+                    let hidden = |name: &str| !SHOWN.iter().any(|shown| name.starts_with(shown));
+                    let values = notes.iter_mut().filter(|(name, _)| hidden(name)).map(|(_, value)| value);
+                    values.for_each(|value| self.hide_leaves(value, false));
+                }
+                Some(other) => self.hide_leaves(other, false),
+                None => {}
+            }
             for (key, value) in fields.iter_mut() {
                 if !["apiVersion", "kind", "metadata", "type", "immutable"].contains(&key.as_str()) {
                     self.hide_leaves(value, key == "data");
@@ -93,10 +106,18 @@ mod tests {
     #[test]
     fn what_was_applied_last_is_no_way_around() {
         let note = r#"{"data": {"a": "hunter2"}}"#;
-        let live = json!({"kind": "Secret", "metadata":
-            {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": note, "kept": "x"}}});
+        let live = json!({"kind": "Secret", "metadata": {"annotations": {
+            "kubectl.kubernetes.io/last-applied-configuration": note, "kapp.k14s.io/original": note,
+            "objectset.rio.cattle.io/applied": "H4sIhunter2", "helm.sh/hook": "pre-install",
+            "argocd.argoproj.io/sync-wave": "1"}}});
         let hidden = Mask::default().hide(&live);
-        assert_eq!(hidden["metadata"]["annotations"], json!({"kept": "x"}));
+        assert_eq!(
+            hidden["metadata"]["annotations"],
+            json!({"kapp.k14s.io/original": "<hidden 1>", "objectset.rio.cattle.io/applied": "<hidden 2>",
+                "helm.sh/hook": "pre-install", "argocd.argoproj.io/sync-wave": "1"})
+        );
+        let odd = Mask::default().hide(&json!({"kind": "Secret", "metadata": {"annotations": ["hunter2"]}}));
+        assert!(!odd.to_string().contains("hunter2"));
     }
 
     #[test]
