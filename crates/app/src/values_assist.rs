@@ -24,8 +24,10 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn kind_of(value: &Value, allowed: &[Value], said: Option<&str>) -> FieldKind {
-    if !allowed.is_empty() && allowed.iter().all(|one| !one.is_object() && !one.is_array()) {
+fn kind_of(value: &Value, about: &pilothouse_values::Knowledge) -> FieldKind {
+    let (allowed, said) = (&about.allowed, about.kind.as_deref());
+    // A list of which some is missing is none to choose from.
+    if !allowed.is_empty() && !about.allows_more && allowed.iter().all(|one| !one.is_object() && !one.is_array()) {
         return FieldKind::Choice;
     }
     match value {
@@ -54,7 +56,7 @@ fn fields(text: &str, chart: &Chart, parameters: &[pilothouse_values::Parameter]
                 Source::File => ValueSource::File,
                 Source::Parameter => ValueSource::Parameter,
             },
-            kind: kind_of(&line.value, &about.allowed, about.kind.as_deref()),
+            kind: kind_of(&line.value, &about),
             allowed: about.allowed.iter().map(shown).collect(),
             description: about.description,
             fixed: in_list && line.source == Source::Default,
@@ -155,5 +157,13 @@ mod tests {
         assert_eq!(one("service.enabled").kind, FieldKind::Switch);
         // A file's list takes the place of the chart's: one entry of it is not to be set alone.
         assert!(one("hosts[0]").fixed);
+    }
+
+    #[test]
+    fn a_long_list_of_allowed_values_is_cut_and_not_to_choose_from() {
+        let many: Vec<String> = (0..100_000).map(|n| format!("v{n}")).collect();
+        let schema = serde_json::json!({"properties": {"a": {"enum": many}}}).to_string();
+        let found = fields("a: v1\n", &Chart::new(None, Some(&schema)), &[]).unwrap();
+        assert_eq!((found[0].allowed.len(), found[0].kind), (200, FieldKind::Text));
     }
 }

@@ -140,10 +140,11 @@ fn values(path: &KeyPath, typed: &str, from: usize, chart: &Chart) -> Vec<Comple
     offered.extend(usual.filter(|default| default.as_str() != Some("")));
     let typed = typed.trim_matches(['"', '\'']).to_lowercase();
     let mut found: Vec<Completion> = Vec::new();
+    let mut known = std::collections::HashSet::new();
     for value in offered {
         let insert = inline(&value);
         let label = value.as_str().map_or_else(|| insert.clone(), str::to_owned);
-        if !label.to_lowercase().starts_with(&typed) || found.iter().any(|one| one.insert == insert) {
+        if !label.to_lowercase().starts_with(&typed) || !known.insert(insert.clone()) {
             continue;
         }
         let detail = if about.default.as_ref() == Some(&value) { "the chart's default" } else { "" };

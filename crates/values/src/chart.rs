@@ -30,13 +30,18 @@ pub struct Knowledge {
     pub kind: Option<String>,
     /// The chart's default.
     pub default: Option<Value>,
-    /// The values the schema allows, when it lists them.
+    /// The values the schema allows, when it lists them; of many or long ones, the first.
     pub allowed: Vec<Value>,
+    /// The schema allows more values than are listed.
+    pub allows_more: bool,
     /// The schema requires it.
     pub required: bool,
     /// The schema calls it deprecated.
     pub deprecated: bool,
 }
+
+/// The most allowed values that are listed for one key, and the most bytes of their text together.
+const MOST_ALLOWED: (usize, usize) = (200, 16 * 1024);
 
 impl Chart {
     /// Reads a chart's values.yaml and values.schema.json, whichever there are. One that cannot be read is left out
@@ -95,9 +100,17 @@ impl Chart {
             }
         }
         let mut allowed: Vec<Value> = Vec::new();
-        for schema in &schemas {
-            allowed.extend(schema.get("enum").and_then(Value::as_array).into_iter().flatten().cloned());
-            allowed.extend(schema.get("const").cloned());
+        let (mut allows_more, mut bytes) = (false, 0);
+        for one in schemas.iter().flat_map(|schema| {
+            let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+            listed.chain(schema.get("const"))
+        }) {
+            bytes += one.as_str().map_or_else(|| one.to_string().len(), str::len);
+            if allowed.len() >= MOST_ALLOWED.0 || bytes > MOST_ALLOWED.1 {
+                allows_more = true;
+                break;
+            }
+            allowed.push(one.clone());
         }
         let mut words: Vec<&str> = Vec::new();
         for kind in kinds.into_iter().map(crate::schema::in_words) {
@@ -127,6 +140,7 @@ impl Chart {
             kind,
             default: default.or_else(|| schemas.iter().find_map(|schema| schema.get("default")).cloned()),
             allowed,
+            allows_more,
             required,
             deprecated: schemas.iter().any(|schema| schema.get("deprecated") == Some(&Value::Bool(true))),
         })

@@ -52,11 +52,18 @@ pub struct TextDiff {
     pub removed: usize,
 }
 
-/// Compares two texts line by line.
+/// The longest that one comparison takes: two large texts without a line in common would take minutes.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Compares two texts line by line. What takes too long becomes one replaced block.
 pub fn diff(old: &str, new: &str) -> TextDiff {
-    // Two large texts without a line in common would take minutes; after a second the rest is one replaced block.
+    diff_within(old, new, PATIENCE)
+}
+
+/// As [`diff`], in so much time at most.
+pub fn diff_within(old: &str, new: &str, patience: Duration) -> TextDiff {
     let comparison: Comparison<'_, '_, str> =
-        similar::TextDiffConfig::default().timeout(Duration::from_secs(1)).diff_lines(old, new);
+        similar::TextDiffConfig::default().timeout(patience.min(PATIENCE)).diff_lines(old, new);
     let mut out = TextDiff::default();
     for group in comparison.grouped_ops(3) {
         let mut lines = Vec::new();
@@ -85,6 +92,15 @@ pub fn diff(old: &str, new: &str) -> TextDiff {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_time_the_texts_are_one_replaced_block() {
+        let old: String = (0..20_000).map(|n| format!("{}\n", n % 7)).collect();
+        let new: String = (0..20_000).map(|n| format!("{}\n", n % 11)).collect();
+        let found = diff_within(&old, &new, Duration::ZERO);
+        let kept = found.hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| line.kind == LineKind::Same).count();
+        assert!(found.added + kept >= 19_000 && found.added > 10_000, "{} {kept}", found.added);
+    }
 
     #[test]
     fn hunks_have_numbers() {

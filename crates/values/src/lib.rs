@@ -29,7 +29,7 @@ mod writing;
 pub use assist::{Completion, Hover, completions, hover, key_at};
 pub use chart::{Chart, Knowledge, check, validate};
 pub use diagnostics::{Diagnostic, Severity, diagnose};
-pub use difference::{DiffLine, Hunk, LineKind, TextDiff, diff};
+pub use difference::{DiffLine, Hunk, LineKind, TextDiff, diff, diff_within};
 pub use editing::{remove_path, set_path};
 pub use effective::{EffectiveLine, Parameter, Source, effective, merged};
 pub use error::{Error, Result};

@@ -16,6 +16,9 @@ const DEEPEST: usize = 128;
 /// The most steps that checking one file against a schema may take.
 const MOST_STEPS: u64 = 2_000_000;
 
+/// The most patterns in a schema: each is made into a machine of its own, of up to a megabyte.
+const MOST_PATTERNS: usize = 256;
+
 /// A schema with references into itself only.
 #[derive(Debug, Clone)]
 pub struct Schema {
@@ -39,6 +42,9 @@ impl Schema {
             return Err(refused("it is neither an object nor true or false".to_owned()));
         }
         localise(&mut document, true)?;
+        if patterns(&document) > MOST_PATTERNS {
+            return Err(refused(format!("it has more than {MOST_PATTERNS} patterns")));
+        }
         let schema = Self { document };
         validator(&schema.document).map_err(|error| refused(error.to_string().chars().take(300).collect()))?;
         Ok(schema)
@@ -237,6 +243,19 @@ fn localise(value: &mut Value, top: bool) -> Result<()> {
         }
         Value::Array(items) => items.iter_mut().try_for_each(|inner| localise(inner, false)),
         _ => Ok(()),
+    }
+}
+
+/// How many patterns a schema has, wherever they stand.
+fn patterns(value: &Value) -> usize {
+    match value {
+        Value::Object(map) => {
+            let one = usize::from(map.get("pattern").is_some_and(Value::is_string));
+            let keys = map.get("patternProperties").and_then(Value::as_object).map_or(0, Map::len);
+            one + keys + map.values().map(patterns).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(patterns).sum(),
+        _ => 0,
     }
 }
 

@@ -118,10 +118,21 @@ fn hostile_schemas_are_refused_and_nothing_is_fetched() {
         ("{\"type\": 5}".to_owned(), ""),
         ("{\"pattern\": \"(\"}".to_owned(), ""),
         (" ".repeat(pilothouse_values::SCHEMA_LIMIT + 1), "the most"),
+        (json!({"anyOf": vec![json!({"pattern": "^a{1,60}$"}); 300]}).to_string(), "more than 256 patterns"),
     ] {
         let error = Schema::parse(&schema).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
+}
+
+#[test]
+fn of_many_allowed_values_the_first_are_offered() {
+    let many: Vec<String> = (0..60_000).map(|n| format!("v{n}")).collect();
+    let chart = Chart::new(None, Some(&json!({"properties": {"a": {"enum": many}, "b": {"enum": ["x"]}}}).to_string()));
+    let about = |key: &str| chart.about(&pilothouse_values::KeyPath::parse(key).unwrap()).unwrap();
+    assert_eq!((about("a").allowed.len(), about("a").allows_more), (200, true));
+    assert_eq!((about("b").allowed.len(), about("b").allows_more), (1, false));
+    assert_eq!(completions("a: v\n", 1, 5, &chart).len(), 200);
 }
 
 #[test]
