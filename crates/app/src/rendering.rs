@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use pilothouse_cluster::kinds;
@@ -22,7 +23,7 @@ use crate::{
     live_objects::Served,
     operations::Operation,
     session::Live,
-    values::{refuse_broken, text_diff, text_of},
+    values::{refuse_broken, shown_diff, text_of},
 };
 
 /// Below the data folder, where private folders for renderings are made.
@@ -31,6 +32,9 @@ const ROOMS: &str = "rendering";
 const NEVER: &str = "NaN";
 /// The most objects outside the rendering that are looked at for being removed.
 const MOST_OTHERS: usize = 500;
+
+/// The longest that showing the differences of all objects takes; those left then are shown as replaced.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Removes what a killed process left of its renderings. Blocks.
 pub(crate) fn sweep_rooms(data_dir: &Path) {
@@ -45,6 +49,8 @@ struct Setting {
     path: RepoPath,
     /// Other values files of the GitOps repository, by path.
     others: BTreeMap<String, String>,
+    /// The Application's names for sources that are not the GitOps repository.
+    foreign: BTreeSet<String>,
     /// What the cluster serves, where it is the one that the release goes to.
     served: Option<Served>,
 }
@@ -56,6 +62,7 @@ impl Setting {
         let mut values = Vec::new();
         for file in &self.deployed.value_files {
             match file {
+                ValueFile::Elsewhere { reference, .. } if self.foreign.contains(reference) => {}
                 ValueFile::Elsewhere { path, .. } if *path == self.path.as_str() => values.extend(own()),
                 ValueFile::Elsewhere { path, .. } => {
                     values.extend(
@@ -63,8 +70,9 @@ impl Setting {
                     );
                 }
                 ValueFile::InChart(path) => {
-                    let text = chart.file(path).and_then(|bytes| std::str::from_utf8(bytes).ok());
-                    values.extend(text.map(|text| ValuesText { name: path.clone(), text: text.to_owned() }));
+                    values.extend(
+                        in_chart(chart, path).map(|text| ValuesText { name: path.clone(), text: text.to_owned() }),
+                    );
                 }
                 ValueFile::Address(_) => {}
             }
@@ -77,7 +85,12 @@ impl Setting {
     }
 
     fn names_the_file(&self) -> bool {
-        let own = |file: &ValueFile| matches!(file, ValueFile::Elsewhere { path, .. } if *path == self.path.as_str());
+        let own = |file: &ValueFile| match file {
+            ValueFile::Elsewhere { reference, path } => {
+                *path == self.path.as_str() && !self.foreign.contains(reference)
+            }
+            _ => false,
+        };
         self.deployed.value_files.iter().any(own)
     }
 
@@ -98,7 +111,38 @@ fn missing_words(missing: &NotInstalled) -> String {
     )
 }
 
-fn object(number: usize, one: Compared) -> RenderedObject {
+fn in_chart<'a>(chart: &'a Chart, path: &str) -> Option<&'a str> {
+    chart.file(path).and_then(|bytes| std::str::from_utf8(bytes).ok())
+}
+
+/// The Application's names for sources that are not at any of the addresses.
+fn foreign(deployed: &Deployed, addresses: &[&str]) -> BTreeSet<String> {
+    // One repository has several addresses, at several hosts' names too; its path is the same in all of them, but for
+    // what a server puts before it.
+    let path = |address: &str| {
+        let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+        let path = rest.split_once(['/', ':']).map_or(rest, |(_, path)| path);
+        // A port may stand between.
+        let path = path.trim_start_matches(|c: char| c.is_ascii_digit()).trim_matches('/');
+        format!("/{}", path.strip_suffix(".git").unwrap_or(path).to_lowercase())
+    };
+    let ours: Vec<String> = addresses.iter().filter(|one| !one.is_empty()).map(|one| path(one)).collect();
+    let is_ours = |reference: &str| match deployed.references.get(reference) {
+        Some(address) if address.is_empty() || ours.is_empty() => true,
+        Some(address) => ours.iter().any(|one| one.ends_with(&path(address)) || path(address).ends_with(one)),
+        None => false,
+    };
+    let named = deployed.value_files.iter().filter_map(|file| match file {
+        ValueFile::Elsewhere { reference, .. } => Some(reference.clone()),
+        _ => None,
+    });
+    named.filter(|reference| !is_ours(reference)).collect()
+}
+
+fn object(number: usize, one: Compared, until: Instant) -> RenderedObject {
+    let nothing = matches!(one.change, Change::Same | Change::Unreadable);
+    let (old, new) = if nothing { ("", "") } else { (one.old.as_str(), one.new.as_str()) };
+    let left = until.saturating_duration_since(Instant::now());
     RenderedObject {
         id: format!("{number}"),
         change: match one.change {
@@ -108,10 +152,7 @@ fn object(number: usize, one: Compared) -> RenderedObject {
             Change::Same => ObjectChange::Same,
             Change::Unreadable => ObjectChange::Unreadable,
         },
-        diff: match one.change {
-            Change::Same | Change::Unreadable => text_diff("", ""),
-            _ => text_diff(&one.old, &one.new),
-        },
+        diff: shown_diff(pilothouse_values::diff_within(old, new, left)),
         api_version: one.api_version,
         kind: one.kind,
         name: one.name,
@@ -123,16 +164,27 @@ fn object(number: usize, one: Compared) -> RenderedObject {
     }
 }
 
+/// Compares, on a thread that may wait: both the comparison and the differences take a while for large texts.
+async fn shown(compare: impl FnOnce() -> Vec<Compared> + Send + 'static) -> Result<Vec<RenderedObject>> {
+    crate::blocking(move || {
+        let compared = compare();
+        let until = Instant::now() + PATIENCE;
+        Ok(compared.into_iter().enumerate().map(|(number, one)| object(number, one, until)).collect())
+    })
+    .await
+}
+
 impl App {
     /// Whether manifests can be rendered, for the doctor.
     pub(crate) async fn check_helm(&self) -> DoctorCheck {
-        let (state, words, hint) = match Helm::find(self.options.helm.as_deref()).await {
-            Ok(helm) => (CheckState::Ok, format!("{} at {}.", helm.version, helm.program.display()), None),
-            Err(missing) => {
-                let hint = "Install Helm 3 or newer to see rendered manifests; everything else works without it.";
-                (CheckState::Warn, format!("Not usable: {}.", missing.why), Some(hint.to_owned()))
-            }
-        };
+        let (state, words, hint) =
+            match Helm::find(self.options.helm.as_deref(), &self.options.data_dir.join(ROOMS)).await {
+                Ok(helm) => (CheckState::Ok, format!("{} at {}.", helm.version, helm.program.display()), None),
+                Err(missing) => {
+                    let hint = "Install Helm 3 or newer to see rendered manifests; everything else works without it.";
+                    (CheckState::Warn, format!("Not usable: {}.", missing.why), Some(hint.to_owned()))
+                }
+            };
         DoctorCheck { id: "helm".to_owned(), label: "Helm".to_owned(), state, words, hint }
     }
 
@@ -201,7 +253,8 @@ impl App {
             objects: Vec::new(),
             notes: Vec::new(),
         };
-        let helm = match Helm::find(self.options.helm.as_deref()).await {
+        let rooms = self.options.data_dir.join(ROOMS);
+        let helm = match Helm::find(self.options.helm.as_deref(), &rooms).await {
             Ok(helm) => helm,
             Err(missing) => {
                 let searched = missing.searched.iter().map(|folder| folder.display().to_string()).collect();
@@ -220,6 +273,9 @@ impl App {
 
         operation.step("Reading what is committed", 0, None);
         let fetched = self.committed_tip(&repository, operation, notes).await?;
+        notes.extend(deployed.remarks());
+        let addresses = [&repository.urls.ssh, &repository.urls.https, &repository.urls.argo_cd].map(String::as_str);
+        let foreign = foreign(&deployed, &addresses);
         let mut setting = Setting {
             release: Release {
                 name: deployed.release.clone(),
@@ -231,7 +287,8 @@ impl App {
                 api_versions: deployed.api_versions.clone(),
                 ..Release::default()
             },
-            others: self.other_values(&fetched, &deployed, &path, notes).await?,
+            others: self.other_values(&fetched, &deployed, (&path, &foreign, &found.chart), notes).await?,
+            foreign,
             path,
             served: None,
             deployed,
@@ -261,10 +318,9 @@ impl App {
         }
 
         operation.step("Rendering", 0, None);
-        let rooms = self.options.data_dir.join(ROOMS);
         let new = helm.render(&found.chart, &setting.with(&found.chart, Some(text)), &rooms).await?;
         notes.extend(new.warnings.iter().cloned());
-        let compared = match against {
+        let objects = match against {
             RenderAgainst::Committed => {
                 operation.step("Rendering what is committed", 0, None);
                 let committed = self.committed_text(&fetched, &setting.path).await?;
@@ -280,17 +336,14 @@ impl App {
                     notes.push(format!("What is committed does not render, so that everything is new: {error}"));
                     Rendering { manifests: Vec::new(), warnings: Vec::new() }
                 });
-                with_rendering(&new.manifests, &old.manifests, &|one| setting.namespace(one))
+                shown(move || with_rendering(&new.manifests, &old.manifests, &|one| setting.namespace(one))).await?
             }
             RenderAgainst::Live => {
                 operation.step("Reading what is live", 0, None);
-                self.against_live(&live, new.manifests, &setting, notes).await
+                self.against_live(&live, new.manifests, &setting, notes).await?
             }
         };
-        // Comparing large texts takes a while.
-        let objects =
-            crate::blocking(move || Ok(compared.into_iter().enumerate().map(|(n, one)| object(n, one)).collect()));
-        answer.objects = objects.await?;
+        answer.objects = objects;
         Ok(answer)
     }
 
@@ -300,8 +353,8 @@ impl App {
         manifests: Vec<Manifest>,
         setting: &Setting,
         notes: &mut Vec<String>,
-    ) -> Vec<Compared> {
-        let Some(served) = &setting.served else { return Vec::new() };
+    ) -> Result<Vec<RenderedObject>> {
+        let Some(served) = &setting.served else { return Ok(Vec::new()) };
         let usual = &setting.release.namespace;
         let key =
             |one: &Manifest| (one.group().to_owned(), one.kind.clone(), served.namespace(one, usual), one.name.clone());
@@ -323,7 +376,8 @@ impl App {
         }
         let rendered = served.live(&live.cluster, manifests, usual).await;
         let others = served.live(&live.cluster, others, usual).await;
-        with_live(rendered, others, &setting.deployed.application)
+        let application = setting.deployed.application.clone();
+        shown(move || with_live(rendered, others, &application)).await
     }
 
     /// The parameters of an application that was never deployed are those that its first deploy would pass.
@@ -383,17 +437,33 @@ impl App {
         content.map(|content| text_of(path, content.bytes)).transpose()
     }
 
-    /// The texts of the other values files that the Application takes from the GitOps repository.
+    /// The texts of the other values files that the Application takes from the GitOps repository. What is not there or
+    /// not read is noted.
     async fn other_values(
         &self,
         fetched: &Fetched,
         deployed: &Deployed,
-        own: &RepoPath,
+        (own, foreign, chart): (&RepoPath, &BTreeSet<String>, &Chart),
         notes: &mut Vec<String>,
     ) -> Result<BTreeMap<String, String>> {
         let mut texts = BTreeMap::new();
+        let missing = |path: &str, place: &str| {
+            let ending = if deployed.ignore_missing {
+                "passed over, as the Application says"
+            } else {
+                "left out here; Argo CD does not deploy without it"
+            };
+            format!("{path}, which the Application names, is not in {place}. It is {ending}.")
+        };
         for file in &deployed.value_files {
             match file {
+                ValueFile::Elsewhere { reference, path } if foreign.contains(reference) => {
+                    let whose = match deployed.references.get(reference) {
+                        Some(address) => format!("another repository ({address}), which is not read"),
+                        None => format!("a source {reference:?} that it does not have"),
+                    };
+                    notes.push(format!("{path}, which the Application names, lies in {whose}. It is left out."));
+                }
                 ValueFile::Elsewhere { path, .. } if *path != own.as_str() => {
                     let text = match RepoPath::parse(path) {
                         Ok(at) => self.committed_text(fetched, &at).await?,
@@ -401,10 +471,11 @@ impl App {
                     };
                     match text {
                         Some(text) => drop(texts.insert(path.clone(), text)),
-                        None => {
-                            notes.push(format!("{path}, which the Application names, is not in the GitOps repository."))
-                        }
+                        None => notes.push(missing(path, "the GitOps repository")),
                     }
+                }
+                ValueFile::InChart(path) if in_chart(chart, path).is_none() => {
+                    notes.push(missing(path, "the chart, as text"));
                 }
                 ValueFile::Address(address) => {
                     notes.push(format!("{address}, which the Application names, is not opened and so left out."));
@@ -413,5 +484,54 @@ impl App {
             }
         }
         Ok(texts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_values_file_of_another_repository_is_not_ours() {
+        let ours = ["ssh://git@git.example.com:2222/krci/gitops", "https://git.example.com/krci/gitops.git"];
+        let is_foreign = |reference: &str, address: &str| {
+            let deployed = Deployed {
+                references: BTreeMap::from([(reference.to_owned(), address.to_owned())]),
+                value_files: vec![ValueFile::Elsewhere { reference: "values".into(), path: "a.yaml".into() }],
+                ..Deployed::default()
+            };
+            !foreign(&deployed, &ours).is_empty()
+        };
+        for address in [
+            "",
+            "https://git.example.com/krci/gitops",
+            "git@git.example.com:krci/GitOps.git",
+            "ssh://git@other.name:22/krci/gitops.git",
+            "https://git.example.com/a/krci/gitops",
+        ] {
+            assert!(!is_foreign("values", address), "{address}");
+        }
+        assert!(is_foreign("values", "https://git.example.com/krci/other.git"));
+        assert!(is_foreign("values", "https://git.example.com/else/gitops.git"));
+        assert!(is_foreign("shared", "https://git.example.com/krci/gitops.git"), "a name that no source has");
+    }
+
+    #[test]
+    fn differences_share_their_time() {
+        let text = |of: u32| (0..20_000).map(|n| format!("{}\n", n % of)).collect::<String>();
+        let one = Compared {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: None,
+            name: "a".into(),
+            hook: None,
+            source: None,
+            change: Change::Changed,
+            old: text(7),
+            new: text(11),
+            words: None,
+        };
+        let shown = object(0, one, Instant::now());
+        assert!(shown.diff.added > 10_000, "{}", shown.diff.added);
     }
 }

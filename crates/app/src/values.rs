@@ -42,7 +42,11 @@ fn diagnostic(found: pilothouse_values::Diagnostic) -> Diagnostic {
 
 /// A change as the window sees it.
 pub(crate) fn text_diff(old: &str, new: &str) -> TextDiff {
-    let found = diff(old, new);
+    shown_diff(diff(old, new))
+}
+
+/// A difference as the window sees it.
+pub(crate) fn shown_diff(found: pilothouse_values::TextDiff) -> TextDiff {
     let line = |line: pilothouse_values::DiffLine| DiffLine {
         kind: match line.kind {
             pilothouse_values::LineKind::Same => DiffKind::Same,

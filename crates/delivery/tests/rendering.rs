@@ -45,7 +45,10 @@ fn release(values: &str) -> Release {
 /// Helm, or nothing where it cannot be had, which is counted.
 async fn helm(test: &str) -> Option<Helm> {
     match program() {
-        Ok(path) => Some(Helm::find(Some(&path)).await.unwrap()),
+        Ok(path) => {
+            let dir = tempfile::tempdir().unwrap();
+            Some(Helm::find(Some(&path), dir.path()).await.unwrap())
+        }
         Err(why) => {
             skipped(test, &why);
             None

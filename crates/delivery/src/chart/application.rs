@@ -1,9 +1,11 @@
 //! What an Argo CD Application says about the release it deploys.
 
+use std::collections::BTreeMap;
+
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::release::{HelmParameter, ValuesText};
+use super::release::{self, HelmParameter, ValuesText};
 
 /// A values file that an Application names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,12 @@ pub struct Deployed {
     pub parameters: Vec<HelmParameter>,
     /// The values files in their order.
     pub value_files: Vec<ValueFile>,
+    /// The repositories behind the names that `value_files` may refer to.
+    pub references: BTreeMap<String, String>,
+    /// Whether values files that are not there are passed over.
+    pub ignore_missing: bool,
+    /// The parameters whose values are to come from files.
+    pub file_parameters: Vec<String>,
     /// Values that the Application itself holds; they go before the files.
     pub inline: Option<ValuesText>,
     /// Whether the chart's CRDs are left out.
@@ -103,6 +111,13 @@ impl Deployed {
                 })
                 .collect(),
             value_files: list(helm, "valueFiles").filter_map(Value::as_str).map(value_file).collect(),
+            references: sources
+                .iter()
+                .map(|source| (text(source, "ref"), any_case(source, "repoURL")))
+                .filter(|(name, _)| !name.is_empty())
+                .collect(),
+            ignore_missing: flag("ignoreMissingValueFiles"),
+            file_parameters: list(helm, "fileParameters").map(|one| text(one, "name")).collect(),
             inline: inline.map(|text| ValuesText { name: "the values in the Application".to_owned(), text }),
             skip_crds: flag("skipCrds"),
             skip_schema: flag("skipSchemaValidation"),
@@ -113,6 +128,25 @@ impl Deployed {
         }
     }
 
+    /// What of it a rendering leaves out, in sentences.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if !self.file_parameters.is_empty() {
+            let names = release::printable(&self.file_parameters.join(", "), 200);
+            all.push(format!("The parameters {names}, whose values the Application takes from files, are left out."));
+        }
+        // A file's own name for its repository has been taken off.
+        let paths = self.value_files.iter().map(|file| match file {
+            ValueFile::Elsewhere { path, .. } | ValueFile::InChart(path) | ValueFile::Address(path) => path,
+        });
+        if self.parameters.iter().map(|one| &one.value).chain(paths).any(|text| text.contains('$')) {
+            let words = "A parameter or a values file’s name holds a `$`, which Argo CD takes for one of its build \
+                         variables. They are not put in here.";
+            all.push(words.to_owned());
+        }
+        all
+    }
+
     /// Whether it goes to the cluster that Argo CD runs in.
     pub fn in_own_cluster(&self) -> bool {
         OWN.contains(&self.cluster.as_str())
@@ -121,6 +155,12 @@ impl Deployed {
 
 fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
+}
+
+/// As [`text`], however the key's letters are written: Argo CD takes both.
+fn any_case(value: &Value, key: &str) -> String {
+    let found = value.as_object().and_then(|all| all.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)));
+    found.and_then(|(_, value)| value.as_str()).unwrap_or_default().to_owned()
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -177,8 +217,22 @@ mod tests {
         assert_eq!(read.value_files[1], ValueFile::InChart("more.yaml".into()));
         assert!(matches!(read.value_files[2], ValueFile::Address(_)));
         assert!(read.parameters[0].force_string && read.skip_crds);
-        assert_eq!(read.inline.unwrap().text, "a: 1\n");
+        assert_eq!(read.inline.as_ref().unwrap().text, "a: 1\n");
+        assert_eq!(read.references, BTreeMap::from([("values".to_owned(), "x".to_owned())]));
+        assert_eq!((read.remarks(), read.ignore_missing), (Vec::<String>::new(), false));
         assert_eq!(read.resources[0].kind, "Deployment");
+    }
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        let remarks =
+            |helm: Value| Deployed::read(&application(json!({"source": {"path": "x", "helm": helm}}))).remarks();
+        let from_file = remarks(json!({"fileParameters": [{"name": "cert", "path": "a.pem"}]}));
+        assert!(from_file[0].contains("cert"), "{from_file:?}");
+        let variable = json!({"parameters": [{"name": "a", "value": "${ARGOCD_APP_NAME}"}]});
+        assert!(remarks(variable)[0].contains("build variables"));
+        assert_eq!(remarks(json!({"valueFiles": ["$values/$ARGOCD_APP_NAME.yaml"]})).len(), 1);
+        assert_eq!(remarks(json!({"valueFiles": ["$values/a.yaml"]})), Vec::<String>::new());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pilothouse_cluster::Unfolding;
 use pilothouse_git::{BareClone, CommitId, EntryKind, RepoPath};
 use serde_json::Value;
 
@@ -154,14 +155,16 @@ impl Chart {
         self.dependencies.iter().filter(|one| !there(&one.name)).map(words).collect()
     }
 
-    /// The schemas of the chart, and of charts within it, that would have Helm read something outside the chart.
-    pub fn schemas_reaching_out(&self) -> Vec<&str> {
+    /// The schemas of the chart, and of charts within it, that Helm is not given, each with the reason: they would have
+    /// it read something outside the chart, or cannot be looked into. Helm's reader takes more than this one does.
+    pub fn schemas_left_out(&self) -> Vec<(&str, &'static str)> {
         let schemas = self.files.iter().filter(|(path, _)| path.rsplit('/').next() == Some("values.schema.json"));
-        let reaching = schemas.filter(|(_, text)| {
-            // One that is no JSON reaches nothing: Helm refuses it.
-            serde_json::from_slice::<Value>(text).is_ok_and(|schema| reaches_out(&schema))
+        let left_out = schemas.filter_map(|(path, text)| match serde_json::from_slice::<Value>(text) {
+            Ok(schema) if !reaches_out(&schema) => None,
+            Ok(_) => Some((path.as_str(), "it refers to something outside the chart, which is not opened")),
+            Err(_) => Some((path.as_str(), "it cannot be read, so that what it refers to is not known")),
         });
-        reaching.map(|(path, _)| path.as_str()).collect()
+        left_out.collect()
     }
 }
 
@@ -175,6 +178,7 @@ fn yaml(path: &str, bytes: &[u8]) -> Result<Value, ChartError> {
     if text.len() > 256 * 1024 {
         return Err(bad("it is larger than 256 KiB".to_owned()));
     }
+    Unfolding::default().count(text).map_err(|error| bad(error.to_string()))?;
     serde_yaml::from_str(text).map_err(|error| bad(error.to_string()))
 }
 
@@ -237,6 +241,11 @@ mod tests {
         assert!(told(Chart::of("x", BTreeMap::new())).contains("no Chart.yaml"));
         assert!(told(chart(&[("Chart.yaml", "version: 1\n")])).contains("no usable name"));
         assert!(told(chart(&[("Chart.yaml", "name: [\n")])).contains("deploy-templates/Chart.yaml"));
+        let bomb =
+            format!("a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "0,".repeat(10_000), "*a,".repeat(100), "*b,".repeat(10_000));
+        for path in ["Chart.yaml", "requirements.yaml"] {
+            assert!(told(chart(&[(path, &format!("{ABOUT}{bomb}"))])).contains("unfold"), "{path}");
+        }
         assert!(
             told(chart(&[("big", &"x".repeat(LARGEST_FILE + 1))]))
                 .contains("deploy-templates/big is larger than 5 MiB")
@@ -259,25 +268,31 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_reaches_out_is_seen() {
-        let with = |schema: &str| {
-            let chart = chart(&[("charts/lib/values.schema.json", schema)]).unwrap();
-            !chart.schemas_reaching_out().is_empty()
+    fn a_schema_that_reaches_out_or_cannot_be_read_is_left_out() {
+        let with = |schema: &[u8]| {
+            let files = [("Chart.yaml", ABOUT.as_bytes()), ("charts/lib/values.schema.json", schema)];
+            let files = files.map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
+            let chart = Chart::of("deploy-templates", BTreeMap::from(files)).unwrap();
+            !chart.schemas_left_out().is_empty()
         };
         for schema in [
             r##"{"$schema": "https://json-schema.org/draft-07/schema#", "properties": {"a": {"$ref": "#/definitions/a"}}}"##,
             r#"{"properties": {"$ref": {"type": "string"}}}"#,
-            "not json",
         ] {
-            assert!(!with(schema), "{schema}");
+            assert!(!with(schema.as_bytes()), "{schema}");
         }
+        let deep = format!(r#"{{"a": {}{}, "$ref": "file:///etc/passwd"}}"#, "[".repeat(200), "]".repeat(200));
         for schema in [
             r#"{"$ref": "http://169.254.169.254/latest"}"#,
             r#"{"allOf": [{"properties": {"a": {"$ref": "file:///etc/passwd"}}}]}"#,
             r#"{"$schema": "https://example.org/meta"}"#,
             r#"{"a": {"$dynamicRef": "other.json"}}"#,
+            r#"{"maximum": 1e999, "$ref": "http://127.0.0.1/"}"#,
+            &deep,
+            "not json",
         ] {
-            assert!(with(schema), "{schema}");
+            assert!(with(schema.as_bytes()), "{schema}");
         }
+        assert!(with(b"{\"title\": \"\xff\", \"$ref\": \"http://127.0.0.1/\"}"));
     }
 }

@@ -1,5 +1,6 @@
 //! The user's own `helm`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,11 +53,11 @@ pub struct Rendering {
 
 impl Helm {
     /// Finds Helm: `chosen` if given, else on the login shell's PATH and in the usual folders, as credential plugins
-    /// are found.
+    /// are found. It is asked for its version with a private folder below `root` as its home.
     ///
     /// # Errors
     /// It is not there, does not run, or is older than version 3.
-    pub async fn find(chosen: Option<&Path>) -> Result<Self, NotInstalled> {
+    pub async fn find(chosen: Option<&Path>, root: &Path) -> Result<Self, NotInstalled> {
         let (program, searched) = match chosen {
             Some(path) => (SearchPath::default().find(&path.to_string_lossy()), vec![path.to_owned()]),
             None => {
@@ -67,9 +68,11 @@ impl Helm {
         let missing = |why: String| NotInstalled { why, searched: searched.clone() };
         let Some(program) = program else { return Err(missing("there is no `helm` command".to_owned())) };
         let shown = program.display().to_string();
-        // A folder of no consequence: asking for the version reads and writes nothing.
-        let home = std::env::temp_dir().join("no-helm-home");
-        match run(&program, &["version".into(), "--short".into()], &environment(&home), ASKING).await {
+        let root = root.to_owned();
+        let room = tokio::task::spawn_blocking(move || Workroom::make(&root)).await;
+        let room = room.map_err(|error| missing(error.to_string()))?.map_err(|error| missing(error.to_string()))?;
+        let home = environment(&room.path().join("home"));
+        match run(&program, &["version".into(), "--short".into()], &home, ASKING).await {
             Ok(ended) if ended.status.success() => {
                 let text = String::from_utf8_lossy(&ended.stdout).into_owned();
                 match version(&text) {
@@ -96,18 +99,17 @@ impl Helm {
         if !names.is_empty() {
             return Err(ChartError::MissingDependencies { names });
         }
-        let mut warnings: Vec<String> = Vec::new();
-        warnings.extend(chart.schemas_reaching_out().into_iter().map(|schema| {
-            format!("The values were not held against {schema}: it refers to something outside the chart, which is not opened.")
-        }));
         let program = self.program.display().to_string();
         let failed = |problem: String| ChartError::Engine { program: program.clone(), problem };
         let (files, values, root) = (chart.clone(), release.values.clone(), root.to_owned());
+        let parameters = release.parameters_file();
+        let count = values.len() + usize::from(parameters.is_some());
         let laid_out = tokio::task::spawn_blocking(move || {
-            lay_out(&files, &values.iter().map(|v| v.text.as_str()).collect::<Vec<_>>(), &root)
+            let texts = values.iter().map(|one| one.text.as_str()).chain(parameters.as_deref());
+            lay_out(&files, &texts.collect::<Vec<_>>(), &root)
         });
-        let room = laid_out.await.map_err(|error| failed(format!("was not started: {error}")))??;
-        let names: Vec<PathBuf> = (0..release.values.len()).map(|n| room.path().join(values_file(n))).collect();
+        let (room, mut warnings) = laid_out.await.map_err(|error| failed(format!("was not started: {error}")))??;
+        let names: Vec<PathBuf> = (0..count).map(|n| room.path().join(values_file(n))).collect();
         let names: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
         let arguments = release.arguments(&room.path().join(CHART), &names);
         let ended = run(&self.program, &arguments, &environment(&room.path().join("home")), LIMITS).await;
@@ -147,17 +149,19 @@ fn values_file(number: usize) -> String {
     format!("values-{number}.yaml")
 }
 
-fn lay_out(chart: &Chart, values: &[&str], root: &Path) -> Result<Workroom, ChartError> {
+/// Writes what Helm reads. With it go remarks about what of the chart is left out.
+fn lay_out(chart: &Chart, values: &[&str], root: &Path) -> Result<(Workroom, Vec<String>), ChartError> {
     let room = Workroom::make(root)?;
-    let left_out = chart.schemas_reaching_out();
-    for (path, bytes) in chart.files().iter().filter(|(path, _)| !left_out.contains(&path.as_str())) {
+    let left_out: BTreeMap<&str, &str> = chart.schemas_left_out().into_iter().collect();
+    for (path, bytes) in chart.files().iter().filter(|(path, _)| !left_out.contains_key(path.as_str())) {
         // Every path of a chart has been checked to stay below its folder.
         room.write(&Path::new(CHART).join(path), bytes)?;
     }
     for (number, text) in values.iter().enumerate() {
         room.write(Path::new(&values_file(number)), text.as_bytes())?;
     }
-    Ok(room)
+    let remark = |(schema, why): (&str, &str)| format!("The values were not held against {schema}: {why}.");
+    Ok((room, left_out.into_iter().map(remark).collect()))
 }
 
 /// All that Helm sees of this process: folders of its own, nobody's kubeconfig, no plugins, no way to the network.
@@ -202,6 +206,8 @@ fn cleaned(said: &str, room: &Path, release: &Release) -> String {
     for (number, values) in release.values.iter().enumerate() {
         text = text.replace(&room.join(values_file(number)).display().to_string(), &values.name);
     }
+    let parameters = room.join(values_file(release.values.len())).display().to_string();
+    text = text.replace(&parameters, "the parameters of the Application");
     let room = room.display().to_string();
     printable(&text.replace(&format!("{room}/{CHART}/"), "").replace(&room, "…"), 64 << 10)
 }
@@ -285,11 +291,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_there_is_told_with_where_it_was_searched() {
-        let missing = Helm::find(Some(Path::new("/no/such/helm"))).await.unwrap_err();
+        let dir = tempfile::tempdir().unwrap();
+        let missing = Helm::find(Some(Path::new("/no/such/helm")), dir.path()).await.unwrap_err();
         assert_eq!(missing.searched, [PathBuf::from("/no/such/helm")]);
         #[cfg(unix)]
         {
-            let wrong = Helm::find(Some(Path::new("/bin/echo"))).await.unwrap_err();
+            let wrong = Helm::find(Some(Path::new("/bin/echo")), dir.path()).await.unwrap_err();
             assert!(wrong.why.contains("does not say a version"), "{wrong:?}");
         }
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use pilothouse_cluster::Name;
+use serde_json::{Map, Value};
 
 use super::ChartError;
 
@@ -93,8 +94,46 @@ impl Release {
         Ok(())
     }
 
+    /// The parameters that need not stand on a command line, where others of this machine can read them, as a values
+    /// file that goes over all others. They are those of which it is sure that Helm makes the same text of them on both
+    /// ways, and on whose keys no other parameter has a say.
+    pub(super) fn parameters_file(&self) -> Option<String> {
+        let mut tree = Map::new();
+        for one in self.parameters.iter().filter(|one| self.goes_by_file(one)) {
+            let mut keys = one.name.split('.').rev();
+            let last = keys.next().unwrap_or_default();
+            let leaf = Map::from_iter([(last.to_owned(), Value::String(one.value.clone()))]);
+            let branch = keys.fold(leaf, |below, key| Map::from_iter([(key.to_owned(), Value::Object(below))]));
+            graft(&mut tree, branch);
+        }
+        // Text in JSON is text in YAML.
+        (!tree.is_empty()).then(|| Value::Object(tree).to_string())
+    }
+
+    fn goes_by_file(&self, one: &HelmParameter) -> bool {
+        let plain =
+            |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        // What `--set` takes for more than text: an escape, a list, a number, a word.
+        let word = ["true", "false", "null"].iter().any(|word| one.value.eq_ignore_ascii_case(word));
+        let number = one.value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+        let text = !one.value.is_empty() && (one.force_string || !(word || number));
+        let alone = || {
+            let start = |name: &str| name.split(['.', '[', '=', ',']).next().map(str::to_owned);
+            self.parameters.iter().all(|other| {
+                std::ptr::eq(one, other)
+                    || start(&one.name) != start(&other.name)
+                    || (other.name.split('.').all(plain) && !overlap(&one.name, &other.name))
+            })
+        };
+        text && one.name.split('.').all(plain)
+            && !one.value.contains(['\\', '{'])
+            && !one.value.chars().any(char::is_control)
+            && alone()
+    }
+
     /// The arguments for `helm`, as Argo CD gives them (`util/helm/cmd.go`, `template`), but with the name as it is
-    /// where Argo CD has Helm read it as a template. `files` are the values' places in their order.
+    /// where Argo CD has Helm read it as a template, and with parameters in a file. `files` are the values' places in
+    /// their order, with that of [`Self::parameters_file`] at the end.
     pub(super) fn arguments(&self, chart: &Path, files: &[&Path]) -> Vec<OsString> {
         let joined = |flag: &str, value: &std::ffi::OsStr| {
             let mut whole = OsString::from(flag);
@@ -104,7 +143,7 @@ impl Release {
         let mut all: Vec<OsString> = vec!["template".into()];
         all.push(format!("--namespace={}", self.namespace).into());
         all.extend(self.kube_version.iter().map(|version| format!("--kube-version={version}").into()));
-        for one in &self.parameters {
+        for one in self.parameters.iter().filter(|one| !self.goes_by_file(one)) {
             let flag = if one.force_string { "--set-string" } else { "--set" };
             all.push(format!("{flag}={}={}", one.name, escaped(&one.value)).into());
         }
@@ -120,6 +159,20 @@ impl Release {
         all.push(self.name.clone().into());
         all.push(chart.into());
         all
+    }
+}
+
+/// Whether one of two paths leads through the other.
+fn overlap(one: &str, other: &str) -> bool {
+    one.split('.').zip(other.split('.')).all(|(one, other)| one == other)
+}
+
+fn graft(tree: &mut Map<String, Value>, branch: Map<String, Value>) {
+    for (key, below) in branch {
+        match (tree.get_mut(&key), below) {
+            (Some(Value::Object(there)), Value::Object(below)) => graft(there, below),
+            (_, below) => drop(tree.insert(key, below)),
+        }
     }
 }
 
@@ -170,6 +223,8 @@ mod tests {
                 parameter("image.tag", "1.0", false),
                 parameter("a", "x,y\\,z", true),
                 parameter("l", "{1,2}", false),
+                parameter("db.password", "hunter2, \"or\" so", false),
+                parameter("db.user", "1", true),
             ],
             kube_version: Some("v1.34.2".into()),
             api_versions: vec!["apps/v1".into()],
@@ -178,6 +233,8 @@ mod tests {
         };
         let words: Vec<_> = release.arguments(Path::new("/r/chart"), &[Path::new("/r/v0.yaml")]);
         let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
+        let file = release.parameters_file().unwrap();
+        assert_eq!(file, r#"{"db":{"password":"hunter2, \"or\" so","user":"1"}}"#);
         assert_eq!(
             words,
             [
@@ -196,6 +253,38 @@ mod tests {
                 "/r/chart"
             ]
         );
+    }
+
+    #[test]
+    fn only_what_is_surely_the_same_goes_by_file() {
+        let by_file = |all: &[(&str, &str)]| {
+            let one = |(name, value): &(&str, &str)| HelmParameter {
+                name: (*name).into(),
+                value: (*value).into(),
+                force_string: false,
+            };
+            Release { parameters: all.iter().map(one).collect(), ..release() }.parameters_file()
+        };
+        assert_eq!(by_file(&[("a.b-c", "x"), ("b", "y")]).unwrap(), r#"{"a":{"b-c":"x"},"b":"y"}"#);
+        for (name, value) in [
+            ("a", "1"),
+            ("a", "-1"),
+            ("a", "TRUE"),
+            ("a", "null"),
+            ("a", ""),
+            ("a", "{x}"),
+            ("a", "x\\,"),
+            ("a", "x\ny"),
+        ] {
+            assert_eq!(by_file(&[(name, value)]), None, "{value}");
+        }
+        for name in ["a[0]", "a\\.b", "a..b", "a=b", "a,b", "@file"] {
+            assert_eq!(by_file(&[(name, "x")]), None, "{name}");
+        }
+        // The order of these counts.
+        for other in ["a", "a.b", "a.b.c", "a[0].b"] {
+            assert_eq!(by_file(&[("a.b", "x"), (other, "{y}")]), None, "{other}");
+        }
     }
 
     #[test]
