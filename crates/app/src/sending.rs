@@ -93,7 +93,8 @@ pub(crate) fn conflict(entry: &Entry) -> Option<CommitOutcome> {
 }
 
 /// Whether this very commit is among those that came after the last attempt: the app may have ended, or the answer
-/// been lost, between the push and its being noted. Blocks.
+/// been lost, between the push and its being noted. Where `since` is not in the history any more, nobody can say which
+/// commits came after it, and an older one of the same words and content is no proof. Blocks.
 fn landed(
     clone: &BareClone,
     tip: &CommitId,
@@ -102,8 +103,9 @@ fn landed(
     kept: &Kept,
 ) -> pilothouse_git::Result<Option<CommitEntry>> {
     let summary = kept.message.trim().lines().next().unwrap_or_default();
-    let after = clone.history(tip, None, LOOK_BACK)?.into_iter().take_while(|c| c.id.to_string() != since);
-    for commit in after {
+    let history = clone.history(tip, None, LOOK_BACK)?;
+    let Some(after) = history.iter().position(|commit| commit.id.to_string() == since) else { return Ok(None) };
+    for commit in history.into_iter().take(after) {
         let ours = commit.summary == summary
             && commit.author_name == kept.author_name
             && commit.author_email == kept.author_email;
@@ -401,5 +403,52 @@ impl App {
         if let Err(error) = look.await {
             tracing::debug!(%error, "kept commits could not be looked through");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pilothouse_git::FileChange;
+
+    use super::*;
+
+    #[test]
+    fn an_older_commit_of_the_same_words_is_not_taken_for_the_one_that_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = RemoteUrl::local(&folder.path().join("remote")).unwrap();
+        let clone = BareClone::open_or_create(&folder.path().join("clone"), &url).unwrap();
+        let author = Identity { name: "Robin".into(), email: "robin@example.com".into() };
+        let path = RepoPath::parse("shop/dev/cart-values.yaml").unwrap();
+        let commit = |base: Option<&CommitId>, text: &str, message: &str| {
+            let change = FileChange { path: path.clone(), content: Some(text.as_bytes().to_vec()) };
+            clone.commit(base, &[change], &author, message).unwrap()
+        };
+        let (two, three) = ("replicaCount: 2\n", "replicaCount: 3\n");
+        let first = commit(None, two, "Two replicas");
+        let second = commit(Some(&first), three, "Three replicas");
+        let kept = Kept {
+            kind: ActivityKind::Values,
+            words: "Change the cart".into(),
+            page: "/environments/shop/dev/cart".into(),
+            context: None,
+            remote: url.as_str().into(),
+            branch: "main".into(),
+            path: path.to_string(),
+            base_blob: None,
+            base_text: Some(three.into()),
+            text: Some(two.into()),
+            message: "Two replicas".into(),
+            author_name: author.name.clone(),
+            author_email: author.email.clone(),
+        };
+        let seen = |tip: &CommitId, since: &CommitId| {
+            landed(&clone, tip, &since.to_string(), &path, &kept).unwrap().map(|commit| commit.id)
+        };
+        assert_eq!(seen(&second, &second), None);
+        // The attempt was made on a commit that is not in the branch any more.
+        let gone = commit(Some(&second), "replicaCount: 4\n", "Four replicas");
+        assert_eq!(seen(&second, &gone), None);
+        let third = commit(Some(&second), two, "Two replicas");
+        assert_eq!(seen(&third, &second), Some(third.to_string()));
     }
 }
