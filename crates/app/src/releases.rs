@@ -35,44 +35,42 @@ struct Together {
 #[derive(Default)]
 pub(crate) struct SeenReleases {
     last: Option<Together>,
-    /// Trees by commit; a commit's tree never changes.
-    trees: BTreeMap<String, Option<Blobs>>,
+    /// The values files by commit; a commit's tree never changes. One that is not fetched yet is not kept.
+    trees: BTreeMap<String, Blobs>,
 }
 
 fn tree(clone: &BareClone, commit: &CommitId) -> Option<Blobs> {
     let all = clone.list(commit, None, MOST_FILES).ok()?;
-    Some(Arc::new(all.into_iter().map(|one| (one.path, one.blob)).collect()))
+    let values = all.into_iter().filter(|one| one.path.ends_with("-values.yaml"));
+    Some(Arc::new(values.map(|one| (one.path, one.blob)).collect()))
+}
+
+/// The values files of a commit, of which those that were found are kept. Blocks.
+fn known(clone: &BareClone, commit: &str, trees: &mut BTreeMap<String, Blobs>) -> Option<Blobs> {
+    if let Some(known) = trees.get(commit) {
+        return Some(known.clone());
+    }
+    if trees.len() > MOST_COMMITS {
+        return None;
+    }
+    let found = tree(clone, &CommitId::parse(commit).ok()?)?;
+    trees.insert(commit.to_owned(), found.clone());
+    Some(found)
 }
 
 /// Which releases read other values than are in Git now, by their place in the list. Blocks.
-fn drifted(
-    clone: &BareClone,
-    tip: &CommitId,
-    all: &[Release],
-    trees: &mut BTreeMap<String, Option<Blobs>>,
-) -> BTreeSet<usize> {
+fn drifted(clone: &BareClone, tip: &CommitId, all: &[Release], trees: &mut BTreeMap<String, Blobs>) -> BTreeSet<usize> {
     let wanted: BTreeSet<&str> =
         all.iter().filter(|one| one.values_override).filter_map(|one| one.deployed_values.as_deref()).collect();
     trees.retain(|commit, _| wanted.contains(commit.as_str()) || commit == tip.to_string().as_str());
-    let mut look = |commit: &str| -> Option<Blobs> {
-        if let Some(known) = trees.get(commit) {
-            return known.clone();
-        }
-        if trees.len() > MOST_COMMITS {
-            return None;
-        }
-        let found = CommitId::parse(commit).ok().and_then(|id| tree(clone, &id));
-        trees.insert(commit.to_owned(), found.clone());
-        found
-    };
-    let Some(now) = look(&tip.to_string()) else { return BTreeSet::new() };
+    let Some(now) = known(clone, &tip.to_string(), trees) else { return BTreeSet::new() };
     let differs = |one: &Release, then: &Blobs| {
         let file = ValuesFile { flow: one.flow.clone(), env: one.environment.clone(), app: one.application.clone() };
         file.path().is_ok_and(|path: RepoPath| then.get(path.as_str()) != now.get(path.as_str()))
     };
     let mut out = BTreeSet::new();
     for (place, one) in all.iter().enumerate().filter(|(_, one)| one.values_override) {
-        if let Some(then) = one.deployed_values.as_deref().and_then(&mut look)
+        if let Some(then) = one.deployed_values.as_deref().and_then(|commit| known(clone, commit, trees))
             && differs(one, &then)
         {
             out.insert(place);
@@ -137,5 +135,35 @@ impl App {
             busy: one.busy,
         };
         Ok(all.iter().enumerate().map(row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pilothouse_git::{FileChange, Identity, RemoteUrl};
+
+    use super::*;
+
+    #[test]
+    fn a_commit_that_is_not_fetched_yet_is_looked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let clone = |name: &str| {
+            let url = RemoteUrl::local(&folder.path().join("remote")).unwrap();
+            BareClone::open_or_create(&folder.path().join(name), &url).unwrap()
+        };
+        let (fetched, behind) = (clone("fetched"), clone("behind"));
+        let change = |path: &str| FileChange {
+            path: RepoPath::parse(path).unwrap(),
+            content: Some(b"replicaCount: 2\n".to_vec()),
+        };
+        let author = Identity { name: "Robin".into(), email: "robin@example.com".into() };
+        let changes = [change("shop/dev/cart-values.yaml"), change("docs/readme.md")];
+        let commit = fetched.commit(None, &changes, &author, "Begin").unwrap().to_string();
+
+        let mut trees = BTreeMap::new();
+        assert!(known(&behind, &commit, &mut trees).is_none());
+        let found = known(&fetched, &commit, &mut trees).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["shop/dev/cart-values.yaml"]);
+        assert!(known(&behind, &commit, &mut trees).is_some(), "what was found is kept");
     }
 }
