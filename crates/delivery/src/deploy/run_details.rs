@@ -327,10 +327,20 @@ fn readable(text: &str) -> String {
     let mut chars = text.chars().peekable();
     while let Some(ch) = chars.next() {
         match ch {
-            '\u{1b}' => match chars.next() {
-                Some('[') => while chars.next().is_some_and(|ch| !('\u{40}'..='\u{7e}').contains(&ch)) {},
-                // A title or a link: up to the bell or the string's end.
-                Some(']') => while chars.next().is_some_and(|ch| !matches!(ch, '\u{7}' | '\u{9c}')) {},
+            // What is not one of the sequence's own characters ends it, a line feed above all: one that is cut or
+            // broken must not swallow the log behind it.
+            '\u{1b}' => match chars.next_if(|ch| !ch.is_control()) {
+                Some('[') => {
+                    while chars.next_if(|ch| ('\u{20}'..='\u{3f}').contains(ch)).is_some() {}
+                    chars.next_if(|ch| ('\u{40}'..='\u{7e}').contains(ch));
+                }
+                // A title or a link: up to the bell or the string's end, which is a sequence of its own.
+                Some(']' | 'P' | 'X' | '^' | '_') => {
+                    while chars
+                        .next_if(|ch| !matches!(ch, '\n' | '\u{1b}'))
+                        .is_some_and(|ch| !matches!(ch, '\u{7}' | '\u{9c}'))
+                    {}
+                }
                 _ => {}
             },
             '\r' if chars.peek() == Some(&'\n') => {}
@@ -359,6 +369,10 @@ mod tests {
         assert_eq!(readable("10%\r55%\r100%\ndone"), "100%\ndone");
         assert_eq!(readable("a\u{1b}]8;;http://x\u{7}b\u{0}\u{202e}c"), "abc");
         assert_eq!(readable("\u{1b}"), "");
+        let link = "see \u{1b}]8;;http://x\u{1b}\\here\u{1b}]8;;\u{1b}\\ now\nnext";
+        assert_eq!(readable(link), "see here now\nnext");
+        assert_eq!(readable("\u{1b}]0;a title\nnext"), "\nnext", "without its end");
+        assert_eq!(readable("\u{1b}[31\nnext\u{1b}\nlast"), "\nnext\nlast");
     }
 
     #[test]
