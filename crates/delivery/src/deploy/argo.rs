@@ -3,7 +3,7 @@
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 use pilothouse_cluster::{Cluster, Error as ClusterError, explain, kinds};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::start::refuse_while_running;
 use crate::objects::{Application, Objects};
@@ -33,6 +33,24 @@ pub fn why_no_sync(name: &str, application: Option<&Application>) -> Option<Stri
     (application.asked || running).then(|| format!("Argo CD is syncing {name} at this moment."))
 }
 
+/// The operation that Argo CD's server makes of a request to sync: it copies the Application's own options and its retry
+/// (server/application, `Sync`), and nobody does so for an operation that is written directly.
+fn operation(object: &DynamicObject, reason: &str) -> Value {
+    let mut operation = json!({
+        "initiatedBy": { "username": BY },
+        "info": [{ "name": "Reason", "value": reason }],
+        "sync": { "prune": true, "syncStrategy": { "hook": {} } },
+    });
+    let policy = &object.data["spec"]["syncPolicy"];
+    if policy["syncOptions"].is_array() {
+        operation["sync"]["syncOptions"] = policy["syncOptions"].clone();
+    }
+    if policy["retry"].is_object() {
+        operation["retry"] = policy["retry"].clone();
+    }
+    operation
+}
+
 /// Asks Argo CD to sync one application as it is configured: same tag, values as they are in Git now. The operation is
 /// what `argocd app sync --prune` asks for. Written with the whole object, as the platform's developers may update but
 /// not patch; who may only patch does that. Both hold only if nobody wrote meanwhile.
@@ -49,11 +67,6 @@ pub async fn sync_values(
     reason: &str,
 ) -> Result<String> {
     refuse_while_running(cluster, namespace, flow, environment).await?;
-    let operation = json!({
-        "initiatedBy": { "username": BY },
-        "info": [{ "name": "Reason", "value": reason }],
-        "sync": { "prune": true, "syncStrategy": { "hook": {} } },
-    });
     let api = cluster.api(&kinds::APPLICATION, namespace);
     let mut last = None;
     for _ in 0..TRIES {
@@ -63,6 +76,7 @@ pub async fn sync_values(
             return Err(Error::Refused(why));
         }
         let name = read.meta.name;
+        let operation = operation(&object, reason);
         object.data["operation"] = operation.clone();
         let written = match api.replace(&name, &PostParams::default(), &object).await.map_err(|error| explain(&error)) {
             Err(refused @ ClusterError::Forbidden { .. }) => {
@@ -130,4 +144,23 @@ async fn find(
     let objects = Objects { applications: all.iter().map(Application::read).collect(), ..Objects::default() };
     let name = objects.application(flow, environment, application).ok_or_else(unknown)?.meta.name.clone();
     all.into_iter().find(|one| one.metadata.name.as_deref() == Some(name.as_str())).ok_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_keeps_the_applications_own_options_and_retry() {
+        let object = |spec: Value| -> DynamicObject {
+            serde_json::from_value(json!({ "metadata": { "name": "shop-dev-cart" }, "spec": spec })).unwrap()
+        };
+        let options = json!(["CreateNamespace=true", "ServerSideApply=true"]);
+        let retry = json!({ "limit": 3, "backoff": { "duration": "5s" } });
+        let made = operation(&object(json!({ "syncPolicy": { "syncOptions": options, "retry": retry } })), "values");
+        assert_eq!((&made["sync"]["syncOptions"], &made["retry"]), (&options, &retry));
+        assert_eq!(made["sync"]["prune"], true);
+        let plain = operation(&object(json!({})), "values");
+        assert!(plain.get("retry").is_none() && plain["sync"].get("syncOptions").is_none(), "{plain}");
+    }
 }
