@@ -88,6 +88,29 @@ async fn the_stock_chart_renders_with_values_and_parameters() {
 }
 
 #[tokio::test]
+async fn parameters_come_out_the_same_whichever_way_they_go_in() {
+    let Some(helm) = helm("parameters_come_out_the_same_whichever_way_they_go_in").await else { return };
+    let template =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  all: {{ .Values.db | toJson | quote }}\n";
+    let chart = chart(BARE, &[("templates/a.yaml", template), ("values.yaml", "db: {user: u, kept: 1}\n")]);
+    let parameter =
+        |name: &str, value: &str, force_string| HelmParameter { name: name.into(), value: value.into(), force_string };
+    let release = Release {
+        parameters: vec![
+            parameter("db.password", "hunter2, \"or\" {so}: ~ ü #", false),
+            parameter("db.plain", "p, \"or\" so: ~ ü #", false),
+            parameter("db.user", "007", true),
+            parameter("db.port", "5432", false),
+        ],
+        ..release("db: {password: no, plain: no}\n")
+    };
+    let map = text(&render(&helm, &chart, &release).await.unwrap(), "ConfigMap");
+    assert!(map.contains(r#""plain":"p, \"or\" so: ~ ü #""#) && map.contains(r#""user":"007""#), "{map}");
+    assert!(map.contains(r#""password":"hunter2, \"or\" {so}: ~ ü #""#) && map.contains(r#""port":5432"#), "{map}");
+    assert!(map.contains(r#""kept":1"#), "{map}");
+}
+
+#[tokio::test]
 async fn values_are_held_against_the_schema() {
     let Some(helm) = helm("values_are_held_against_the_schema").await else { return };
     let told = render(&helm, &chart(STOCK, &[]), &release("replicaCount: 99\n")).await.unwrap_err().to_string();

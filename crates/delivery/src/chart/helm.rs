@@ -101,17 +101,17 @@ impl Helm {
         }
         let program = self.program.display().to_string();
         let failed = |problem: String| ChartError::Engine { program: program.clone(), problem };
-        let (files, values, root) = (chart.clone(), release.values.clone(), root.to_owned());
-        let parameters = release.parameters_file();
-        let count = values.len() + usize::from(parameters.is_some());
+        let (files, told, root) = (chart.clone(), release.clone(), root.to_owned());
         let laid_out = tokio::task::spawn_blocking(move || {
-            let texts = values.iter().map(|one| one.text.as_str()).chain(parameters.as_deref());
-            lay_out(&files, &texts.collect::<Vec<_>>(), &root)
+            let (file, parameters) = told.split_parameters();
+            let texts: Vec<&str> = told.values.iter().map(|one| one.text.as_str()).chain(file.as_deref()).collect();
+            lay_out(&files, &texts, &root).map(|(room, remarks)| (room, remarks, texts.len(), parameters))
         });
-        let (room, mut warnings) = laid_out.await.map_err(|error| failed(format!("was not started: {error}")))??;
+        let (room, mut warnings, count, parameters) =
+            laid_out.await.map_err(|error| failed(format!("was not started: {error}")))??;
         let names: Vec<PathBuf> = (0..count).map(|n| room.path().join(values_file(n))).collect();
         let names: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
-        let arguments = release.arguments(&room.path().join(CHART), &names);
+        let arguments = release.arguments(&room.path().join(CHART), &names, &parameters);
         let ended = run(&self.program, &arguments, &environment(&room.path().join("home")), LIMITS).await;
         let ended = ended.map_err(|stopped| match stopped {
             Stopped::NotStarted(why) => failed(format!("could not be started: {why}")),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use pilothouse_cluster::Name;
+use pilothouse_cluster::{Name, Unfolding};
 use serde_json::{Map, Value};
 
 use super::ChartError;
@@ -95,22 +95,42 @@ impl Release {
     }
 
     /// The parameters that need not stand on a command line, where others of this machine can read them, as a values
-    /// file that goes over all others. They are those of which it is sure that Helm makes the same text of them on both
-    /// ways, and on whose keys no other parameter has a say.
-    pub(super) fn parameters_file(&self) -> Option<String> {
+    /// file that goes over all others, and those left. The former are those of which it is sure that Helm makes the
+    /// same of them on both ways: text, at keys on which no other parameter has a say, below mappings only. Reads the
+    /// values, which may take a while.
+    pub(super) fn split_parameters(&self) -> (Option<String>, Vec<HelmParameter>) {
+        let read = |values: &ValuesText| -> Option<Value> {
+            let merges = values.text.contains("<<");
+            let bounded = Unfolding::default().count(&values.text).is_ok();
+            (bounded && !merges).then(|| serde_yaml::from_str(&values.text).ok())?
+        };
+        let dotted = self.parameters.iter().any(|one| one.name.contains('.'));
+        let trees: Option<Vec<Value>> = if dotted { self.values.iter().map(read).collect() } else { None };
+        let below_mappings = |name: &str| match (name.rsplit_once('.'), &trees) {
+            (None, _) => true,
+            (Some((above, _)), Some(trees)) => trees.iter().all(|tree| leads_through_mappings(tree, above)),
+            (Some(_), None) => false,
+        };
+        let (by_file, left): (Vec<_>, Vec<_>) = self
+            .parameters
+            .iter()
+            .cloned()
+            .enumerate()
+            .partition(|(place, one)| self.goes_by_file(*place, one) && below_mappings(&one.name));
         let mut tree = Map::new();
-        for one in self.parameters.iter().filter(|one| self.goes_by_file(one)) {
+        for (_, one) in by_file {
             let mut keys = one.name.split('.').rev();
             let last = keys.next().unwrap_or_default();
-            let leaf = Map::from_iter([(last.to_owned(), Value::String(one.value.clone()))]);
+            let leaf = Map::from_iter([(last.to_owned(), Value::String(one.value))]);
             let branch = keys.fold(leaf, |below, key| Map::from_iter([(key.to_owned(), Value::Object(below))]));
             graft(&mut tree, branch);
         }
         // Text in JSON is text in YAML.
-        (!tree.is_empty()).then(|| Value::Object(tree).to_string())
+        let file = (!tree.is_empty()).then(|| Value::Object(tree).to_string());
+        (file, left.into_iter().map(|(_, one)| one).collect())
     }
 
-    fn goes_by_file(&self, one: &HelmParameter) -> bool {
+    fn goes_by_file(&self, place: usize, one: &HelmParameter) -> bool {
         let plain =
             |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
         // What `--set` takes for more than text: an escape, a list, a number, a word.
@@ -119,8 +139,8 @@ impl Release {
         let text = !one.value.is_empty() && (one.force_string || !(word || number));
         let alone = || {
             let start = |name: &str| name.split(['.', '[', '=', ',']).next().map(str::to_owned);
-            self.parameters.iter().all(|other| {
-                std::ptr::eq(one, other)
+            self.parameters.iter().enumerate().all(|(there, other)| {
+                there == place
                     || start(&one.name) != start(&other.name)
                     || (other.name.split('.').all(plain) && !overlap(&one.name, &other.name))
             })
@@ -133,8 +153,8 @@ impl Release {
 
     /// The arguments for `helm`, as Argo CD gives them (`util/helm/cmd.go`, `template`), but with the name as it is
     /// where Argo CD has Helm read it as a template, and with parameters in a file. `files` are the values' places in
-    /// their order, with that of [`Self::parameters_file`] at the end.
-    pub(super) fn arguments(&self, chart: &Path, files: &[&Path]) -> Vec<OsString> {
+    /// their order, with that of the parameters' file at the end; `parameters` are those not in it.
+    pub(super) fn arguments(&self, chart: &Path, files: &[&Path], parameters: &[HelmParameter]) -> Vec<OsString> {
         let joined = |flag: &str, value: &std::ffi::OsStr| {
             let mut whole = OsString::from(flag);
             whole.push(value);
@@ -143,7 +163,7 @@ impl Release {
         let mut all: Vec<OsString> = vec!["template".into()];
         all.push(format!("--namespace={}", self.namespace).into());
         all.extend(self.kube_version.iter().map(|version| format!("--kube-version={version}").into()));
-        for one in self.parameters.iter().filter(|one| !self.goes_by_file(one)) {
+        for one in parameters {
             let flag = if one.force_string { "--set-string" } else { "--set" };
             all.push(format!("{flag}={}={}", one.name, escaped(&one.value)).into());
         }
@@ -160,6 +180,20 @@ impl Release {
         all.push(chart.into());
         all
     }
+}
+
+/// Whether a path can be followed through mappings, as far as there is something. Where there is something else, even
+/// nothing written out, `--set` fails.
+fn leads_through_mappings(tree: &Value, path: &str) -> bool {
+    let mut at = tree;
+    for key in path.split('.') {
+        match at.get(key) {
+            None => return true,
+            Some(next) if next.is_object() => at = next,
+            Some(_) => return false,
+        }
+    }
+    true
 }
 
 /// Whether one of two paths leads through the other.
@@ -231,10 +265,10 @@ mod tests {
             skip_schema: true,
             ..release()
         };
-        let words: Vec<_> = release.arguments(Path::new("/r/chart"), &[Path::new("/r/v0.yaml")]);
+        let (file, left) = release.split_parameters();
+        let words: Vec<_> = release.arguments(Path::new("/r/chart"), &[Path::new("/r/v0.yaml")], &left);
         let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
-        let file = release.parameters_file().unwrap();
-        assert_eq!(file, r#"{"db":{"password":"hunter2, \"or\" so","user":"1"}}"#);
+        assert_eq!(file.unwrap(), r#"{"db":{"password":"hunter2, \"or\" so","user":"1"}}"#);
         assert_eq!(
             words,
             [
@@ -263,7 +297,7 @@ mod tests {
                 value: (*value).into(),
                 force_string: false,
             };
-            Release { parameters: all.iter().map(one).collect(), ..release() }.parameters_file()
+            Release { parameters: all.iter().map(one).collect(), ..release() }.split_parameters().0
         };
         assert_eq!(by_file(&[("a.b-c", "x"), ("b", "y")]).unwrap(), r#"{"a":{"b-c":"x"},"b":"y"}"#);
         for (name, value) in [
@@ -280,6 +314,20 @@ mod tests {
         }
         for name in ["a[0]", "a\\.b", "a..b", "a=b", "a,b", "@file"] {
             assert_eq!(by_file(&[(name, "x")]), None, "{name}");
+        }
+        // Where `--set` fails, nothing is to be rendered.
+        for (values, by_file) in [
+            ("db: {x: 1}", true),
+            ("other: 1", true),
+            ("db:", false),
+            ("db: text", false),
+            ("x: &x {db: 1}\n<<: *x", false),
+            ("db: [", false),
+        ] {
+            let parameters = vec![HelmParameter { name: "db.p".into(), value: "x".into(), force_string: false }];
+            let values = vec![ValuesText { name: "v".into(), text: values.into() }];
+            let split = Release { values, parameters, ..release() }.split_parameters();
+            assert_eq!((split.0.is_some(), split.1.is_empty()), (by_file, by_file));
         }
         // The order of these counts.
         for other in ["a", "a.b", "a.b.c", "a[0].b"] {
