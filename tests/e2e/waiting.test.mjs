@@ -65,7 +65,7 @@ test('commits wait for the server, and go beside a branch that takes none', asyn
       await d.run((id) => document.querySelector(`[data-testid="${id}"] .cm-content`).focus(), 'values-editor');
       await d.type(['Control', 'End']);
       await d.type('Enter');
-      await d.type('fullnameOverride: cart-next');
+      await d.type('# cart-next');
       await d.click('values-review');
       await d.waitFor('values-diff', { text: 'cart-next' });
       await d.click('values-commit');
