@@ -65,6 +65,8 @@ export async function openWindow({ binary, shots, env = process.env }) {
     async click(id, { timeout = 20_000 } = {}) {
       const element = await find(id);
       await element.waitForClickable({ timeout, timeoutMsg: `${id} cannot be clicked` });
+      // A button that says why it does nothing can be clicked, and does nothing.
+      await browser.waitUntil(async () => (await element.getAttribute('aria-disabled')) !== 'true', { timeout, timeoutMsg: `${id} does nothing` });
       await element.click();
     },
     async fill(id, value) {

@@ -7,7 +7,7 @@ use pilothouse_delivery::{
     Objects,
     deploy::{
         AppChange, AppChoice, Choices, FileState, Outside, app_changes, changes, plan, preflight, render, rollback,
-        start_deploy,
+        shown_digest, start_deploy,
     },
     environment,
 };
@@ -97,6 +97,7 @@ impl App {
         let Ok(planned) = plan(&objects, &request.flow, &request.env, &choices) else {
             return Ok(DeployPreview {
                 yaml: String::new(),
+                digest: None,
                 checks,
                 changes: Vec::new(),
                 releases: Vec::new(),
@@ -104,12 +105,14 @@ impl App {
             });
         };
         let template = objects.templates.iter().flatten().find(|t| t.meta.name == planned.template);
-        let yaml = match template {
+        let changes = changes(&objects, &planned)?;
+        let (yaml, digest) = match template {
             Some(template) => {
                 let run = render(template, &planned, &platform, "xxxx")?;
-                serde_yaml::to_string(&run).map_err(|e| AppError::internal(e.to_string()))?
+                let yaml = serde_yaml::to_string(&run).map_err(|e| AppError::internal(e.to_string()))?;
+                (yaml, Some(shown_digest(template, &planned, &platform, &changes)?))
             }
-            None => String::new(),
+            None => (String::new(), None),
         };
         let releases = app_changes(&objects, &planned)?;
         let mut switches = Vec::new();
@@ -118,8 +121,9 @@ impl App {
         }
         Ok(DeployPreview {
             yaml,
+            digest,
             checks,
-            changes: changes(&objects, &planned)?,
+            changes,
             releases: releases.into_iter().map(release_change).collect(),
             switches,
         })
@@ -205,7 +209,10 @@ impl App {
             .collect())
     }
 
-    /// Creates the PipelineRun.
+    /// Creates the PipelineRun that a preview showed.
+    ///
+    /// # Errors
+    /// `delivery.previewStale` when it would be another one, or change something else; nothing was started then.
     pub async fn deploy(&self, request: DeployRequest) -> Result<DeployStarted> {
         let (live, platform) = self.platform()?;
         self.need(&live, ComponentId::Tekton)?;
@@ -223,6 +230,12 @@ impl App {
         if let Some(check) = checks.iter().find(|c| c.blocking && !c.ok) {
             let why = check.why.clone().unwrap_or_else(|| check.label.clone());
             return Err(AppError::blocked(format!("the deploy cannot be started: {why}")));
+        }
+        // What can be shown has to be seen. Where the TriggerTemplates cannot be listed, only the start reads them.
+        let planned = plan(&objects, &request.flow, &request.env, &choices)?;
+        if request.seen.is_none() && objects.templates.iter().flatten().any(|t| t.meta.name == planned.template) {
+            let environment = format!("{}/{}", request.flow, request.env);
+            return Err(pilothouse_delivery::Error::PreviewStale { environment }.into());
         }
         let tags: Vec<String> = request.choices.iter().map(|c| format!("{} {}", c.application, c.tag)).collect();
         let back = match &request.rollback_of {
@@ -242,7 +255,8 @@ impl App {
             },
         };
         let entry = self.journal.enter(begin).await?;
-        let outcome = start_deploy(&live.cluster, &platform, &objects, &request.flow, &request.env, &choices).await;
+        let (flow, env, seen) = (&request.flow, &request.env, request.seen.as_deref());
+        let outcome = start_deploy(&live.cluster, &platform, &objects, flow, env, &choices, seen).await;
         let page = |run: &str| format!("/environments/{}/{}/runs/{run}", request.flow, request.env);
         let run = entry
             .close_with(outcome.map_err(AppError::from), |run| End {

@@ -86,6 +86,8 @@ impl From<pilothouse_delivery::Error> for AppError {
             E::HalfDone(_) => AppError::new(ErrorCode::Delivery, message),
             E::Unknown { .. } => AppError::not_found(message),
             E::Busy { .. } => AppError::blocked(message),
+            E::PreviewStale { .. } => AppError::new(ErrorCode::DeployPreviewStale, message)
+                .with_hint("look at what is shown now, then deploy again"),
             E::Choice(_) | E::Template { .. } => AppError::new(ErrorCode::Delivery, message),
         }
     }

@@ -95,6 +95,12 @@ pub enum Error {
         /// The PipelineRun.
         run: String,
     },
+    /// What would be deployed is not what was shown; nothing was started.
+    #[error("what would be deployed to `{environment}` is not what was shown any more; nothing was started")]
+    PreviewStale {
+        /// The environment.
+        environment: String,
+    },
     /// A deploy lacks something or holds something unsafe.
     #[error("the deploy cannot be started: {0}")]
     Choice(String),
@@ -125,6 +131,7 @@ impl Error {
             Self::HalfDone(_) => "delivery.half_done",
             Self::Unknown { .. } => "delivery.unknown",
             Self::Busy { .. } => "delivery.busy",
+            Self::PreviewStale { .. } => "delivery.preview_stale",
             Self::Choice(_) => "delivery.choice",
             Self::Template { .. } => "delivery.template",
         }

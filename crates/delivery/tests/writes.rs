@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where its data is not as expected")]
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::{Request, Response};
@@ -11,7 +12,7 @@ use kube::Client;
 use kube::client::Body;
 use kube::core::DynamicObject;
 use pilothouse_cluster::{Cluster, Kind};
-use pilothouse_delivery::deploy::{AppChoice, Choices};
+use pilothouse_delivery::deploy::{AppChoice, Choices, changes, plan, shown_digest};
 use pilothouse_delivery::repository::Form;
 use pilothouse_delivery::{Error, Objects, create_repository, start_clean, start_deploy};
 use serde::Deserialize;
@@ -152,7 +153,7 @@ async fn a_form_with_problems_is_not_sent() {
 #[tokio::test]
 async fn a_deploy_is_started_once() {
     let (cluster, written) = server(base(), false);
-    let run = start_deploy(&cluster, "krci", &snapshot(&base()), "mypipe", "dev", &choices()).await.unwrap();
+    let run = start_deploy(&cluster, "krci", &snapshot(&base()), "mypipe", "dev", &choices(), None).await.unwrap();
     assert!(run.starts_with("deploy-mypipe-dev-") && run.len() == "deploy-mypipe-dev-".len() + 4, "{run}");
     assert_eq!(written.lock().unwrap()[0]["metadata"]["name"], run);
 }
@@ -163,7 +164,7 @@ async fn a_run_the_window_has_not_seen_stops_a_deploy_and_a_clean() {
     objects.extend(documents("tekton-pipelinerun-deploy.yaml"));
     let (cluster, written) = server(objects, false);
     let stale = snapshot(&base());
-    let error = start_deploy(&cluster, "krci", &stale, "mypipe", "dev", &choices()).await.unwrap_err();
+    let error = start_deploy(&cluster, "krci", &stale, "mypipe", "dev", &choices(), None).await.unwrap_err();
     assert!(matches!(&error, Error::Busy { run } if run == "deploy-mypipe-dev-ab12"), "{error}");
     let error = start_clean(&cluster, "krci", "mypipe", "dev").await.unwrap_err();
     assert!(matches!(error, Error::Busy { .. }), "{error}");
@@ -179,10 +180,20 @@ async fn a_clean_run_is_started() {
 
 /// A server that takes each name once, and shows from then on what it took, as running.
 fn taking_server(objects: Vec<Value>, meanwhile: Vec<Value>) -> (Cluster, Arc<Mutex<Vec<Value>>>) {
+    refusing_server(objects, meanwhile, |_, _| None)
+}
+
+/// The same, which first asks `refuse` about a method and how many runs there are.
+fn refusing_server(
+    objects: Vec<Value>,
+    meanwhile: Vec<Value>,
+    refuse: impl Fn(&http::Method, usize) -> Option<u16> + Send + Sync + 'static,
+) -> (Cluster, Arc<Mutex<Vec<Value>>>) {
+    let refuse = Arc::new(refuse);
     let held: Arc<Mutex<Vec<Value>>> = Arc::new(Mutex::new(objects));
     let (all, meanwhile) = (held.clone(), Arc::new(Mutex::new(meanwhile)));
     let service = tower::service_fn(move |request: Request<Body>| {
-        let (all, meanwhile) = (all.clone(), meanwhile.clone());
+        let (all, meanwhile, refuse) = (all.clone(), meanwhile.clone(), refuse.clone());
         async move {
             let path = request.uri().path().to_owned();
             let parts: Vec<&str> = path.split('/').skip(1).collect();
@@ -201,7 +212,19 @@ fn taking_server(objects: Vec<Value>, meanwhile: Vec<Value>) -> (Cluster, Arc<Mu
                     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code, "message": reason}),
                 )
             };
+            let runs = all.iter().filter(|one| one["kind"] == "PipelineRun").count();
+            let refused = if plural == "pipelineruns" { refuse(&method, runs) } else { None };
             let (status, answer) = match method {
+                _ if refused.is_some() => {
+                    let code = refused.unwrap();
+                    failure(code, if code == 403 { "Forbidden" } else { "ServiceUnavailable" })
+                }
+                http::Method::PUT => {
+                    let object: Value = serde_json::from_slice(&bytes).unwrap();
+                    let place = there(&all, &json!(name)).unwrap();
+                    all[place] = object.clone();
+                    (200, object)
+                }
                 http::Method::POST => {
                     let mut object: Value = serde_json::from_slice(&bytes).unwrap();
                     if there(&all, &object["metadata"]["name"]).is_some() {
@@ -248,7 +271,7 @@ fn taking_server(objects: Vec<Value>, meanwhile: Vec<Value>) -> (Cluster, Arc<Mu
 async fn of_two_people_who_deploy_at_once_one_is_let_through() {
     let (cluster, held) = taking_server(base(), Vec::new());
     let (objects, choices) = (snapshot(&base()), choices());
-    let deploy = || start_deploy(&cluster, "krci", &objects, "mypipe", "dev", &choices);
+    let deploy = || start_deploy(&cluster, "krci", &objects, "mypipe", "dev", &choices, None);
     let (one, two) = tokio::join!(deploy(), deploy());
     let outcomes = [one, two];
     assert_eq!(outcomes.iter().filter(|one| one.is_ok()).count(), 1, "{outcomes:?}");
@@ -257,18 +280,71 @@ async fn of_two_people_who_deploy_at_once_one_is_let_through() {
     assert_eq!(held.iter().filter(|one| one["kind"] == "PipelineRun").count(), 1);
 }
 
-#[tokio::test]
-async fn a_deploy_that_came_later_than_one_from_elsewhere_takes_itself_back() {
-    // The portal gives names by chance, so the name does not stop it: between our look and our write it was quicker.
+/// The portal gives names by chance, so the name does not stop it: between our look and our write it was quicker.
+fn theirs() -> Value {
     let mut theirs = documents("tekton-pipelinerun-deploy.yaml").remove(0);
     theirs["metadata"]["uid"] = json!("theirs");
     theirs["metadata"]["creationTimestamp"] = json!("2026-03-01T10:00:00Z");
-    let (cluster, held) = taking_server(base(), vec![theirs]);
-    let outcome = start_deploy(&cluster, "krci", &snapshot(&base()), "mypipe", "dev", &choices()).await;
-    assert!(matches!(&outcome, Err(Error::Busy { run }) if run == "deploy-mypipe-dev-ab12"), "{outcome:?}");
-    let held = held.lock().unwrap();
-    let runs: Vec<_> = held.iter().filter(|one| one["kind"] == "PipelineRun").collect();
-    let stopped: Vec<_> =
-        runs.iter().map(|run| (run["metadata"]["uid"] == "theirs", run["spec"]["status"].clone())).collect();
-    assert_eq!(stopped, [(true, Value::Null), (false, json!("Cancelled"))]);
+    theirs
+}
+
+#[tokio::test]
+async fn a_deploy_that_came_later_than_one_from_elsewhere_takes_itself_back() {
+    // Also by who may update but not patch, and when the second look is not answered at once.
+    let unanswered = AtomicUsize::new(0);
+    type Refuse = Box<dyn Fn(&http::Method, usize) -> Option<u16> + Send + Sync>;
+    let ways: [Refuse; 3] = [
+        Box::new(|_, _| None),
+        Box::new(|method, _| (method == http::Method::PATCH).then_some(403)),
+        Box::new(move |method, runs| {
+            let first = method == http::Method::GET && runs == 2 && unanswered.fetch_add(1, Ordering::Relaxed) == 0;
+            first.then_some(503)
+        }),
+    ];
+    for refuse in ways {
+        let (cluster, held) = refusing_server(base(), vec![theirs()], refuse);
+        let outcome = start_deploy(&cluster, "krci", &snapshot(&base()), "mypipe", "dev", &choices(), None).await;
+        assert!(matches!(&outcome, Err(Error::Busy { run }) if run == "deploy-mypipe-dev-ab12"), "{outcome:?}");
+        let held = held.lock().unwrap();
+        let runs: Vec<_> = held.iter().filter(|one| one["kind"] == "PipelineRun").collect();
+        let stopped: Vec<_> =
+            runs.iter().map(|run| (run["metadata"]["uid"] == "theirs", run["spec"]["status"].clone())).collect();
+        assert_eq!(stopped, [(true, Value::Null), (false, json!("Cancelled"))]);
+    }
+}
+
+#[tokio::test]
+async fn a_deploy_that_cannot_look_again_says_that_it_is_not_certain() {
+    let refuse = |method: &http::Method, runs: usize| (method == http::Method::GET && runs == 1).then_some(503);
+    let (cluster, held) = refusing_server(base(), Vec::new(), refuse);
+    let outcome = start_deploy(&cluster, "krci", &snapshot(&base()), "mypipe", "dev", &choices(), None).await;
+    let name = held.lock().unwrap().last().unwrap()["metadata"]["name"].as_str().unwrap().to_owned();
+    let words = format!("the run `{name}` was started, but");
+    assert!(matches!(&outcome, Err(Error::HalfDone(why)) if why.contains(&words)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn what_is_started_is_what_was_shown() {
+    let objects = snapshot(&base());
+    let made = plan(&objects, "mypipe", "dev", &choices()).unwrap();
+    let template = objects.templates.iter().flatten().find(|one| one.meta.name == made.template).unwrap();
+    let said = changes(&objects, &made).unwrap();
+    let seen = shown_digest(template, &made, "krci", &said).unwrap();
+
+    let mut other = choices();
+    other.applications[0].values_override = false;
+    let mut template_changed = base();
+    let place = template_changed
+        .iter()
+        .position(|one| one["kind"] == "TriggerTemplate" && one["metadata"]["name"] == "deploy")
+        .unwrap();
+    template_changed[place]["spec"]["resourcetemplates"][0]["spec"]["serviceAccountName"] = json!("somebody-else");
+    for (held, choices) in [(base(), other), (template_changed, choices())] {
+        let (cluster, written) = server(held, false);
+        let outcome = start_deploy(&cluster, "krci", &objects, "mypipe", "dev", &choices, Some(&seen)).await;
+        assert!(matches!(&outcome, Err(Error::PreviewStale { .. })), "{outcome:?}");
+        assert!(written.lock().unwrap().is_empty());
+    }
+    let (cluster, _) = server(base(), false);
+    start_deploy(&cluster, "krci", &objects, "mypipe", "dev", &choices(), Some(&seen)).await.unwrap();
 }

@@ -215,6 +215,7 @@ async fn deploy(stage: &Stage, number: usize) -> String {
             .collect(),
         confirm: None,
         rollback_of: None,
+        seen: None,
     };
     let request = choice(true);
     let preview = app.preview_deploy(request.clone()).await.unwrap();
@@ -222,7 +223,8 @@ async fn deploy(stage: &Stage, number: usize) -> String {
     assert!(blocking.is_empty(), "{blocking:?}");
     assert!(preview.yaml.contains("APPLICATIONS_PAYLOAD"), "{}", preview.yaml);
     assert!(!preview.changes.is_empty());
-    let started = app.deploy(request.clone()).await.unwrap();
+    let seen = preview.digest;
+    let started = app.deploy(DeployRequest { seen, ..request.clone() }).await.unwrap();
     let tag = request.choices.iter().find(|c| c.application == APP).unwrap().tag.clone();
     until("the deploy", async || {
         let view = app.environment(FLOW.into(), ENV.into()).await.unwrap();

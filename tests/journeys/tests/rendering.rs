@@ -135,8 +135,10 @@ async fn deploy(stage: &Stage, tag: &str) {
         choices: choices.collect(),
         confirm: None,
         rollback_of: None,
+        seen: None,
     };
-    let started = app.deploy(request).await.unwrap();
+    let seen = app.preview_deploy(request.clone()).await.unwrap().digest;
+    let started = app.deploy(DeployRequest { seen, ..request }).await.unwrap();
     until("the deploy", async || {
         let view = app.environment(FLOW.into(), ENV.into()).await.unwrap();
         let run = view.runs.iter().find(|r| r.name == started.run)?;

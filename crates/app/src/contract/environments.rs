@@ -267,6 +267,9 @@ pub struct DeployRequest {
     pub confirm: Option<String>,
     /// The earlier deploy run that this one goes back to: where the tags are its tags, its images are deployed.
     pub rollback_of: Option<String>,
+    /// The digest of the preview that the user saw; nothing is started where it would be something else. A preview does
+    /// not look at it.
+    pub seen: Option<String>,
 }
 
 /// What to deploy of one application.
@@ -288,6 +291,8 @@ pub struct DeployChoice {
 pub struct DeployPreview {
     /// The exact PipelineRun; empty while a check blocks that.
     pub yaml: String,
+    /// The digest of the PipelineRun and of what changes; none where the PipelineRun cannot be shown.
+    pub digest: Option<String>,
     /// The checks before it.
     pub checks: Vec<PreflightCheck>,
     /// What changes, in words.

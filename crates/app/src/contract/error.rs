@@ -192,6 +192,8 @@ codes! {
     ProviderRefused = "provider.refused",
     /// The repository or deployment part refused; the message says why.
     Delivery = "delivery.refused",
+    /// What would be deployed is not what was shown; nothing was started: look again, then decide.
+    DeployPreviewStale = "delivery.previewStale",
     /// The values text is not usable; the message says where.
     Values = "values.invalid",
     /// The chaos workflow or project is not usable; the message says why.

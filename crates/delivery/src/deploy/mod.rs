@@ -16,7 +16,7 @@ pub use ending::{Ending, clean_means, deletion_means};
 pub use plan::{AppChoice, Choices, Plan, PlannedApp, plan};
 pub(crate) use plan::{is_digest, is_tag};
 pub use preflight::{Check, FileState, Outside, preflight};
-pub use render::{render, render_clean, run_name};
+pub use render::{render, render_clean, run_name, shown_digest};
 pub use rollback::{Rollback, rollback};
 pub use run_details::{LOG_TAIL, RunDetails, Standing, StepLog, StepState, TaskState, read_log, read_run, run_details};
 pub use start::{cancel_run, start_clean, start_deploy};

@@ -86,16 +86,7 @@ impl Plan {
 /// An unknown flow or environment, a missing or unsafe tag, a choice for an application the flow does not have.
 pub fn plan(objects: &Objects, flow: &str, environment_name: &str, choices: &Choices) -> Result<Plan> {
     let environment = environment(objects, flow, environment_name)?;
-    let safe = |field: &'static str, text: &str| -> Result<()> {
-        Name::parse(field, text)?;
-        Ok(())
-    };
-    safe("deployment flow", flow)?;
-    safe("environment", environment_name)?;
-    // The cluster is the name of a Secret, which may hold dots.
-    for part in environment.cluster.split('.') {
-        safe("cluster", part)?;
-    }
+    check_names(flow, environment_name, &environment.cluster)?;
     if let Some(stranger) =
         choices.applications.iter().find(|one| environment.applications.iter().all(|app| app.name != one.application))
     {
@@ -103,7 +94,7 @@ pub fn plan(objects: &Objects, flow: &str, environment_name: &str, choices: &Cho
     }
     let mut applications = Vec::new();
     for app in &environment.applications {
-        safe("application", &app.name)?;
+        Name::parse("application", &app.name)?;
         let choice = choices.applications.iter().find(|one| one.application == app.name);
         let choice = choice.filter(|one| !one.plain_tag().is_empty()).ok_or_else(|| {
             Error::Choice(format!("choose a tag for `{}`; a deploy carries every application of the flow", app.name))
@@ -134,6 +125,17 @@ pub fn plan(objects: &Objects, flow: &str, environment_name: &str, choices: &Cho
         template: environment.trigger_template,
         applications,
     })
+}
+
+/// Refuses names that no object can have: they go into parameters, labels and scripts.
+pub(super) fn check_names(flow: &str, environment: &str, cluster: &str) -> Result<()> {
+    Name::parse("deployment flow", flow)?;
+    Name::parse("environment", environment)?;
+    // The cluster is the name of a Secret, which may hold dots.
+    for part in cluster.split('.') {
+        Name::parse("cluster", part)?;
+    }
+    Ok(())
 }
 
 /// The grammar of image tags (distribution/reference). It matters twice here: the task splices the payload into a

@@ -2,15 +2,16 @@
 //! (createDeployPipelineRunDraft).
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
-use super::plan::Plan;
+use super::plan::{Plan, check_names};
 use crate::objects::{Stage, TriggerTemplate};
 use crate::{Error, Result};
 
 /// `<kind>-<flow>-<environment>-<suffix>`, cut in the middle to the 63 characters of a label.
 pub fn run_name(kind: &str, flow: &str, environment: &str, suffix: &str) -> String {
     let mut base = format!("{kind}-{flow}-{environment}");
-    base.truncate(63usize.saturating_sub(suffix.len() + 1));
+    base.truncate(base.floor_char_boundary(63usize.saturating_sub(suffix.len() + 1)));
     format!("{}-{suffix}", base.trim_end_matches('-'))
 }
 
@@ -28,11 +29,24 @@ pub fn render(template: &TriggerTemplate, plan: &Plan, namespace: &str, suffix: 
     filled(template, "deploy", &plan.flow, &plan.environment, namespace, suffix, &given)
 }
 
-/// The PipelineRun that removes what is deployed in an environment.
+/// What stands for the four letters of a run that is only shown.
+const SHOWN: &str = "xxxx";
+
+/// What was shown before a deploy, as a digest: the run of a plan, and what it changes in words.
 ///
 /// # Errors
 /// As [`render`].
+pub fn shown_digest(template: &TriggerTemplate, plan: &Plan, namespace: &str, changes: &[String]) -> Result<String> {
+    let shown = serde_json::json!([render(template, plan, namespace, SHOWN)?, changes]).to_string();
+    Ok(Sha256::digest(shown.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The PipelineRun that removes what is deployed in an environment.
+///
+/// # Errors
+/// As [`render`]; names that no object can have.
 pub fn render_clean(template: &TriggerTemplate, stage: &Stage, namespace: &str, suffix: &str) -> Result<Value> {
+    check_names(&stage.pipeline, &stage.name, &stage.cluster)?;
     let given = [
         ("CDSTAGE", stage.name.clone()),
         ("CDPIPELINE", stage.pipeline.clone()),
@@ -172,5 +186,7 @@ mod tests {
             run_name("deploy", &format!("{}-x", "p".repeat(50)), "dev", "ab12"),
             format!("deploy-{}-ab12", "p".repeat(50))
         );
+        let wide = run_name("deploy", &"é".repeat(40), "dev", "ab12");
+        assert!(wide.len() <= 63 && wide.ends_with("é-ab12"), "{wide}");
     }
 }

@@ -1,12 +1,15 @@
 //! Starting and ending runs. Each write looks at the API server at the moment of writing.
 
-use kube::api::{Patch, PatchParams, PostParams};
+use std::time::Duration;
+
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use pilothouse_cluster::{Cluster, Error as ClusterError, explain, kinds};
 use serde_json::{Value, json};
 
+use super::changes::changes;
 use super::plan::{Choices, Plan, plan};
-use super::render::{render, render_clean};
+use super::render::{render, render_clean, shown_digest};
 use super::run_details::get_run;
 use crate::objects::{Objects, PipelineRun, Stage, TriggerTemplate};
 use crate::runs::{FLOW_LABEL, belongs, run_view};
@@ -15,12 +18,15 @@ use crate::{Error, Result};
 
 /// How often a write is made again on an object that changed meanwhile.
 const TRIES: usize = 6;
+/// The pause before the API server is asked again what it did not answer.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Starts a deploy of an environment and answers the PipelineRun's name. The plan is made again from `objects`, and the
-/// API server is asked whether a run is in progress and what the TriggerTemplate holds now.
+/// API server is asked whether a run is in progress and what the TriggerTemplate holds now. `seen` is the
+/// [`shown_digest`] of what the user saw.
 ///
 /// # Errors
-/// [`Error::Busy`], an incomplete or unsafe choice, an unusable TriggerTemplate, or what the API server says.
+/// [`Error::PreviewStale`] when the run or what it changes is not what was seen; [`Error::Busy`], an incomplete or unsafe choice, an unusable TriggerTemplate, or what the API server says.
 pub async fn start_deploy(
     cluster: &Cluster,
     namespace: &str,
@@ -28,9 +34,15 @@ pub async fn start_deploy(
     flow: &str,
     environment: &str,
     choices: &Choices,
+    seen: Option<&str>,
 ) -> Result<String> {
     let plan: Plan = plan(objects, flow, environment, choices)?;
     let template = template(cluster, namespace, &plan.template).await?;
+    if let Some(seen) = seen
+        && shown_digest(&template, &plan, namespace, &changes(objects, &plan)?)? != seen
+    {
+        return Err(Error::PreviewStale { environment: format!("{flow}/{environment}") });
+    }
     start(cluster, namespace, flow, environment, |suffix| render(&template, &plan, namespace, suffix)).await
 }
 
@@ -102,22 +114,71 @@ async fn withdraw_unless_first(
     environment: &str,
     made: &PipelineRun,
 ) -> Result<()> {
-    let Ok(now) = runs(cluster, namespace, flow, environment).await else { return Ok(()) };
+    let mut looked = runs(cluster, namespace, flow, environment).await;
+    for _ in 1..TRIES {
+        if looked.is_ok() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        looked = runs(cluster, namespace, flow, environment).await;
+    }
+    let now = looked.map_err(|error| {
+        Error::HalfDone(format!(
+            "the run `{}` was started, but whether another was started at the same moment is not certain: {error}. Look \
+             at the environment's runs",
+            made.meta.name
+        ))
+    })?;
     let earlier: Vec<PipelineRun> = now
         .into_iter()
         // Times are whole seconds: of two in the same one, ours steps back.
         .filter(|run| run.meta.uid != made.meta.uid && run.meta.created <= made.meta.created)
         .collect();
     let Err(busy) = refuse_if_busy(&earlier, None) else { return Ok(()) };
-    let patch = json!({ "metadata": { "uid": made.meta.uid }, "spec": { "status": "Cancelled" } });
     let api = cluster.api(&kinds::PIPELINE_RUN, namespace);
-    match api.patch(&made.meta.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-        Ok(_) => Err(busy),
-        Err(error) => Err(Error::HalfDone(format!(
-            "{busy}, and the run `{}` that was begun beside it could not be taken back: {}",
-            made.meta.name,
-            explain(&error)
-        ))),
+    let mut last = None;
+    for _ in 0..TRIES {
+        match set_status(&api, &made.meta.name, &made.meta.uid, "Cancelled").await {
+            // Where it is not there any more, somebody else took it away.
+            Ok(_) | Err(ClusterError::NotFound { .. }) => return Err(busy),
+            // The run's controller writes into it too.
+            Err(error @ ClusterError::Conflict { .. }) => last = Some(error),
+            Err(error) => {
+                last = Some(error);
+                break;
+            }
+        }
+    }
+    let why = last.map(|error| format!(": {error}")).unwrap_or_default();
+    let name = &made.meta.name;
+    Err(Error::HalfDone(format!("{busy}, and the run `{name}` that was begun beside it could not be taken back{why}")))
+}
+
+/// Sets `spec.status` of the run `uid`. Who may update but not patch writes the whole object, if it is still as it was
+/// read. Answers false when the name belongs to another run by now.
+async fn set_status(
+    api: &Api<DynamicObject>,
+    name: &str,
+    uid: &str,
+    status: &str,
+) -> std::result::Result<bool, ClusterError> {
+    let patch = json!({ "metadata": { "uid": uid }, "spec": { "status": status } });
+    let patched = api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.map_err(|e| explain(&e));
+    let refused = match patched {
+        Ok(_) => return Ok(true),
+        Err(error @ ClusterError::Forbidden { .. }) => error,
+        Err(error) => return Err(error),
+    };
+    let mut whole = api.get(name).await.map_err(|error| explain(&error))?;
+    if whole.metadata.uid.as_deref() != Some(uid) {
+        return Ok(false);
+    }
+    whole.data["spec"]["status"] = json!(status);
+    match api.replace(name, &PostParams::default(), &whole).await.map_err(|error| explain(&error)) {
+        Ok(_) => Ok(true),
+        Err(error @ (ClusterError::Conflict { .. } | ClusterError::Invalid { .. })) => Err(error),
+        // The first refusal names the right that is usual.
+        Err(_) => Err(refused),
     }
 }
 
@@ -153,25 +214,10 @@ pub async fn cancel_run(cluster: &Cluster, namespace: &str, flow: &str, environm
         if !run_view(&run).status.is_active() {
             return Ok(false);
         }
-        // The name may belong to another run by now.
-        let patch = json!({ "metadata": { "uid": run.meta.uid }, "spec": { "status": "CancelledRunFinally" } });
-        let patched = api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.map_err(|e| explain(&e));
-        match patched {
-            Ok(_) => return Ok(true),
-            // Who may update but not patch writes the whole object, if it is still as it was read.
-            Err(error @ ClusterError::Forbidden { .. }) => {
-                let whole = api.get(name).await.map_err(|error| explain(&error))?;
-                if whole.metadata.uid.as_deref() != Some(run.meta.uid.as_str()) {
-                    continue;
-                }
-                let mut whole = whole;
-                whole.data["spec"]["status"] = json!("CancelledRunFinally");
-                match api.replace(name, &PostParams::default(), &whole).await.map_err(|error| explain(&error)) {
-                    Ok(_) => return Ok(true),
-                    Err(again @ ClusterError::Conflict { .. }) => refused = Some(again),
-                    Err(_) => return Err(error.into()),
-                }
-            }
+        match set_status(&api, name, &run.meta.uid, "CancelledRunFinally").await {
+            Ok(true) => return Ok(true),
+            // The name belongs to another run by now.
+            Ok(false) => {}
             Err(error @ (ClusterError::Conflict { .. } | ClusterError::Invalid { .. })) => {
                 // Tekton takes no change of a run that has ended; the next look says whether it has.
                 refused = Some(error);
