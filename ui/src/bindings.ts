@@ -78,7 +78,7 @@ export const commands = {
 	/**  Deletes a Git server that no Codebase lives on. */
 	deleteGitServer: (name: string) => typedError<GitServerDeleted, AppError>(__TAURI_INVOKE("delete_git_server", { name })),
 	/**  Tries a token at a server's API and keeps it in the keychain; answers whose it is. */
-	signInGitServer: (name: string, credential: CredentialInput) => typedError<string, AppError>(__TAURI_INVOKE("sign_in_git_server", { name, credential })),
+	signInGitServer: (name: string, host: string, credential: CredentialInput) => typedError<string, AppError>(__TAURI_INVOKE("sign_in_git_server", { name, host, credential })),
 	/**  Forgets the token kept for a server's API. */
 	signOutGitServer: (name: string) => typedError<null, AppError>(__TAURI_INVOKE("sign_out_git_server", { name })),
 	/**  Who can own a repository on a Git server. */
@@ -180,7 +180,7 @@ export const commands = {
 	/**  The end of a step's log. */
 	stepLog: (run: RunRef, task: string, step: string) => typedError<StepLogView, AppError>(__TAURI_INVOKE("step_log", { run, task, step })),
 	/**  Cancels a run. */
-	cancelDeploy: (run: RunRef) => typedError<null, AppError>(__TAURI_INVOKE("cancel_deploy", { run })),
+	cancelDeploy: (run: RunRef, confirm: string | null) => typedError<null, AppError>(__TAURI_INVOKE("cancel_deploy", { run, confirm })),
 	/**  What a clean run of an environment means. */
 	previewClean: (flow: string, env: string) => typedError<EndingView, AppError>(__TAURI_INVOKE("preview_clean", { flow, env })),
 	/**  Removes what is deployed in an environment. */
@@ -881,6 +881,8 @@ export type DeleteRepository = {
 	uid: string,
 	/**  Delete the provider's repository too. */
 	provider: DeleteAtProvider | null,
+	/**  The Codebase's name, typed by the user; needed on a production context unless the provider's name is typed. */
+	confirm: string | null,
 };
 
 /**  What became of a deletion. */
@@ -907,6 +909,8 @@ export type DeployChoice = {
 export type DeployPreview = {
 	/**  The exact PipelineRun; empty while a check blocks that. */
 	yaml: string,
+	/**  The digest of the PipelineRun and of what changes; none where the PipelineRun cannot be shown. */
+	digest: string | null,
 	/**  The checks before it. */
 	checks: PreflightCheck[],
 	/**  What changes, in words. */
@@ -929,6 +933,11 @@ export type DeployRequest = {
 	confirm: string | null,
 	/**  The earlier deploy run that this one goes back to: where the tags are its tags, its images are deployed. */
 	rollbackOf: string | null,
+	/**
+	 *  The digest of the preview that the user saw; nothing is started where it would be something else. A preview does
+	 *  not look at it.
+	 */
+	seen: string | null,
 };
 
 /**  A deploy or clean run. */
@@ -1316,6 +1325,8 @@ export type ErrorCode =
 "provider.refused" | 
 /**  The repository or deployment part refused; the message says why. */
 "delivery.refused" | 
+/**  What would be deployed is not what was shown; nothing was started: look again, then decide. */
+"delivery.previewStale" | 
 /**  The values text is not usable; the message says where. */
 "values.invalid" | 
 /**  The chaos workflow or project is not usable; the message says why. */
@@ -3231,6 +3242,8 @@ export type ValuesThen = {
 	unknown: string | null,
 	/**  The file is as it was then. */
 	same: boolean,
+	/**  There was no file then, so putting it back removes the file. */
+	removes: boolean,
 	/**  What putting it back changes; none while it is not known or the same. */
 	diff: TextDiff | null,
 	/**  The content id of the file now; none when there is no file. */

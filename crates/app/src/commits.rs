@@ -174,7 +174,7 @@ impl App {
 
     /// Sends what waits for a remote before something new goes there, so that commits arrive in the order in which
     /// they were made. An entry that waits for a decision stops only changes of the same file on the same branch.
-    async fn send_what_waits(
+    pub(crate) async fn send_what_waits(
         &self,
         url: &RemoteUrl,
         branch: &str,

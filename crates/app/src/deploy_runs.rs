@@ -8,6 +8,7 @@ use pilothouse_delivery::deploy::{
 use crate::{
     App, Result,
     contract::{ActivityKind, AppError, DeployRunView, RunRef, StepLogView, StepView, TaskStatus, TaskView, Topic},
+    deploys::confirmed,
     environments::run_entry,
     journal::{Begin, End, Intent},
 };
@@ -79,9 +80,10 @@ impl App {
         })
     }
 
-    /// Cancels a run.
-    pub async fn cancel_deploy(&self, run: RunRef) -> Result<()> {
+    /// Cancels a run. `confirm` is the environment's name, which production needs typed.
+    pub async fn cancel_deploy(&self, run: RunRef, confirm: Option<String>) -> Result<()> {
         let (live, platform) = self.platform()?;
+        confirmed(live.cluster.is_production(), live.name(), &run.env, confirm.as_deref())?;
         let words = format!("Cancel the run {} in {}/{}", run.run, run.flow, run.env);
         let begin = Begin {
             kind: ActivityKind::Deploy,

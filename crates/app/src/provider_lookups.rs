@@ -17,6 +17,7 @@ use crate::{
         RepositoryChoices, RepositoryFinding, RepositoryForm, RepositoryStrategy, Topic,
     },
     git_servers::api_token,
+    repository_end::shown_host,
 };
 
 #[derive(Deserialize)]
@@ -93,10 +94,16 @@ impl App {
         Ok((!gone).then_some(account))
     }
 
-    /// Tries a token at a server's API and keeps it in the keychain; answers whose it is.
-    pub async fn sign_in_git_server(&self, name: String, credential: CredentialInput) -> Result<String> {
+    /// Tries a token at a server's API and keeps it in the keychain; answers whose it is. `host` is the server, as
+    /// `host:port`, that was shown: the token goes to no other.
+    pub async fn sign_in_git_server(&self, name: String, host: String, credential: CredentialInput) -> Result<String> {
         let (live, _) = self.platform()?;
         let server = self.git_server_named(&live, &name)?;
+        // Whoever may change a GitServer could otherwise have the token sent to a host of theirs.
+        if shown_host(&server) != host {
+            let words = format!("the Git server {name} is at {} by now; the token was not sent", shown_host(&server));
+            return Err(AppError::new(ErrorCode::ClusterConflict, words).with_hint("look at the server again"));
+        }
         if live.practice.is_some() {
             return Err(AppError::blocked("nothing leaves this computer while you practise, so no provider is asked"));
         }

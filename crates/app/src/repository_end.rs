@@ -24,6 +24,7 @@ use crate::{
         ActivityKind, AppError, CredentialInput, DeleteAtProvider, DeleteRepository, DeletedRepository, ErrorCode,
         FieldProblem, KeptRepository, ProviderDeletionView, ReferrerView, ReferrerWord, RepositoryDeletion, Topic,
     },
+    deploys::confirmed,
     journal::{self, Begin, End, Intent},
     operations::Operation,
     repository_care::the_codebase,
@@ -92,8 +93,8 @@ fn yaml(value: &Value) -> String {
     serde_yaml::to_string(value).unwrap_or_default()
 }
 
-/// The server that a deletion at the provider asks, as it is shown.
-fn shown_host(server: &GitServer) -> String {
+/// The server that a token goes to, as it is shown.
+pub(crate) fn shown_host(server: &GitServer) -> String {
     format!("{}:{}", server.host, server.https_port)
 }
 
@@ -236,6 +237,9 @@ impl App {
         operation: &Operation,
     ) -> Result<DeletedRepository> {
         let name = request.name;
+        if request.provider.is_none() {
+            confirmed(live.cluster.is_production(), live.name(), &name, request.confirm.as_deref())?;
+        }
         let _turn = Turn::take(&name, &request.uid)?;
         let api = live.cluster.api(&kinds::CODEBASE, platform);
         let object = live.cluster.in_time("the Codebase", api.get_opt(&name)).await?;

@@ -74,6 +74,7 @@ impl App {
                 commit: None,
                 unknown: None,
                 same: false,
+                removes: false,
                 diff: None,
                 blob: None,
             };
@@ -90,6 +91,7 @@ impl App {
             match read {
                 Ok((versions, info)) => {
                     one.same = versions.then == versions.now;
+                    one.removes = versions.then.is_none() && versions.now.is_some();
                     one.blob = versions.blob.as_ref().map(ToString::to_string);
                     one.diff = (!one.same).then(|| text_diff(&lossy(&versions.now), &lossy(&versions.then)));
                     one.commit = Some(commit_entry(info));
@@ -129,7 +131,14 @@ impl App {
         let app = self.arc()?;
         self.operations
             .run(operation, "Putting values files back", |operation| async move {
-                let (repository, fetched) = self.fetch_gitops(Some(&operation)).await?;
+                let (repository, mut fetched) = self.fetch_gitops(Some(&operation)).await?;
+                // What waits was made earlier, and goes out earlier; what it changed is not as it was shown any more.
+                if !self.outbox.of(repository.url.as_str()).await?.is_empty() {
+                    for (path, ..) in wanted.values() {
+                        self.send_what_waits(&repository.url, &fetched.branch, path, &operation).await?;
+                    }
+                    fetched = self.fetch_gitops(Some(&operation)).await?.1;
+                }
                 let Some(tip) = fetched.tip.clone() else {
                     return Err(AppError::blocked("the repository is empty by now"));
                 };

@@ -111,6 +111,7 @@ async fn the_practice_server_is_tested_and_has_no_api() {
     let finding = app.look_at_repository(wanted).await.unwrap();
     assert_eq!((finding.exists, finding.problems.len()), (None, 0));
     // A token is never sent where there is no API known to take it.
-    let refused = app.sign_in_git_server(server.name.clone(), token().unwrap()).await.unwrap_err();
+    let shown = format!("{}:{}", server.host, server.https_port);
+    let refused = app.sign_in_git_server(server.name.clone(), shown, token().unwrap()).await.unwrap_err();
     assert!(!format!("{refused:?}").contains(TOKEN));
 }

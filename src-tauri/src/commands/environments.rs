@@ -56,8 +56,8 @@ pub async fn step_log(app: State<'_, Arc<App>>, run: RunRef, task: String, step:
 /// Cancels a run.
 #[tauri::command]
 #[specta::specta]
-pub async fn cancel_deploy(app: State<'_, Arc<App>>, run: RunRef) -> Result<()> {
-    app.cancel_deploy(run).await
+pub async fn cancel_deploy(app: State<'_, Arc<App>>, run: RunRef, confirm: Option<String>) -> Result<()> {
+    app.cancel_deploy(run, confirm).await
 }
 
 /// What a clean run of an environment means.

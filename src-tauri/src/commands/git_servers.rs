@@ -78,8 +78,13 @@ pub async fn delete_git_server(app: State<'_, Arc<App>>, name: String) -> Result
 /// Tries a token at a server's API and keeps it in the keychain; answers whose it is.
 #[tauri::command]
 #[specta::specta]
-pub async fn sign_in_git_server(app: State<'_, Arc<App>>, name: String, credential: CredentialInput) -> Result<String> {
-    app.sign_in_git_server(name, credential).await
+pub async fn sign_in_git_server(
+    app: State<'_, Arc<App>>,
+    name: String,
+    host: String,
+    credential: CredentialInput,
+) -> Result<String> {
+    app.sign_in_git_server(name, host, credential).await
 }
 
 /// Forgets the token kept for a server's API.

@@ -152,7 +152,14 @@ fn request(view: &EnvironmentView, number: usize, on: bool) -> DeployRequest {
         tag: one.tags[one.tags.len() - 1 - number.min(one.tags.len() - 1)].name.clone(),
         values_override: on && one.name == APP,
     });
-    DeployRequest { flow: FLOW.into(), env: ENV.into(), choices: choices.collect(), confirm: None, rollback_of: None }
+    DeployRequest {
+        flow: FLOW.into(),
+        env: ENV.into(),
+        choices: choices.collect(),
+        confirm: None,
+        rollback_of: None,
+        seen: None,
+    }
 }
 
 fn run_ref(run: &str) -> RunRef {
@@ -174,7 +181,11 @@ async fn deploy(app: &App, request: &DeployRequest) -> String {
     let preview = app.preview_deploy(request.clone()).await.unwrap();
     let blocking: Vec<_> = preview.checks.iter().filter(|check| check.blocking && !check.ok).collect();
     assert!(blocking.is_empty(), "{blocking:?}");
-    let run = app.deploy(request.clone()).await.unwrap().run;
+    let unseen = app.deploy(request.clone()).await.unwrap_err();
+    assert_eq!(unseen.code, ErrorCode::DeployPreviewStale, "{unseen:?}");
+    let other = app.deploy(DeployRequest { seen: Some("of another".into()), ..request.clone() }).await.unwrap_err();
+    assert_eq!(other.code, ErrorCode::DeployPreviewStale, "{other:?}");
+    let run = app.deploy(DeployRequest { seen: preview.digest, ..request.clone() }).await.unwrap().run;
     let ended = follow(app, &run).await;
     assert_eq!(ended.entry.status, DeployStatus::Succeeded, "{ended:#?}");
     let wanted = request.choices.iter().find(|one| one.application == APP).unwrap();
@@ -404,6 +415,7 @@ async fn back_to(app: &App, stage: &Stage, run: &str) {
         choices: back.choices,
         confirm: None,
         rollback_of: Some(run.to_owned()),
+        seen: None,
     };
     let new = deploy(app, &wanted).await;
     let view = look(app).await;
@@ -415,13 +427,15 @@ async fn two_at_once_and_a_cancelled_run(app: &Arc<App>) {
     let wanted = request(&look(app).await, 0, true);
     // On a fast stage a run may be over before it can be cancelled.
     for _ in 0..8 {
+        let seen = app.preview_deploy(wanted.clone()).await.unwrap().digest;
+        let wanted = DeployRequest { seen, ..wanted.clone() };
         let (one, two) = tokio::join!(app.deploy(wanted.clone()), app.deploy(wanted.clone()));
         let (started, refused) = match (one, two) {
             (Ok(run), Err(error)) | (Err(error), Ok(run)) => (run.run, error),
             other => panic!("one of two is let through: {other:?}"),
         };
         assert!(refused.message.contains(&started), "the refusal names the run: {refused:?}");
-        app.cancel_deploy(run_ref(&started)).await.unwrap();
+        app.cancel_deploy(run_ref(&started), None).await.unwrap();
         let ended = follow(app, &started).await;
         until("an environment at rest", async || (!look(app).await.busy).then_some(())).await;
         if ended.entry.status == DeployStatus::Cancelled {

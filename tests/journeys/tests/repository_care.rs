@@ -233,7 +233,8 @@ async fn deleted_and_brought_back(stage: &Stage) {
     assert!(plan.referrers.iter().any(|one| one.kind == ReferrerWord::ApplicationSet && one.name == "storefront"));
     assert!(plan.keepsake.contains("strategy: import"));
     assert_eq!(plan.provider.full_name, "acme/values");
-    let request = |uid: &str| DeleteRepository { name: plan.name.clone(), uid: uid.to_owned(), provider: None };
+    let request =
+        |uid: &str| DeleteRepository { name: plan.name.clone(), uid: uid.to_owned(), provider: None, confirm: None };
     let other = app.delete_repository(request("another"), "d0".into()).await.unwrap_err();
     assert_eq!(other.code, ErrorCode::ClusterConflict);
     let at_provider = |typed: &str, host: &str| DeleteRepository {
@@ -292,7 +293,7 @@ async fn cancelled<T: Send + 'static>(
 async fn what_was_begun_is_finished(stage: &Stage) {
     let delete = async |id: &str| {
         let plan = stage.app.plan_repository_deletion().await.unwrap();
-        let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: None };
+        let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: None, confirm: None };
         stage.app.delete_repository(request, id.to_owned()).await.unwrap();
         until("the empty page", async || card(stage).await.is_none().then_some(())).await;
     };
@@ -325,7 +326,7 @@ async fn held_by_a_finalizer(stage: &Stage) {
     let add = json!({ "metadata": { "finalizers": finalizers } });
     api.patch("krci-gitops", &PatchParams::default(), &Patch::Merge(add)).await.unwrap();
     let plan = app.plan_repository_deletion().await.unwrap();
-    let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: None };
+    let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: None, confirm: None };
     let waiting = tokio::spawn({
         let app = app.clone();
         async move { app.delete_repository(request, "held".into()).await }
@@ -448,7 +449,7 @@ async fn the_platforms_own_roles_decide_what_is_offered() {
     assert_eq!(refused.code, ErrorCode::ClusterForbidden, "{refused:?}");
     let plan = developer.plan_repository_deletion().await.unwrap();
     assert!(!plan.permission.allowed);
-    let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: None };
+    let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: None, confirm: None };
     let refused = developer.delete_repository(request, "delete".into()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::ClusterForbidden, "{refused:?}");
     assert!(developer.repository_overview().await.unwrap().card.is_some());

@@ -161,6 +161,8 @@ pub struct ValuesThen {
     pub unknown: Option<String>,
     /// The file is as it was then.
     pub same: bool,
+    /// There was no file then, so putting it back removes the file.
+    pub removes: bool,
     /// What putting it back changes; none while it is not known or the same.
     pub diff: Option<TextDiff>,
     /// The content id of the file now; none when there is no file.

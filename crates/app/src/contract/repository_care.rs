@@ -331,6 +331,8 @@ pub struct DeleteRepository {
     pub uid: String,
     /// Delete the provider's repository too.
     pub provider: Option<DeleteAtProvider>,
+    /// The Codebase's name, typed by the user; needed on a production context unless the provider's name is typed.
+    pub confirm: Option<String>,
 }
 
 /// Asks to delete the provider's repository.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use pilothouse_app::contract::{CredentialInput, DeleteAtProvider, DeleteRepository, ErrorCode};
+use pilothouse_app::contract::{CredentialInput, DeleteAtProvider, DeleteRepository, ErrorCode, RunRef};
 use pilothouse_rig::provider_host::{Api, Gate, Instead};
 
-use crate::stage::{SERVER, Stage, deletion, path, until};
+use crate::stage::{Place, SERVER, Stage, Told, deletion, path, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn github_deletes_what_was_typed() {
@@ -35,7 +35,8 @@ async fn deletes_what_was_typed(api: Api) {
     }
     // As somebody saw it before the Git server was pointed elsewhere.
     let provider = DeleteAtProvider { typed: path(api).into(), host: "127.0.0.1:1".into(), credential: None };
-    let request = DeleteRepository { name: plan.name.clone(), uid: plan.uid.clone(), provider: Some(provider) };
+    let request =
+        DeleteRepository { name: plan.name.clone(), uid: plan.uid.clone(), provider: Some(provider), confirm: None };
     let moved = stage.app.delete_repository(request, "moved".into()).await.unwrap_err();
     assert_eq!(moved.code, ErrorCode::ClusterConflict, "{moved:?}");
     assert!(stage.deletions() == 0 && stage.host.holds(path(api)) && stage.has_codebase().await);
@@ -68,6 +69,7 @@ async fn a_refusal_leaves_everything_where_it_is() {
             name: plan.name.clone(),
             uid: plan.uid.clone(),
             provider: Some(DeleteAtProvider { typed: path(api).into(), host: plan.provider.host.clone(), credential }),
+            confirm: None,
         };
         let without = stage.app.delete_repository(order(None), "without".into()).await.unwrap_err();
         assert_eq!(without.code, ErrorCode::Fields, "{without:?}");
@@ -127,4 +129,42 @@ async fn of_two_orders_at_once_the_provider_hears_one() {
     first.await.unwrap().unwrap();
     assert_eq!(stage.deletions(), 1);
     assert!(!stage.has_codebase().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_wants_the_name_typed() {
+    let stage = Stage::new(Api::GitHub).await;
+    let text = std::fs::read_to_string(&stage.place.kubeconfig).unwrap();
+    let mut config: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    config["clusters"][0]["name"] = "live".into();
+    config["contexts"][0]["context"]["cluster"] = "live".into();
+    let kubeconfig = stage.place.data.with_file_name("live.yaml");
+    std::fs::write(&kubeconfig, serde_yaml::to_string(&config).unwrap()).unwrap();
+    let data = stage.place.data.with_file_name("live");
+    let app = Place { kubeconfig, data, ..stage.place.clone() }.open(Arc::new(Told::default())).await;
+    assert!(app.current_session().await.unwrap().unwrap().production);
+
+    let run = RunRef { flow: "shop".into(), env: "dev".into(), run: "deploy-shop-dev-ab12".into() };
+    for typed in [None, Some("shop".to_owned())] {
+        let refused = app.cancel_deploy(run.clone(), typed).await.unwrap_err();
+        assert!(refused.message.contains("production"), "{refused:?}");
+    }
+    let asked = app.cancel_deploy(run, Some("dev".into())).await.unwrap_err();
+    assert!(!asked.message.contains("production"), "{asked:?}");
+
+    let plan = app.plan_repository_deletion().await.unwrap();
+    let request = |confirm: Option<&str>| DeleteRepository {
+        name: plan.name.clone(),
+        uid: plan.uid.clone(),
+        provider: None,
+        confirm: confirm.map(str::to_owned),
+    };
+    for typed in [None, Some("krci")] {
+        let refused = app.delete_repository(request(typed), "refused".into()).await.unwrap_err();
+        assert!(refused.message.contains("production"), "{refused:?}");
+    }
+    assert!(stage.has_codebase().await);
+    app.delete_repository(request(Some(&plan.name)), "typed".into()).await.unwrap();
+    assert!(!stage.has_codebase().await);
+    app.close().await;
 }

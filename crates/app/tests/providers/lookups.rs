@@ -10,7 +10,7 @@ use pilothouse_cluster::kinds;
 use pilothouse_rig::provider_host::{Api, Instead, ProviderHost};
 use serde_json::json;
 
-use crate::stage::{SERVER, Stage, credential, form, furnish, until};
+use crate::stage::{SERVER, Stage, credential, form, furnish, sign_in, until};
 
 /// Where a provider's account, repositories and one repository are.
 fn places(api: Api) -> (&'static str, &'static str, &'static str) {
@@ -44,7 +44,7 @@ async fn signed_in_asked_and_left(api: Api) {
     assert!(!before.available && before.why.unwrap().contains("No token is kept"));
     assert!(stage.host.calls().is_empty(), "nobody is asked without a token");
 
-    let login = app.sign_in_git_server(SERVER.into(), stage.place.credential()).await.unwrap();
+    let login = sign_in(app, stage.place.credential()).await.unwrap();
     assert_eq!(login, stage.host.user);
     let servers = app.git_servers().await.unwrap();
     assert_eq!(servers.servers[0].signed_in_as.as_deref(), Some(login.as_str()));
@@ -126,16 +126,16 @@ async fn a_wrong_token_is_told_and_not_kept() {
     for api in [Api::GitHub, Api::GitLab, Api::Gerrit] {
         let stage = Stage::new(api).await;
         let wrong = credential(&stage.host.user, "a-wrong-token-0123456789");
-        let refused = stage.app.sign_in_git_server(SERVER.into(), wrong).await.unwrap_err();
+        let refused = sign_in(&stage.app, wrong).await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::ProviderAuth, "{refused:?}");
         assert!(refused.hint.as_deref().unwrap().contains("new token"), "{refused:?}");
         assert!(!format!("{refused:?}").contains("a-wrong-token"), "{refused:?}");
         assert_eq!(stage.app.git_servers().await.unwrap().servers[0].signed_in_as, None);
         assert!(!stage.app.repository_owners(SERVER.into()).await.unwrap().available);
         // A good one is not lost to a wrong one tried later.
-        stage.app.sign_in_git_server(SERVER.into(), stage.place.credential()).await.unwrap();
+        sign_in(&stage.app, stage.place.credential()).await.unwrap();
         let wrong = credential(&stage.host.user, "a-wrong-token-0123456789");
-        stage.app.sign_in_git_server(SERVER.into(), wrong).await.unwrap_err();
+        sign_in(&stage.app, wrong).await.unwrap_err();
         assert!(stage.app.repository_owners(SERVER.into()).await.unwrap().available);
     }
 }
@@ -213,10 +213,10 @@ async fn a_redirect_elsewhere_does_not_take_the_token_along() {
     let (account, list, one) = places(Api::GitHub);
     let there = |path: &str| format!("https://127.0.0.1:{}/api/v3/{path}", thief.port);
     stage.host.answer(account, Instead::Redirect(there("user")));
-    let refused = stage.app.sign_in_git_server(SERVER.into(), stage.place.credential()).await.unwrap_err();
+    let refused = sign_in(&stage.app, stage.place.credential()).await.unwrap_err();
     assert!(refused.message.contains("was not sent there"), "{refused:?}");
     stage.host.answer_truly();
-    stage.app.sign_in_git_server(SERVER.into(), stage.place.credential()).await.unwrap();
+    sign_in(&stage.app, stage.place.credential()).await.unwrap();
 
     stage.host.answer(one, Instead::Redirect(there("repos/acme/other")));
     stage.app.look_at_repository(form(RepositoryStrategy::Import, "other")).await.unwrap_err();
@@ -232,7 +232,7 @@ async fn a_git_server_that_moved_does_not_get_the_old_ones_token() {
     let thief = ProviderHost::start(Api::GitLab).unwrap();
     furnish(&thief);
     let stage = Stage::with(Api::GitLab, &[&thief.ca_pem]).await;
-    stage.app.sign_in_git_server(SERVER.into(), stage.place.credential()).await.unwrap();
+    sign_in(&stage.app, stage.place.credential()).await.unwrap();
     stage.patch(&kinds::GIT_SERVER, SERVER, json!({"spec": {"httpsPort": thief.port}})).await;
     until("the new port", async || {
         let servers = stage.app.git_servers().await.unwrap().servers;
@@ -241,5 +241,9 @@ async fn a_git_server_that_moved_does_not_get_the_old_ones_token() {
     .await;
     assert!(!stage.app.repository_owners(SERVER.into()).await.unwrap().available);
     assert_eq!(stage.app.git_servers().await.unwrap().servers[0].signed_in_as, None);
+    // Nor one that is given while the old place is still shown.
+    let shown = format!("{}:{}", stage.app.git_servers().await.unwrap().servers[0].host, stage.host.port);
+    let refused = stage.app.sign_in_git_server(SERVER.into(), shown, stage.place.credential()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::ClusterConflict, "{refused:?}");
     assert!(thief.calls().is_empty());
 }

@@ -109,6 +109,12 @@ pub fn credential(user: &str, token: &str) -> CredentialInput {
     CredentialInput::Token { username: Some(user.to_owned()), token: token.to_owned().into() }
 }
 
+/// Signs in at the server that is shown.
+pub async fn sign_in(app: &App, credential: CredentialInput) -> pilothouse_app::Result<String> {
+    let server = app.git_servers().await?.servers.remove(0);
+    app.sign_in_git_server(server.name, format!("{}:{}", server.host, server.https_port), credential).await
+}
+
 /// The story's parts.
 pub struct Stage {
     pub app: Arc<App>,
@@ -218,7 +224,7 @@ impl Stage {
     /// The same app, signed in.
     pub async fn signed_in(api: Provider) -> Self {
         let stage = Self::new(api).await;
-        stage.app.sign_in_git_server(SERVER.into(), stage.place.credential()).await.unwrap();
+        sign_in(&stage.app, stage.place.credential()).await.unwrap();
         stage
     }
 
@@ -241,7 +247,7 @@ impl Stage {
             host: plan.provider.host.clone(),
             credential: None,
         });
-        let request = DeleteRepository { name: plan.name, uid: plan.uid, provider };
+        let request = DeleteRepository { name: plan.name, uid: plan.uid, provider, confirm: None };
         self.app.delete_repository(request, operation.into()).await
     }
 

@@ -14,18 +14,18 @@ use pilothouse_rig::{
     proxy::{Manner, Proxy},
 };
 
-use crate::stage::{Place, SERVER, Stage, Told, form, furnish, path, platform};
+use crate::stage::{Place, SERVER, Stage, Told, form, furnish, path, platform, sign_in};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_authority_has_to_be_given() {
     let stage = Stage::new(Api::GitLab).await;
-    let sign_in = async |authority: Option<&std::path::Path>, folder: &str| {
+    let attempt = async |authority: Option<&std::path::Path>, folder: &str| {
         let data = stage.place.data.with_file_name(folder);
         let place = Place { authority: authority.map(Into::into), data, ..stage.place.clone() };
         let app = place.open(Arc::new(Told::default())).await;
-        (app.sign_in_git_server(SERVER.into(), place.credential()).await, app)
+        (sign_in(&app, place.credential()).await, app)
     };
-    let (refused, _) = sign_in(None, "without").await;
+    let (refused, _) = attempt(None, "without").await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.code, ErrorCode::ProviderTls, "{refused:?}");
     assert!(refused.message.contains("does not trust"), "{refused:?}");
@@ -39,7 +39,7 @@ async fn a_private_authority_has_to_be_given() {
     std::fs::write(&large, vec![b'\n'; 1024 * 1024 + 1]).unwrap();
     let missing = stage.place.data.with_file_name("missing.pem");
     for (file, part) in [(&folder, "not a file"), (&large, "larger than 1 MiB"), (&missing, "cannot be read")] {
-        let (refused, app) = sign_in(Some(file), "bad").await;
+        let (refused, app) = attempt(Some(file), "bad").await;
         let target =
             RemoteTarget::GitServer { git_server: SERVER.into(), path: "acme/any".into(), transport: Transport::Https };
         let by_git = app.test_remote(target, Some(stage.place.credential())).await.unwrap_err();
@@ -50,7 +50,7 @@ async fn a_private_authority_has_to_be_given() {
         app.close().await;
     }
     assert!(stage.host.calls().is_empty());
-    stage.app.sign_in_git_server(SERVER.into(), stage.place.credential()).await.unwrap();
+    sign_in(&stage.app, stage.place.credential()).await.unwrap();
 }
 
 const CHILD: &str = "PILOTHOUSE_TEST_PROVIDER";
@@ -61,7 +61,7 @@ async fn child_uses_a_provider() {
     let Ok(place) = std::env::var(CHILD) else { return };
     let place: Place = serde_json::from_str(&place).unwrap();
     let app = place.open(Arc::new(Told::default())).await;
-    if let Err(refused) = app.sign_in_git_server(SERVER.into(), place.credential()).await {
+    if let Err(refused) = sign_in(&app, place.credential()).await {
         println!("\nrefused {}", serde_json::to_string(&refused).unwrap());
         return;
     }
@@ -77,7 +77,7 @@ async fn child_uses_a_provider() {
     assert!(theirs.notes[0].contains("not push"), "{theirs:?}");
     let plan = app.plan_repository_deletion().await.unwrap();
     let provider = DeleteAtProvider { typed: plan.provider.full_name, host: plan.provider.host, credential: None };
-    let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: Some(provider) };
+    let request = DeleteRepository { name: plan.name, uid: plan.uid, provider: Some(provider), confirm: None };
     let done = app.delete_repository(request, "delete".into()).await.unwrap();
     assert!(done.provider.is_some(), "{done:?}");
     println!("\ndone");

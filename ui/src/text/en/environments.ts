@@ -134,6 +134,7 @@ export const environments = {
   'back.values': 'Values files as they were deployed then',
   'back.valuesLead': 'A deploy reads the files as they are in Git. Put them back first if the values of then are wanted too.',
   'back.same': 'As it was then',
+  'back.removes': 'There was no file then: putting it back removes the file.',
   'back.commit': '{commit}: {summary} ({author}, {when})',
   'back.unknown': 'The values of then cannot be told',
   'back.noValues': 'No application read a values file then.',
