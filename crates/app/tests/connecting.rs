@@ -9,6 +9,10 @@ use pilothouse_app::{
     contract::{Changed, ComponentKind, ConnectTarget, ErrorCode, Notice, OperationProgress, Topic},
     keychain::MemoryStore,
 };
+use pilothouse_rig::{
+    Rig,
+    proxy::{Manner, Proxy},
+};
 
 async fn open(dir: &std::path::Path, kubeconfig: Vec<std::path::PathBuf>) -> Arc<App> {
     let options = AppOptions {
@@ -109,4 +113,42 @@ async fn a_new_kubeconfig_is_noticed() {
         topic = async { while heard.recv().await != Some(Topic::Contexts) {} } => topic,
     }
     app.close().await;
+}
+
+/// The rig's API server behind a proxy that the kubeconfig names.
+async fn through(
+    proxy: &str,
+) -> (Result<pilothouse_app::contract::Session, pilothouse_app::AppError>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(Rig::get().kubeconfig()).unwrap();
+    let with = text.replacen("\"server\":", &format!("\"proxy-url\": \"{proxy}\", \"server\":"), 1);
+    assert_ne!(with, text);
+    let file = dir.path().join("config");
+    std::fs::write(&file, with).unwrap();
+    let app = open(&dir.path().join("data"), vec![file]).await;
+    (app.connect(ConnectTarget::Context { name: "rig".into() }, "op".into()).await, dir)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_09_a_kubeconfigs_proxy_is_used_and_its_refusal_is_told() {
+    let open_proxy = Proxy::http(Manner::Open).unwrap();
+    let (session, _dir) = through(&format!("http://127.0.0.1:{}", open_proxy.port)).await;
+    assert_eq!(session.unwrap().name, "rig");
+    assert!(open_proxy.asked().iter().all(|asked| asked.line.starts_with("CONNECT 127.0.0.1:")));
+    assert!(!open_proxy.asked().is_empty(), "nothing went past the proxy");
+
+    let guarded = Proxy::http(Manner::Guarded("Basic YWRhOnBhNTUtb2YtdGhlLXByb3h5".to_owned())).unwrap();
+    let (session, _dir) = through(&format!("http://ada:pa55-of-the-proxy@127.0.0.1:{}", guarded.port)).await;
+    assert_eq!(session.unwrap().name, "rig");
+    let (refused, _dir) = through(&format!("http://ada:wr0ng-of-the-proxy@127.0.0.1:{}", guarded.port)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::ClusterUnreachable, "{refused:?}");
+    assert!(refused.message.contains("proxy"), "{refused:?}");
+    assert!(!format!("{refused:?}").contains("wr0ng-of-the-proxy"), "{refused:?}");
+
+    let (page, _dir) = through(&format!("http://127.0.0.1:{}", Proxy::http(Manner::Page(403)).unwrap().port)).await;
+    assert_eq!(page.unwrap_err().code, ErrorCode::ClusterUnreachable);
+    let (odd, _dir) = through("ftp://127.0.0.1:1").await;
+    let odd = odd.unwrap_err();
+    assert!(odd.code == ErrorCode::ClusterKubeconfig && odd.message.contains("proxy-url"), "{odd:?}");
 }
