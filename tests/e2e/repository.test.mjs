@@ -56,7 +56,7 @@ test('the care of the repository, to its end and back', async () => {
       await d.waitFor('stray-confirm', { text: 'gone/dev/cart-values.yaml' });
       await look('strays-confirm');
       await d.click('stray-confirm-do');
-      await d.waitFor('toast', { timeout: 60_000 });
+      await d.waitFor('stray-gone/dev/cart-values.yaml', { gone: true, timeout: 60_000 });
       assert.equal(execFileSync('git', ['-C', join(stage.repositories, 'acme/krci-gitops.git'), 'show', 'main:storefront/dev/cart-values.yaml'], { encoding: 'utf8' }), 'replicaCount: 2\n');
 
       push(stage.repositories, 'acme/values', { 'README.md': 'moved\n' });
