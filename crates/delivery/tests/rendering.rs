@@ -10,7 +10,7 @@ use std::sync::Arc;
 use pilothouse_delivery::chart::{
     Change, Chart, ChartError, Helm, HelmParameter, Manifest, Mask, Release, Rendering, ValuesText, with_rendering,
 };
-use pilothouse_rig::helm::{program, skipped};
+use pilothouse_rig::{helm::program, skipped};
 
 /// The stock chart of the practice cluster.
 const STOCK: &[(&str, &str)] = &[

@@ -15,7 +15,7 @@ use pilothouse_app::contract::{
     RepositoryStrategy, Transport, ValuesFile,
 };
 use pilothouse_rig::Rig;
-use pilothouse_rig::helm::{program, skipped};
+use pilothouse_rig::{helm::program, skipped};
 use serde_json::json;
 use stage::{Stage, until};
 

@@ -46,15 +46,3 @@ fn find() -> Result<PathBuf, Unavailable> {
         Err(error) => Err(Unavailable(format!("{} could not be run: {error}", recipe.display()))),
     }
 }
-
-/// Says that a test could not run here: to the reader, and to the task that counts the tests.
-pub fn skipped(test: &str, why: &Unavailable) {
-    use std::io::Write as _;
-    let line = format!("{test}: {why}\n");
-    let mut stdout = std::io::stdout();
-    let _ = write!(stdout, "skipped: {line}");
-    if let Some(list) = std::env::var_os("PILOTHOUSE_SKIPPED") {
-        let file = std::fs::File::options().append(true).create(true).open(list);
-        let _ = file.and_then(|mut list| list.write_all(line.as_bytes()));
-    }
-}

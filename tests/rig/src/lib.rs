@@ -18,7 +18,9 @@ pub mod proxy;
 mod rbac;
 mod rig;
 pub mod secret_service;
+mod skipping;
 pub mod wire;
 
 pub use error::{Error, Result};
 pub use rig::{Description, Rig, SHARED};
+pub use skipping::skipped;

@@ -152,15 +152,6 @@ fn on_a_strange_disk(task: &Task, prepare: &str) -> Option<(std::process::ExitSt
     Some(task.start_through(command).wait())
 }
 
-/// Says that a test could not run here: to the reader, and to the task that counts the tests.
-fn skipped(why: &str) {
-    println!("skipped: {why}");
-    if let Some(list) = std::env::var_os("PILOTHOUSE_SKIPPED") {
-        let mut list = std::fs::File::options().append(true).create(true).open(list).unwrap();
-        std::io::Write::write_all(&mut list, format!("{why}\n").as_bytes()).unwrap();
-    }
-}
-
 #[test]
 fn case_37_a_full_or_read_only_disk_is_told_and_leaves_the_clone_whole() {
     let repo = https().create_repo("strange-disk").unwrap();
@@ -176,7 +167,8 @@ fn case_37_a_full_or_read_only_disk_is_told_and_leaves_the_clone_whole() {
     let read_only = "mount --bind \"$CLONE\" \"$CLONE\"\nmount -o remount,bind,ro \"$CLONE\"";
     for (prepare, sign) in [(full, "No space left"), (read_only, "Read-only file system")] {
         let Some((_, said)) = on_a_strange_disk(&task, prepare) else {
-            skipped("case_37: no file system may be mounted here, so a full disk cannot be shown");
+            let why = "no file system may be mounted here, so a full disk cannot be shown";
+            pilothouse_rig::skipped("case_37_a_full_or_read_only_disk", &why);
             return;
         };
         assert!(said.to_lowercase().contains(&sign.to_lowercase()), "{said}");
