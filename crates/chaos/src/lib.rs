@@ -25,6 +25,7 @@ pub mod stop;
 pub mod sync;
 mod template_yaml;
 pub mod templates;
+pub mod verdicts;
 pub mod workflow_object;
 
 pub use document::{DocumentKind, Problem, Severity, WorkflowDocument};

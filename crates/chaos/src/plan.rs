@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::{self, Problem, WorkflowDocument};
-use crate::error::Error;
+use crate::document::{self, Problem};
 use crate::merge::merge;
 use crate::names::digest;
+use crate::verdicts::Verdicts;
 
 /// What a file in Git holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +173,11 @@ pub struct Planned {
 
 /// Plans a sync.
 pub fn plan(sides: &Sides) -> Vec<Planned> {
+    plan_knowing(sides, &Verdicts::default())
+}
+
+/// As [`plan`], with the verdicts about texts that were looked at before.
+pub fn plan_knowing(sides: &Sides, verdicts: &Verdicts) -> Vec<Planned> {
     let mut git: BTreeMap<String, &GitFile> = BTreeMap::new();
     for file in sides.git.iter().filter(|file| document::is_candidate(&file.path)) {
         git.insert(key_of(&sides.project, &file.path), file);
@@ -183,6 +188,7 @@ pub fn plan(sides: &Sides) -> Vec<Planned> {
         let file = git.get(key).copied();
         let one = One {
             sides,
+            verdicts,
             key,
             path: file.map_or_else(|| document::path_of(&sides.project, key), |file| file.path.clone()),
             file,
@@ -205,6 +211,7 @@ pub fn key_of(project: &str, path: &str) -> String {
 
 struct One<'a> {
     sides: &'a Sides,
+    verdicts: &'a Verdicts,
     key: &'a str,
     path: String,
     file: Option<&'a GitFile>,
@@ -240,11 +247,7 @@ impl One<'_> {
     }
 
     fn check(&self, text: &str) -> Result<(), Problem> {
-        match WorkflowDocument::accept(&self.sides.project, &self.path, text) {
-            Ok(_) => Ok(()),
-            Err(Error::Refused(problem)) => Err(problem),
-            Err(other) => Err(Problem::error("document.refused", None, other.to_string())),
-        }
+        self.verdicts.of(&self.sides.project, &self.path, text)
     }
 
     fn text<'f>(&self, file: &'f GitFile) -> Result<&'f str, Problem> {
