@@ -18,6 +18,7 @@ mod leadership;
 mod name;
 pub mod search_path;
 mod unfolding;
+pub mod web;
 
 pub use access::Access;
 pub use connect::Cluster;

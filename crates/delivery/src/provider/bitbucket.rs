@@ -3,8 +3,8 @@
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::http::{Answer, Http};
 use super::{Account, Deletion, Listing, Owner, RemoteRepository, Result, web};
+use pilothouse_cluster::web::{Answer, Http};
 
 #[derive(Deserialize)]
 struct User {

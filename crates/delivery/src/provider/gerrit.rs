@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::http::Http;
 use super::{Account, Deletion, Listing, ProviderError, RemoteRepository, Result, web};
+use pilothouse_cluster::web::Http;
 
 /// The projects that hold Gerrit's own settings.
 const OWN: [&str; 2] = ["All-Projects", "All-Users"];

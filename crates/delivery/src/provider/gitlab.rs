@@ -3,8 +3,8 @@
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::http::{Answer, Http};
 use super::{Account, Deletion, Listing, Owner, ProviderError, RemoteRepository, Result, web};
+use pilothouse_cluster::web::{Answer, Http};
 
 /// The access level from which one may push: Developer.
 const DEVELOPER: i64 = 30;

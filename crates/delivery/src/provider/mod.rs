@@ -4,16 +4,15 @@
 //! thousand entries at most, and [`Listing::complete`] says whether that was all.
 
 mod bitbucket;
-mod error;
 mod gerrit;
 mod github;
 mod gitlab;
-mod http;
 
-pub use error::ProviderError;
-pub use http::{ApiToken, Connection};
+/// Why a provider's API did not give what was asked.
+pub use pilothouse_cluster::web::WebError as ProviderError;
+pub use pilothouse_cluster::web::{ApiToken, Connection, Listing};
 
-use http::{Http, Scheme};
+use pilothouse_cluster::web::{Http, Scheme};
 use url::Url;
 
 type Result<T> = std::result::Result<T, ProviderError>;
@@ -132,15 +131,6 @@ pub struct RemoteRepository {
     pub can_push: Option<bool>,
     /// Its page.
     pub web_url: Option<String>,
-}
-
-/// A list, perhaps cut short.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing<T> {
-    /// The entries.
-    pub items: Vec<T>,
-    /// Whether these are all.
-    pub complete: bool,
 }
 
 /// What became of a repository that was to be deleted.

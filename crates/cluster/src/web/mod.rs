@@ -1,4 +1,9 @@
-//! One HTTP client for all providers: a token goes to its own server, over TLS, and nowhere else.
+//! One HTTP client for the web APIs beside the cluster's own, such as those of Git providers and of ChaosCenter: a token
+//! goes to its own server, over TLS, and nowhere else.
+
+mod error;
+
+pub use error::WebError;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -16,9 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{Listing, ProviderError};
-
-type Result<T> = std::result::Result<T, ProviderError>;
+type Result<T> = std::result::Result<T, WebError>;
 
 /// The most bytes of one answer that are read.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -29,6 +32,15 @@ const PAGE: &str = "a web page, not the API's answer. A login page of this netwo
 const WORDS_LIMIT: usize = 400;
 /// The most pages that are read of one list; with 100 entries each, a thousand.
 const PAGES: usize = 10;
+
+/// A list, perhaps cut short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// Whether these are all.
+    pub complete: bool,
+}
 
 /// How to reach a server.
 #[derive(Debug, Clone)]
@@ -60,9 +72,9 @@ impl std::fmt::Debug for ApiToken {
     }
 }
 
-/// How a provider wants the token.
+/// How a server wants the token.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Scheme {
+pub enum Scheme {
     /// `Authorization: Bearer`.
     Bearer,
     /// `PRIVATE-TOKEN`.
@@ -72,7 +84,7 @@ pub(super) enum Scheme {
 }
 
 /// A server's API and the token for it.
-pub(super) struct Http {
+pub struct Http {
     client: reqwest::Client,
     base: Url,
     timeout: Duration,
@@ -87,7 +99,7 @@ impl std::fmt::Debug for Http {
 }
 
 /// An answer with a good status, read whole.
-pub(super) struct Answer {
+pub struct Answer {
     host: String,
     status: StatusCode,
     headers: HeaderMap,
@@ -95,9 +107,13 @@ pub(super) struct Answer {
 }
 
 impl Http {
+    /// A client for the API at `base`; plain HTTP is taken on this machine only.
+    ///
+    /// # Errors
+    /// [`WebError::Address`] or [`WebError::Setup`]; nothing is sent yet.
     pub fn new(base: Url, scheme: Scheme, token: &ApiToken, connection: &Connection) -> Result<Self> {
         let local = is_loopback(&base);
-        let refused = |why| ProviderError::Address { address: shown(&base), why };
+        let refused = |why| WebError::Address { address: shown(&base), why };
         if base.scheme() != "https" && !(base.scheme() == "http" && local) {
             return Err(refused("a token is sent over HTTPS only"));
         }
@@ -121,7 +137,7 @@ impl Http {
         if local {
             builder = builder.no_proxy();
         }
-        let client = builder.build().map_err(|error| ProviderError::Setup(chain(&error)))?;
+        let client = builder.build().map_err(|error| WebError::Setup(chain(&error)))?;
         Ok(Self { client, base, timeout: seconds, secrets: secrets(token) })
     }
 
@@ -134,7 +150,7 @@ impl Http {
     fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url> {
         let mut url = self.base.clone();
         if segments.iter().any(|part| matches!(*part, "." | "..") || part.chars().any(char::is_control)) {
-            return Err(ProviderError::Address { address: shown(&url), why: "the path holds a name that is none" });
+            return Err(WebError::Address { address: shown(&url), why: "the path holds a name that is none" });
         }
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -153,7 +169,7 @@ impl Http {
     /// As [`Http::get`], where not being there is an answer.
     pub async fn find(&self, action: &'static str, segments: &[&str]) -> Result<Option<Answer>> {
         match self.get(action, segments, &[]).await {
-            Err(ProviderError::NotFound { .. }) => Ok(None),
+            Err(WebError::NotFound { .. }) => Ok(None),
             other => other.map(Some),
         }
     }
@@ -175,6 +191,12 @@ impl Http {
         Err(self.unexpected(&answer, words))
     }
 
+    /// Sends a body of JSON, and answers what came; `action` completes "does not allow this token to …".
+    pub async fn post(&self, action: &'static str, segments: &[&str], body: &serde_json::Value) -> Result<Answer> {
+        let request = self.client.request(Method::POST, self.address(segments, &[])?).json(body);
+        self.carry(action, request).await
+    }
+
     /// Reads a list page by page; `read` takes a page apart into its entries and the next page's address. Only
     /// addresses of this very server are followed.
     pub async fn pages<T>(
@@ -193,20 +215,21 @@ impl Http {
             let Some(next) = next else { return Ok(Listing { items, complete: true }) };
             let next = url.join(&next).map_err(|_| self.unexpected(&answer, "the next page's address is none"))?;
             if next.origin() != self.base.origin() {
-                return Err(ProviderError::Redirected { host: self.host(), to: self.masked(&authority(&next)) });
+                return Err(WebError::Redirected { host: self.host(), to: self.masked(&authority(&next)) });
             }
             url = next;
         }
         Ok(Listing { items, complete: false })
     }
 
-    fn unexpected(&self, answer: &Answer, words: &str) -> ProviderError {
-        ProviderError::Unexpected { host: self.host(), status: answer.status.as_u16(), words: words.to_owned() }
+    /// The error for an answer that is not what the API's documentation says; `words` are ours.
+    pub fn unexpected(&self, answer: &Answer, words: &str) -> WebError {
+        WebError::Unexpected { host: self.host(), status: answer.status.as_u16(), words: words.to_owned() }
     }
 
     /// A server's words for people: without the token, should it repeat it, and then cut short. In the other order half
     /// a token could be left at the end.
-    fn masked(&self, words: &str) -> String {
+    pub fn masked(&self, words: &str) -> String {
         let mut words = words.to_owned();
         for secret in self.secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty()) {
             words = words.replace(secret, "***");
@@ -216,8 +239,12 @@ impl Http {
     }
 
     async fn send(&self, method: Method, action: &'static str, url: Url) -> Result<Answer> {
+        self.carry(action, self.client.request(method, url)).await
+    }
+
+    async fn carry(&self, action: &'static str, request: reqwest::RequestBuilder) -> Result<Answer> {
         let host = self.host();
-        let request = self.client.request(method, url).header("accept", "application/json");
+        let request = request.header("accept", "application/json");
         let response = request.send().await.map_err(|error| self.explain(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = self.read(response).await?;
@@ -228,18 +255,18 @@ impl Http {
         let words = self.masked(&answer.words());
         Err(if status.is_redirection() {
             let to = answer.header(LOCATION).and_then(|to| self.base.join(to).ok());
-            ProviderError::Redirected {
+            WebError::Redirected {
                 host,
                 to: to.map_or_else(|| "no address".to_owned(), |to| self.masked(&authority(&to))),
             }
         } else if answer.is_rate_limit(&words) {
-            ProviderError::RateLimited { host, until: answer.until(), words }
+            WebError::RateLimited { host, until: answer.until(), words }
         } else {
             match status {
-                StatusCode::UNAUTHORIZED => ProviderError::Auth { host, words },
-                StatusCode::FORBIDDEN => ProviderError::Forbidden { host, action, words },
-                StatusCode::NOT_FOUND => ProviderError::NotFound { host, action, words },
-                _ => ProviderError::Unexpected { host, status: status.as_u16(), words },
+                StatusCode::UNAUTHORIZED => WebError::Auth { host, words },
+                StatusCode::FORBIDDEN => WebError::Forbidden { host, action, words },
+                StatusCode::NOT_FOUND => WebError::NotFound { host, action, words },
+                _ => WebError::Unexpected { host, status: status.as_u16(), words },
             }
         })
     }
@@ -248,22 +275,22 @@ impl Http {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(&error))? {
             if body.len() + chunk.len() > BODY_LIMIT {
-                return Err(ProviderError::TooLarge { host: self.host(), limit: BODY_LIMIT });
+                return Err(WebError::TooLarge { host: self.host(), limit: BODY_LIMIT });
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
     }
 
-    fn explain(&self, error: &reqwest::Error) -> ProviderError {
+    fn explain(&self, error: &reqwest::Error) -> WebError {
         let host = self.host();
         if error.is_timeout() {
-            return ProviderError::Timeout { host, seconds: self.timeout.as_secs() };
+            return WebError::Timeout { host, seconds: self.timeout.as_secs() };
         }
         let mut next: Option<&(dyn StdError + 'static)> = error.source();
         while let Some(link) = next {
             if let Some(tls) = link.downcast_ref::<rustls::Error>() {
-                return ProviderError::Tls { host, why: tls_words(tls) };
+                return WebError::Tls { host, why: tls_words(tls) };
             }
             next = match link.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
                 // An io::Error hides what it wraps: its source is its content's source.
@@ -280,7 +307,7 @@ impl Http {
             ),
             None => why,
         };
-        ProviderError::Network { host, why }
+        WebError::Network { host, why }
     }
 }
 
@@ -289,7 +316,7 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         // Gerrit puts this before every JSON answer, so that a browser cannot run it as a script.
         let body = self.body.strip_prefix(b")]}'").unwrap_or(&self.body);
-        serde_json::from_slice(body).map_err(|error| ProviderError::Unexpected {
+        serde_json::from_slice(body).map_err(|error| WebError::Unexpected {
             host: self.host.clone(),
             status: self.status.as_u16(),
             // The body is not shown, it can be anything; and the error's own text quotes it.
@@ -300,8 +327,13 @@ impl Answer {
         })
     }
 
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Whether this is a page for people.
-    fn is_page(&self) -> bool {
+    pub fn is_page(&self) -> bool {
         self.body.trim_ascii_start().starts_with(b"<")
     }
 
@@ -377,14 +409,14 @@ fn authorization(scheme: Scheme, token: &ApiToken) -> Result<(HeaderName, Header
     };
     // The error's text is ours: the library's could quote the header.
     let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| ProviderError::Setup("the token holds a character no token has; paste it again".to_owned()))?;
+        .map_err(|_| WebError::Setup("the token holds a character no token has; paste it again".to_owned()))?;
     value.set_sensitive(true);
     Ok((name, value))
 }
 
 /// The system's authorities, and the private ones.
 fn tls(connection: &Connection) -> Result<rustls::ClientConfig> {
-    let setup = |why: String| ProviderError::Setup(format!("the authority's certificate cannot be used: {why}"));
+    let setup = |why: String| WebError::Setup(format!("the authority's certificate cannot be used: {why}"));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let given = connection.authority_pem.as_deref().unwrap_or_default();
     let extra = CertificateDer::pem_slice_iter(given)

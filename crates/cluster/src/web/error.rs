@@ -1,10 +1,10 @@
-//! What can go wrong between us and a provider's API.
+//! What can go wrong between us and a web API.
 
-/// Why a provider's API did not give what was asked. No variant ever holds a token; `words` are the server's own,
+/// Why a web API did not give what was asked. No variant ever holds a token; `words` are the server's own,
 /// cleaned of control characters and cut short.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ProviderError {
+pub enum WebError {
     /// The address is not one a token may be sent to.
     #[error("{address} is not an address we ask: {why}")]
     Address {
@@ -56,7 +56,7 @@ pub enum ProviderError {
     Redirected {
         /// The server.
         host: String,
-        /// The server it names; the same one for a repository that was renamed.
+        /// The server it names; the same one for something that was renamed.
         to: String,
     },
     /// Nothing answers there.
@@ -101,7 +101,7 @@ pub enum ProviderError {
         /// What was wrong, or the server's words.
         words: String,
     },
-    /// This provider's API cannot do it.
+    /// This server's API cannot do it.
     #[error("{0}")]
     Unsupported(String),
     /// A certificate given as a private authority, or a text given as a token, cannot be used.
@@ -109,7 +109,7 @@ pub enum ProviderError {
     Setup(String),
 }
 
-impl ProviderError {
+impl WebError {
     /// A stable code for the edge.
     pub fn code(&self) -> &'static str {
         match self {
@@ -147,7 +147,7 @@ fn wait(until: &Option<jiff::Timestamp>) -> String {
 
 fn redirect_hint(host: &str, to: &str) -> &'static str {
     if host == to {
-        "The repository has probably been renamed or moved: use its new name"
+        "What was asked for has probably been renamed or moved: use its new name or address"
     } else {
         "The token was not sent there. If that server is the right one, use its name as the host"
     }
