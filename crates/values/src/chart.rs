@@ -181,7 +181,7 @@ pub fn validate(text: &str, chart: &Chart, parameters: &[Parameter]) -> Vec<Diag
         Ok(faults) => faults,
         Err(Error::Schema { why }) => {
             let message = format!("The chart's values.schema.json is not used: {why}.");
-            return vec![Diagnostic { line: 1, column: 1, severity: Severity::Hint, code: "schema-unused", message }];
+            return vec![Diagnostic::at(text, 0, Severity::Hint, "schema-unused", message)];
         }
         Err(_) => return Vec::new(),
     };
@@ -226,7 +226,8 @@ fn told(
             let child =
                 whole.then(|| outline.follow(&path.key(key))).filter(|(_, taken)| *taken == path.segments().len() + 1);
             let entry = &outline.entries[child?.0?];
-            Some(finding(entry.key.start, format!("`{}` {}.", path.key(key), fault.words)))
+            let path = path.key(key);
+            Some(finding(entry.key.start, format!("`{path}` {}.", fault.words)).about(path))
         };
         return fault.keys.iter().filter_map(named).collect();
     }
@@ -239,7 +240,8 @@ fn told(
         None => 0,
     };
     let name = if path.segments().is_empty() { "The values".to_owned() } else { format!("`{path}`") };
-    vec![finding(at, format!("{name} {}.", fault.words))]
+    let found = finding(at, format!("{name} {}.", fault.words));
+    vec![if path.segments().is_empty() { found } else { found.about(path.clone()) }]
 }
 
 /// A pointer into a tree as a key path: a step is a list place where the tree has a list.

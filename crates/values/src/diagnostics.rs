@@ -1,5 +1,6 @@
 //! Findings about the text of a values file.
 
+use crate::key_path::KeyPath;
 use crate::outline::{Entry, Outline, Shape, Style, outline, position};
 use crate::reading::{LIMIT, TopShape, check_shape};
 use crate::scalar::{exponent, not_json, rounded, sexagesimal, surprising_bool, surprising_integer, trailing_zero};
@@ -31,12 +32,19 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// What was found and how to mend it. Never holds the value of a suspected secret.
     pub message: String,
+    /// The key that it is about, where it is about one.
+    pub path: Option<KeyPath>,
 }
 
 impl Diagnostic {
     pub(crate) fn at(text: &str, offset: usize, severity: Severity, code: &'static str, message: String) -> Self {
         let (line, column) = position(text, offset);
-        Self { line, column, severity, code, message }
+        Self { line, column, severity, code, message, path: None }
+    }
+
+    /// The same, about a key.
+    pub(crate) fn about(self, path: KeyPath) -> Self {
+        Self { path: Some(path), ..self }
     }
 }
 
@@ -50,7 +58,7 @@ pub fn diagnose(text: &str) -> Vec<Diagnostic> {
     if text.len() > LIMIT {
         let message =
             format!("The file has {} bytes; the limit is {LIMIT}. Split it or remove what is not needed.", text.len());
-        return vec![Diagnostic { line: 1, column: 1, severity: Severity::Error, code: "too-large", message }];
+        return vec![Diagnostic::at(text, 0, Severity::Error, "too-large", message)];
     }
     let mut found = tabs(text);
     match check_shape(text) {
@@ -60,7 +68,7 @@ pub fn diagnose(text: &str) -> Vec<Diagnostic> {
             let outline = outline(text);
             for (index, entry) in outline.entries.iter().enumerate() {
                 found.extend(duplicate(text, &outline, index));
-                found.extend(words(text, entry));
+                found.extend(words(text, entry).into_iter().map(|finding| finding.about(outline.path(index))));
                 found.extend(secrets::suspect(text, &outline, index));
                 if found.len() >= MOST {
                     break;
@@ -91,7 +99,7 @@ fn of_error(error: &Error, found: &[Diagnostic]) -> Option<Diagnostic> {
     };
     // A tab already explains the syntax error it causes.
     let told = code == "syntax" && found.iter().any(|finding| finding.line == line);
-    (!told).then_some(Diagnostic { line, column, severity: Severity::Error, code, message })
+    (!told).then_some(Diagnostic { line, column, severity: Severity::Error, code, message, path: None })
 }
 
 fn sentence(message: &str) -> String {
@@ -132,6 +140,7 @@ fn tabs(text: &str) -> Vec<Diagnostic> {
                 severity: Severity::Error,
                 code: "tab-indentation",
                 message: "YAML is indented with spaces; replace the tab.".to_owned(),
+                path: None,
             });
             if found.len() >= MOST {
                 break;
@@ -150,7 +159,7 @@ fn duplicate(text: &str, outline: &Outline, index: usize) -> Option<Diagnostic> 
     let entry = outline.entries.get(index)?;
     entry.duplicate.then(|| {
         let message = format!("`{}` is set twice in the same place; keep one.", outline.path(index));
-        Diagnostic::at(text, entry.key.start, Severity::Error, "duplicate-key", message)
+        Diagnostic::at(text, entry.key.start, Severity::Error, "duplicate-key", message).about(outline.path(index))
     })
 }
 
@@ -234,6 +243,24 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(&codes(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn findings_name_the_key_that_they_are_about() {
+        let text = "a: no\nb:\n  - {c: 017}\nd.e:\n  f: 1\n  f: 2\npassword: hunter2hunter2\n";
+        let named: Vec<_> =
+            diagnose(text).into_iter().map(|one| (one.code, one.path.map(|path| path.to_string()))).collect();
+        let named: Vec<_> = named.iter().map(|(code, path)| (*code, path.as_deref())).collect();
+        assert_eq!(
+            named,
+            [
+                ("norway-word", Some("a")),
+                ("number-base", Some("b[0].c")),
+                ("duplicate-key", Some("d\\.e.f")),
+                ("clear-text-secret", Some("password")),
+            ]
+        );
+        assert_eq!(diagnose("a: [1\n")[0].path, None, "a text that cannot be read has no keys");
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub(crate) fn suspect(text: &str, outline: &Outline, index: usize) -> Option<Dia
         "{why}: everyone who can read the repository can read `{}`. Keep it in a Kubernetes Secret and name the Secret here.",
         outline.path(index)
     );
-    Some(Diagnostic::at(text, range.start, Severity::Warning, "clear-text-secret", message))
+    let finding = Diagnostic::at(text, range.start, Severity::Warning, "clear-text-secret", message);
+    Some(finding.about(outline.path(index)))
 }
 
 fn issued(value: &str) -> bool {

@@ -35,7 +35,7 @@ pub fn keys_without_effect(text: &str, defaults: Option<&Value>, parameters: &[P
             } else {
                 entry.value.as_ref().map_or(entry.key.start, |value| value.start)
             };
-            found.push(Diagnostic::at(text, at, severity, code, message));
+            found.push(Diagnostic::at(text, at, severity, code, message).about(path));
             // Once a mapping is reported, the keys below it say nothing new.
             next = entry.last;
         }
