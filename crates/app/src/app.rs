@@ -79,6 +79,8 @@ pub struct App {
     pub(crate) charts: SeenCharts,
     pub(crate) shelf: ChartShelf,
     pub(crate) releases: tokio::sync::Mutex<SeenReleases>,
+    /// What syncs of chaos projects remember.
+    pub(crate) chaos_memory: Arc<pilothouse_chaos::Memory>,
     /// What runs in the background and has something to put in order when it ends.
     pub(crate) tasks: TaskTracker,
     pub(crate) me: Weak<App>,
@@ -122,6 +124,7 @@ impl App {
             charts: SeenCharts::default(),
             shelf: ChartShelf::default(),
             releases: tokio::sync::Mutex::default(),
+            chaos_memory: Arc::default(),
             tasks: TaskTracker::new(),
             me: me.clone(),
         });

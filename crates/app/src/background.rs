@@ -184,7 +184,7 @@ impl App {
             if !matches!(self.kept_credential(&url).await, Ok(Some(_))) {
                 continue;
             }
-            if let Err(error) = self.sync(live, &project, None).await {
+            if let Err(error) = self.sync_changes(live, &project, None).await {
                 tracing::debug!(%error, project = %project.id, "a sync in the background failed");
             }
         }

@@ -7,7 +7,7 @@ use pilothouse_chaos::{
     instantiate::RunLabels,
     plan::SyncState,
     project::{self, Auth, Enable, Project},
-    sync::{SyncReport as Synced, sync_once},
+    sync::{SyncReport as Synced, Watched, sync_knowing},
     workflow_object::{Due, WorkflowObject, settle_due},
 };
 use pilothouse_cluster::{ComponentId, Name, kinds};
@@ -313,10 +313,33 @@ impl App {
         })
     }
 
-    /// Syncs a project once, notes the outcome in it, and starts the runs that its policies ask for.
+    /// Syncs a project once, notes the outcome in it, and starts the runs that its policies ask for. The cluster is
+    /// asked itself: what was just written must be seen.
     pub(crate) async fn sync(&self, live: &Live, project: &Project, operation: Option<&Operation>) -> Result<Synced> {
+        self.sync_by(live, project, operation, &|| None).await
+    }
+
+    /// As [`App::sync`], by what the watches show where they are up.
+    pub(crate) async fn sync_changes(
+        &self,
+        live: &Live,
+        project: &Project,
+        operation: Option<&Operation>,
+    ) -> Result<Synced> {
+        let watched = || live.index().list_live(&kinds::CHAOS_WORKFLOW, &project.namespace);
+        self.sync_by(live, project, operation, &watched).await
+    }
+
+    async fn sync_by(
+        &self,
+        live: &Live,
+        project: &Project,
+        operation: Option<&Operation>,
+        watched: Watched<'_>,
+    ) -> Result<Synced> {
         let git = self.project_git(project, operation)?;
-        let outcome = sync_once(&live.cluster, &project.namespace, &project.id, &git).await;
+        let (cluster, namespace) = (&live.cluster, project.namespace.as_str());
+        let outcome = sync_knowing(cluster, namespace, &project.id, &git, &self.chaos_memory, watched).await;
         let noted =
             project::note_sync(&live.cluster, &project.namespace, &project.id, outcome.as_ref(), &journal::now()).await;
         if let Err(error) = noted {
@@ -370,7 +393,7 @@ impl App {
             .run(operation, "Syncing workflows", |operation| async move {
                 self.consent_to_sync(&live, &project).await?;
                 self.changes.tell(Topic::Chaos);
-                let report = self.sync(&live, &project, Some(&operation)).await?;
+                let report = self.sync_changes(&live, &project, Some(&operation)).await?;
                 let actions = report.done.iter().map(|done| SyncActionEntry {
                     workflow: done.workflow.clone(),
                     action: done.what.to_owned(),

@@ -1,16 +1,16 @@
 //! The Git side of chaos sync: a project's folder in its repository, over a bare clone.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use pilothouse_chaos::{
     Error as ChaosError, GitSide, Result as ChaosResult,
-    git_side::{GitChange, LastChange, Publication, Snapshot},
+    git_side::{Entry, GitChange, LastChange, Listing, Publication, SelectiveGit, Snapshot, Tip},
     plan::{Content, GitFile},
 };
 use pilothouse_git::{
-    BareClone, BlobId, CommitId, EntryKind, ExpectedChange, FetchOutcome, PublishOutcome, PublishRequest, RemoteUrl,
-    RepoPath,
+    BareClone, BlobId, CommitId, CommitInfo, EntryKind, ExpectedChange, FetchOutcome, PublishOutcome, PublishRequest,
+    RemoteUrl, RepoPath,
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The most entries that a project's folder is listed with.
-const MAX_ENTRIES: usize = 20_000;
+const MAX_ENTRIES: usize = 50_000;
 
 /// A project's repository and branch.
 pub(crate) struct ProjectGit {
@@ -38,35 +38,51 @@ fn chaos_error(error: AppError) -> ChaosError {
     ChaosError::Git { code: error.code.as_str().to_owned(), message: error.message }
 }
 
-/// The files of a folder with their texts. Blocks.
-fn files(
-    clone: &BareClone,
-    tip: &CommitId,
-    folder: &str,
-    limit: usize,
-) -> pilothouse_git::Result<(Vec<GitFile>, bool)> {
-    let prefix = RepoPath::parse(folder)?;
-    let mut entries = clone.list(tip, Some(&prefix), MAX_ENTRIES)?;
-    entries.retain(|entry| pilothouse_chaos::document::is_candidate(&entry.path));
-    let complete = entries.len() <= limit;
-    entries.truncate(limit);
-    let mut found = Vec::with_capacity(entries.len());
+/// The files of a folder. Blocks.
+fn list(clone: &BareClone, tip: &CommitId, folder: &str, limit: usize) -> pilothouse_git::Result<Listing> {
+    let mut found = clone.list(tip, Some(&RepoPath::parse(folder)?), MAX_ENTRIES)?;
+    found.retain(|entry| pilothouse_chaos::document::is_candidate(&entry.path));
+    let complete = found.len() <= limit;
+    let entries = found.into_iter().take(limit).map(|entry| Entry {
+        path: entry.path,
+        blob: entry.blob,
+        unreadable: match entry.kind {
+            EntryKind::File | EntryKind::Executable => None,
+            EntryKind::Symlink => Some("it is a symbolic link, which is not followed"),
+            _ => Some("it is not a file"),
+        },
+    });
+    Ok(Listing { entries: entries.collect(), complete })
+}
+
+/// Files with their texts. Blocks.
+fn read(clone: &BareClone, entries: Vec<Entry>) -> pilothouse_git::Result<Vec<GitFile>> {
+    let mut blobs = Vec::with_capacity(entries.len());
+    let mut files = Vec::with_capacity(entries.len());
     for entry in entries {
-        let content = match entry.kind {
-            EntryKind::File | EntryKind::Executable => {
-                match BlobId::parse(&entry.blob).and_then(|blob| clone.read_blob(&blob, FILE_LIMIT)) {
-                    Ok(Some(bytes)) => String::from_utf8(bytes)
-                        .map_or_else(|_| Content::Unreadable("it is not UTF-8 text".into()), Content::Text),
-                    Ok(None) => Content::Unreadable("it is not a file".into()),
-                    Err(error) => Content::Unreadable(error.to_string()),
-                }
+        let why = match (entry.unreadable, BlobId::parse(&entry.blob)) {
+            (None, Ok(blob)) => {
+                blobs.push((files.len(), blob));
+                String::new()
             }
-            EntryKind::Symlink => Content::Unreadable("it is a symbolic link, which is not followed".into()),
-            _ => Content::Unreadable("it is not a file".into()),
+            (None, Err(error)) => error.to_string(),
+            (Some(why), _) => why.to_owned(),
         };
-        found.push(GitFile { path: entry.path, blob: entry.blob, content });
+        files.push(GitFile { path: entry.path, blob: entry.blob, content: Content::Unreadable(why) });
     }
-    Ok((found, complete))
+    let mut at = blobs.iter().map(|(at, _)| *at);
+    clone.read_blobs(blobs.iter().map(|(_, blob)| blob), FILE_LIMIT, |_, outcome| {
+        let content = match outcome {
+            Ok(Some(bytes)) => String::from_utf8(bytes)
+                .map_or_else(|_| Content::Unreadable("it is not UTF-8 text".into()), Content::Text),
+            Ok(None) => Content::Unreadable("it is not a file".into()),
+            Err(error) => Content::Unreadable(error.to_string()),
+        };
+        if let Some(file) = at.next().and_then(|at| files.get_mut(at)) {
+            file.content = content;
+        }
+    })?;
+    Ok(files)
 }
 
 impl ProjectGit {
@@ -138,15 +154,14 @@ impl ProjectGit {
 
 #[async_trait]
 impl GitSide for ProjectGit {
+    fn selective(&self) -> Option<&dyn SelectiveGit> {
+        Some(self)
+    }
+
     async fn snapshot(&self, folder: &str, limit: usize) -> ChaosResult<Snapshot> {
-        let fetched = self.fetched().await.map_err(chaos_error)?;
-        let Some(tip) = fetched.tip else {
-            return Ok(Snapshot { commit: None, files: Vec::new(), complete: true });
-        };
-        let (clone, at, folder) = (fetched.clone, tip.clone(), folder.to_owned());
-        let read = self.app.git(move || files(&clone, &at, &folder, limit)).await;
-        let (files, complete) = read.map_err(chaos_error)?;
-        Ok(Snapshot { commit: Some(tip.to_string()), files, complete })
+        let tip = self.tip(folder).await?;
+        let listing = self.list(&tip, folder, limit).await?;
+        Ok(Snapshot { commit: tip.commit, files: self.read(listing.entries).await?, complete: listing.complete })
     }
 
     async fn blob_text(&self, blob: &str) -> ChaosResult<Option<String>> {
@@ -169,7 +184,55 @@ impl GitSide for ProjectGit {
         Ok(found.map(|info| LastChange { commit: info.id.to_string(), author: info.author_name }))
     }
 
+    async fn last_changes(&self, commit: &str, paths: &[String]) -> ChaosResult<HashMap<String, LastChange>> {
+        let look = async {
+            let clone = self.app.bare_clone(&self.url).await?;
+            let commit = CommitId::parse(commit)?;
+            let paths = paths.iter().map(|path| RepoPath::parse(path)).collect::<pilothouse_git::Result<Vec<_>>>()?;
+            self.app.git(move || clone.last_changes(&commit, &paths)).await
+        };
+        let found = look.await.map_err(chaos_error)?;
+        let change = |info: CommitInfo| LastChange { commit: info.id.to_string(), author: info.author_name };
+        Ok(found.into_iter().map(|(path, info)| (path, change(info))).collect())
+    }
+
     async fn publish(&self, changes: &[GitChange], message: &str) -> ChaosResult<Publication> {
         self.write(changes, message).await.map_err(chaos_error)
+    }
+}
+
+#[async_trait]
+impl SelectiveGit for ProjectGit {
+    async fn tip(&self, folder: &str) -> ChaosResult<Tip> {
+        let look = async {
+            let fetched = self.fetched().await?;
+            let Some(tip) = fetched.tip else { return Ok(Tip::default()) };
+            let folder = RepoPath::parse(folder)?;
+            let (clone, at) = (fetched.clone, tip.clone());
+            let folder = self.app.git(move || clone.folder_id(&at, &folder)).await?;
+            Ok(Tip { commit: Some(tip.to_string()), folder })
+        };
+        look.await.map_err(chaos_error)
+    }
+
+    async fn list(&self, tip: &Tip, folder: &str, limit: usize) -> ChaosResult<Listing> {
+        let Some(commit) = &tip.commit else { return Ok(Listing { complete: true, ..Listing::default() }) };
+        let look = async {
+            let clone = self.app.bare_clone(&self.url).await?;
+            let (commit, folder) = (CommitId::parse(commit)?, folder.to_owned());
+            self.app.git(move || list(&clone, &commit, &folder, limit)).await
+        };
+        look.await.map_err(chaos_error)
+    }
+
+    async fn read(&self, entries: Vec<Entry>) -> ChaosResult<Vec<GitFile>> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let look = async {
+            let clone = self.app.bare_clone(&self.url).await?;
+            self.app.git(move || read(&clone, entries)).await
+        };
+        look.await.map_err(chaos_error)
     }
 }

@@ -1,5 +1,7 @@
 //! The Git side of a sync, as this crate needs it; the app gives one that works on a clone.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use crate::error::Result;
@@ -13,6 +15,35 @@ pub struct Snapshot {
     /// The files below the folder.
     pub files: Vec<GitFile>,
     /// Whether `files` is everything.
+    pub complete: bool,
+}
+
+/// The branch as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tip {
+    /// Its newest commit; `None` when the repository is empty.
+    pub commit: Option<String>,
+    /// What stays the same as long as all that the project's folder holds does; `None` when there is no folder.
+    pub folder: Option<String>,
+}
+
+/// A file as its folder lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path in the repository.
+    pub path: String,
+    /// Its blob.
+    pub blob: String,
+    /// Why it is not read, in words, when it is no ordinary file.
+    pub unreadable: Option<&'static str>,
+}
+
+/// What a folder lists.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The files that are workflows or meant to be, in the order of their paths.
+    pub entries: Vec<Entry>,
+    /// Whether `entries` is everything.
     pub complete: bool,
 }
 
@@ -48,9 +79,38 @@ pub enum Publication {
     Moved,
 }
 
+/// A Git side that tells what is there without reading it all, so that what did not change is not read again.
+#[async_trait]
+pub trait SelectiveGit: Send + Sync {
+    /// Looks where the branch stands, and downloads what is new.
+    async fn tip(&self, folder: &str) -> Result<Tip>;
+
+    /// Lists what a folder holds at a tip, at most `limit` files.
+    async fn list(&self, tip: &Tip, folder: &str, limit: usize) -> Result<Listing>;
+
+    /// Reads files, in the order given.
+    async fn read(&self, entries: Vec<Entry>) -> Result<Vec<GitFile>>;
+}
+
 /// The Git side.
 #[async_trait]
 pub trait GitSide: Send + Sync {
+    /// The same side, where it can tell what changed.
+    fn selective(&self) -> Option<&dyn SelectiveGit> {
+        None
+    }
+
+    /// The last commits up to `commit` that changed each of these files; a file that no commit changed is left out.
+    async fn last_changes(&self, commit: &str, paths: &[String]) -> Result<HashMap<String, LastChange>> {
+        let mut found = HashMap::new();
+        for path in paths {
+            if let Some(change) = self.last_change(commit, path).await? {
+                found.insert(path.clone(), change);
+            }
+        }
+        Ok(found)
+    }
+
     /// Fetches, and reads the files below a folder, at most `limit` of them in the order of their paths.
     async fn snapshot(&self, folder: &str, limit: usize) -> Result<Snapshot>;
 

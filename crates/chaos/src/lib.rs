@@ -5,13 +5,16 @@
 //! to repeat.
 
 mod acceptance;
+mod apply;
 pub mod blast;
+mod delta;
 pub mod document;
 pub mod engine;
 pub mod error;
 pub mod git_side;
 pub mod instantiate;
 pub mod launch;
+pub mod memory;
 pub mod merge;
 pub mod names;
 pub mod plan;
@@ -31,3 +34,4 @@ pub mod workflow_object;
 pub use document::{DocumentKind, Problem, Severity, WorkflowDocument};
 pub use error::{Error, Result};
 pub use git_side::GitSide;
+pub use memory::Memory;

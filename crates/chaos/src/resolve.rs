@@ -191,6 +191,12 @@ async fn in_state(
 
 async fn file_of(project: &str, workflow: &str, git: &dyn GitSide) -> Result<Option<GitFile>> {
     let path = path_of(project, workflow);
+    if let Some(selective) = git.selective() {
+        let tip = selective.tip(&folder_of(project)).await?;
+        let mut listing = selective.list(&tip, &folder_of(project), MAX_FILES).await?;
+        listing.entries.retain(|entry| entry.path == path);
+        return Ok(selective.read(listing.entries).await?.pop());
+    }
     let snapshot = git.snapshot(&folder_of(project), MAX_FILES).await?;
     Ok(snapshot.files.into_iter().find(|file| file.path == path))
 }

@@ -1,19 +1,23 @@
 //! The sync: reads Git and the cluster, plans, and does what the plan says. Safe to repeat, safe to interrupt.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use kube::api::DynamicObject;
 use pilothouse_cluster::{Cluster, Name};
-use serde_json::{Map, Value, json};
 
+use crate::apply::{Pass, done};
+use crate::delta;
 use crate::document::{folder_of, is_candidate};
 use crate::error::{Error, Result};
-use crate::git_side::{GitChange, GitSide, Publication, Snapshot};
+use crate::git_side::{Entry, GitChange, GitSide, Publication, Snapshot, Tip};
+use crate::memory::Memory;
 use crate::names::digest;
-use crate::plan::{Action, Base, ClusterItem, Content as FileContent, Planned, Sides, SyncState, key_of, plan};
-use crate::workflow_object::{self, Content, Due, RunPolicy, WorkflowObject};
+use crate::plan::{Action, Base, ClusterItem, Planned, Sides, SyncState, key_of, plan_knowing};
+use crate::workflow_object::{self, Due, WorkflowObject};
 
 /// The most files a project may have.
-pub const MAX_FILES: usize = 2_000;
+pub const MAX_FILES: usize = 20_000;
 /// How often it plans anew because somebody else wrote meanwhile. Two passes are ordinary: writing to Git is followed
 /// by a look at what Git has then.
 const PASSES: u32 = 8;
@@ -51,16 +55,51 @@ pub struct Done {
     pub message: String,
 }
 
+/// What is synced with what.
+pub(crate) struct Place<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) namespace: &'a str,
+    pub(crate) project: &'a str,
+    pub(crate) git: &'a dyn GitSide,
+}
+
+/// The workflow objects as a watch shows them; `None` when none is up, or when only the server's own word will do.
+pub type Watched<'a> = &'a (dyn Fn() -> Option<Vec<Arc<DynamicObject>>> + Send + Sync);
+
 /// Syncs one project. `namespace` is that of its `ChaosProject`.
 pub async fn sync_once(cluster: &Cluster, namespace: &str, project: &str, git: &dyn GitSide) -> Result<SyncReport> {
+    sync_knowing(cluster, namespace, project, git, &Arc::default(), &|| None).await
+}
+
+/// As [`sync_once`], with what is known already: where nothing changed since the sync before, neither side is read
+/// again, and what was parsed before is not parsed again. `watched` is asked after Git was looked at.
+pub async fn sync_knowing(
+    cluster: &Cluster,
+    namespace: &str,
+    project: &str,
+    git: &dyn GitSide,
+    memory: &Arc<Memory>,
+    watched: Watched<'_>,
+) -> Result<SyncReport> {
     Name::parse("project", project)?;
+    let place = Place { cluster, namespace, project, git };
     let mut report = SyncReport::default();
+    let mut looked = None;
+    if let Some(selective) = git.selective() {
+        let tip = selective.tip(&folder_of(project)).await?;
+        if let Some(objects) = watched()
+            && delta::sync(&place, selective, &tip, &objects, memory, &mut report).await?
+        {
+            return Ok(report);
+        }
+        looked = Some(tip);
+    }
     let mut refused_by_git: Option<String> = None;
     for _ in 0..PASSES {
-        let snapshot = git.snapshot(&folder_of(project), MAX_FILES).await?;
+        let (snapshot, files) = place.snapshot(looked.take()).await?;
         let objects = workflow_object::list(cluster, namespace, project).await?;
-        let sides = sides(project, &snapshot, &objects, git).await?;
-        let (sides, mut planned) = plan_aside(sides).await?;
+        let sides = sides(&place, &snapshot, &objects).await?;
+        let (sides, mut planned) = plan_aside(sides, memory).await?;
         if refused_by_git.is_none() {
             let changes: Vec<_> = planned.iter().filter_map(git_change).collect();
             if !changes.is_empty() {
@@ -80,13 +119,11 @@ pub async fn sync_once(cluster: &Cluster, namespace: &str, project: &str, git: &
             stay_ahead(&mut planned, why);
         }
         report.due.clear();
-        let moved = Pass { cluster, namespace, git, snapshot: &snapshot, sides: &sides, objects: &objects }
-            .apply(&planned, &mut report)
-            .await?;
-        if moved {
+        let pass = Pass { place: &place, snapshot: &snapshot, sides: &sides, objects: &objects };
+        let applied = pass.apply(&planned, &mut report).await?;
+        if applied.moved {
             continue;
         }
-        report.commit = snapshot.commit;
         report.states = planned
             .iter()
             .filter(|one| one.action != Action::Drop)
@@ -96,15 +133,38 @@ pub async fn sync_once(cluster: &Cluster, namespace: &str, project: &str, git: &
             report.problems.push(format!("the project has more than {MAX_FILES} files; the rest is not synced"));
         }
         report.problems.extend(refused_by_git);
+        if let Some((tip, entries)) = files.filter(|_| report.problems.is_empty()) {
+            memory.keep(namespace, project, delta::remember(tip.folder, entries, applied.versions, &report));
+        }
+        report.commit = snapshot.commit;
         return Ok(report);
     }
     Err(Error::Contended { attempts: PASSES })
 }
 
+impl Place<'_> {
+    /// The files in Git, and where that can be told, what they are known by.
+    async fn snapshot(&self, looked: Option<Tip>) -> Result<(Snapshot, Option<(Tip, Vec<Entry>)>)> {
+        let folder = folder_of(self.project);
+        let Some(selective) = self.git.selective() else {
+            return Ok((self.git.snapshot(&folder, MAX_FILES).await?, None));
+        };
+        let tip = match looked {
+            Some(tip) => tip,
+            None => selective.tip(&folder).await?,
+        };
+        let listing = selective.list(&tip, &folder, MAX_FILES).await?;
+        let files = selective.read(listing.entries.clone()).await?;
+        let snapshot = Snapshot { commit: tip.commit.clone(), files, complete: listing.complete };
+        Ok((snapshot, Some((tip, listing.entries))))
+    }
+}
+
 /// Plans where it holds nobody up: hundreds of large files take a while to parse.
-async fn plan_aside(sides: Sides) -> Result<(Sides, Vec<Planned>)> {
+pub(crate) async fn plan_aside(sides: Sides, memory: &Arc<Memory>) -> Result<(Sides, Vec<Planned>)> {
+    let memory = memory.clone();
     let work = tokio::task::spawn_blocking(move || {
-        let planned = plan(&sides);
+        let planned = plan_knowing(&sides, &memory.verdicts);
         (sides, planned)
     });
     work.await
@@ -112,17 +172,16 @@ async fn plan_aside(sides: Sides) -> Result<(Sides, Vec<Planned>)> {
 }
 
 /// Puts the three sides together. The base stands in the objects themselves; its text is looked for where it may be.
-async fn sides(
-    project: &str,
+pub(crate) async fn sides(
+    place: &Place<'_>,
     snapshot: &Snapshot,
     objects: &BTreeMap<String, WorkflowObject>,
-    git: &dyn GitSide,
 ) -> Result<Sides> {
     let files: BTreeMap<String, _> = snapshot
         .files
         .iter()
         .filter(|file| is_candidate(&file.path))
-        .map(|file| (key_of(project, &file.path), file))
+        .map(|file| (key_of(place.project, &file.path), file))
         .collect();
     let mut base = BTreeMap::new();
     for (workflow, object) in objects {
@@ -132,7 +191,7 @@ async fn sides(
         } else {
             match files.get(workflow) {
                 // Only when both sides changed is the text needed.
-                Some(file) if file.blob != *blob => git.blob_text(blob).await?,
+                Some(file) if file.blob != *blob => place.git.blob_text(blob).await?,
                 _ => None,
             }
         };
@@ -140,7 +199,7 @@ async fn sides(
         base.insert(workflow.clone(), Base { blob: blob.clone(), digest: base_digest.clone(), text });
     }
     Ok(Sides {
-        project: project.to_owned(),
+        project: place.project.to_owned(),
         base,
         git: snapshot.files.clone(),
         cluster: objects
@@ -177,139 +236,5 @@ fn stay_ahead(planned: &mut [Planned], why: &str) {
             one.state = SyncState::Ahead;
             one.message = format!("changed in the cluster, and Git did not take it: {why}");
         }
-    }
-}
-
-fn done(planned: &Planned, what: &'static str) -> Done {
-    Done {
-        workflow: planned.workflow.clone(),
-        path: planned.path.clone(),
-        what,
-        state: planned.state,
-        message: planned.message.clone(),
-    }
-}
-
-struct Pass<'a> {
-    cluster: &'a Cluster,
-    namespace: &'a str,
-    git: &'a dyn GitSide,
-    snapshot: &'a Snapshot,
-    sides: &'a Sides,
-    objects: &'a BTreeMap<String, WorkflowObject>,
-}
-
-impl Pass<'_> {
-    /// Applies a plan; says whether somebody else wrote meanwhile, so that it has to be made anew.
-    async fn apply(&self, planned: &[Planned], report: &mut SyncReport) -> Result<bool> {
-        let mut moved = false;
-        for one in planned {
-            match self.apply_one(one, report).await {
-                Ok(()) => {}
-                Err(Error::Cluster(
-                    pilothouse_cluster::Error::Conflict { .. } | pilothouse_cluster::Error::NotFound { .. },
-                )) => moved = true,
-                // One workflow that the API server refuses must not keep the others from being synced.
-                Err(Error::Cluster(error @ pilothouse_cluster::Error::Invalid { .. })) => {
-                    report.problems.push(format!("{}: {error}", one.path));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(moved)
-    }
-
-    async fn apply_one(&self, one: &Planned, report: &mut SyncReport) -> Result<()> {
-        let known = self.objects.get(&one.workflow);
-        let project = self.sides.project.as_str();
-        let change = self.change_to_run(one, known).await?;
-        let content = match &one.action {
-            Action::Create { text, blob } | Action::Update { text, blob } | Action::Record { text, blob } => {
-                Some(Content { path: &one.path, manifest: text, blob: Some(blob), run_for: change.as_deref() })
-            }
-            Action::Invalid(_) if known.is_none() => {
-                Some(Content { path: &one.path, manifest: "", blob: None, run_for: None })
-            }
-            Action::Drop => {
-                if let Some(object) = known {
-                    workflow_object::delete(self.cluster, self.namespace, object).await?;
-                    report.writes += 1;
-                    report.done.push(done(one, "removed"));
-                }
-                return Ok(());
-            }
-            _ => None,
-        };
-        let written = match (content, known) {
-            (Some(content), Some(object)) => {
-                Some(workflow_object::update(self.cluster, self.namespace, object, &content).await?)
-            }
-            (Some(content), None) => {
-                let key = (project, one.workflow.as_str());
-                Some(workflow_object::create(self.cluster, self.namespace, key, &content).await?)
-            }
-            (None, _) => None,
-        };
-        let what = match &one.action {
-            Action::Create { .. } => "created",
-            Action::Update { .. } => "updated",
-            Action::Record { .. } => "recorded",
-            _ => "marked",
-        };
-        report.writes += usize::from(written.is_some());
-        let Some(object) = written.as_ref().or(known) else { return Ok(()) };
-        let marked =
-            workflow_object::write_status(self.cluster, self.namespace, object, &self.status(one, object).await?)
-                .await?;
-        report.writes += usize::from(marked);
-        if written.is_some() || marked {
-            report.done.push(done(one, what));
-        }
-        // Read from the object, not from the action: what a killed app left to be run is found here too.
-        if let Some(due) = &object.due
-            && object.run_policy == RunPolicy::OnCommit
-            && one.state == SyncState::InSync
-            && object.synced_blob.as_ref() == Some(&due.blob)
-        {
-            report.due.push(due.clone());
-        }
-        Ok(())
-    }
-
-    /// The commit that a change is to be run for. The policy is the object's, which no commit can touch, and it counts
-    /// as it stands in the very version that the change is written over. What changed while the project was switched
-    /// off is older than its enabling, and is not run.
-    async fn change_to_run(&self, one: &Planned, known: Option<&WorkflowObject>) -> Result<Option<String>> {
-        let asked = known
-            .is_some_and(|known| known.run_policy == RunPolicy::OnCommit && known.state != Some(SyncState::Paused));
-        let (true, Action::Update { .. }, Some(tip)) = (asked, &one.action, &self.snapshot.commit) else {
-            return Ok(None);
-        };
-        let change = self.git.last_change(tip, &one.path).await?;
-        Ok(Some(change.map_or_else(|| tip.clone(), |change| change.commit)))
-    }
-
-    /// The status fields that the sync owns; `lastRun` is left alone.
-    async fn status(&self, one: &Planned, object: &WorkflowObject) -> Result<Map<String, Value>> {
-        let mut fields = Map::new();
-        fields.insert("state".into(), json!(one.state.as_str()));
-        let held_back = || object.held_back(self.namespace).map(|why| format!("it does not run by itself: {why}"));
-        let message = Some(one.message.clone()).filter(|words| !words.is_empty()).or_else(held_back);
-        fields.insert("message".into(), json!(message));
-        fields.insert("line".into(), json!(one.line));
-        fields.insert("observedGeneration".into(), json!(object.generation));
-        fields.insert("syncedBlob".into(), json!(object.synced_blob));
-        // The commit is looked up when the blob is new, for that walks through history.
-        let file = self.snapshot.files.iter().find(|file| file.path == one.path);
-        let known = object.status.get("syncedBlob").and_then(Value::as_str);
-        if let (Some(file), Some(tip)) = (file, &self.snapshot.commit)
-            && matches!(file.content, FileContent::Text(_))
-            && (object.commit.is_none() || known != object.synced_blob.as_deref())
-            && let Some(change) = self.git.last_change(tip, &one.path).await?
-        {
-            fields.insert("commit".into(), json!(change.commit));
-            fields.insert("author".into(), json!(change.author));
-        }
-        Ok(fields)
     }
 }

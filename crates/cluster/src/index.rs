@@ -187,6 +187,16 @@ impl LiveIndex {
         all.into_values().cloned().collect()
     }
 
+    /// The objects of a kind in a namespace, as long as a watch that shows all of them is up; else `None`.
+    pub fn list_live(&self, kind: &Kind, namespace: &str) -> Option<Vec<Arc<DynamicObject>>> {
+        let slots = self.shared.lock();
+        let shows = |spec: &WatchSpec| {
+            spec.kind == *kind && spec.labels.is_none() && spec.namespace.as_deref().is_none_or(|of| of == namespace)
+        };
+        let slot = slots.iter().find(|slot| shows(&slot.spec) && slot.state == WatchState::Live)?;
+        Some(slot.objects.iter().filter(|((of, _), _)| of == namespace).map(|(_, object)| object.clone()).collect())
+    }
+
     /// One object; the namespace is empty for kinds outside namespaces.
     pub fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
         let key = (namespace.to_owned(), name.to_owned());

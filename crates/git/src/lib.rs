@@ -24,6 +24,7 @@ mod host_key;
 mod ids;
 mod key;
 mod known_hosts;
+mod last_changes;
 mod listing;
 mod merge;
 mod old_key;

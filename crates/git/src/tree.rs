@@ -73,6 +73,19 @@ impl BareClone {
         }
     }
 
+    /// What stays the same as long as all that a folder holds does; `None` when there is no such folder.
+    pub fn folder_id(&self, commit: &CommitId, folder: &RepoPath) -> Result<Option<String>> {
+        let repo = self.repo()?;
+        let mut tree = tree_of(&repo, commit)?;
+        for component in folder.components() {
+            match entry(&tree, component) {
+                Some((oid, MODE_TREE)) => tree = bounded_tree(&repo, oid)?,
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(tree.id().to_string()))
+    }
+
     /// Lists all files below `prefix` (or all of the commit's), in Git's order. More than `limit` entries are
     /// [`Error::TooMany`].
     pub fn list(&self, commit: &CommitId, prefix: Option<&RepoPath>, limit: usize) -> Result<Vec<TreeEntry>> {
