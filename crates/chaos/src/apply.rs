@@ -88,12 +88,26 @@ impl Pass<'_> {
                 )) => applied.moved = true,
                 // One workflow that the API server refuses must not keep the others from being synced.
                 Err(Error::Cluster(error @ pilothouse_cluster::Error::Invalid { .. })) => {
+                    report.writes += usize::from(self.stay_behind(one, &error.to_string()).await?);
+                    report.behind.insert(one.workflow.clone());
                     report.problems.push(format!("{}: {error}", one.path));
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(applied)
+    }
+
+    /// What the API server did not take stays in Git, and the object says so.
+    async fn stay_behind(&self, one: &Planned, why: &str) -> Result<bool> {
+        let Some(object) = self.objects.get(&one.workflow) else { return Ok(false) };
+        let message = format!("changed in Git, and the cluster did not take it: {why}");
+        let fields = Map::from_iter([
+            ("state".to_owned(), json!(SyncState::Behind.as_str())),
+            ("message".to_owned(), json!(message)),
+            ("line".to_owned(), Value::Null),
+        ]);
+        workflow_object::write_status(self.place.cluster, self.place.namespace, object, &fields).await
     }
 
     async fn apply_one(&self, one: &Planned, facts: &Known<'_>) -> Result<One> {

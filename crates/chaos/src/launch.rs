@@ -13,6 +13,8 @@ use crate::plan::SyncState;
 use crate::queue::{Controller, controllers, queued_reason};
 use crate::reach::Reach;
 use crate::run::{Phase, Run, run_view};
+use crate::schedule::Schedule;
+use crate::ticks::Tick;
 use crate::workflow_object::{self, Due, RunPolicy, WorkflowObject, typed};
 
 /// Annotation on a run's object: the digest of the object as it was prepared, by which the run is known again.
@@ -135,7 +137,28 @@ pub async fn as_seen(
     Ok(Next::Start(Box::new(prepared)))
 }
 
-/// Prepares a run that nobody asks for at this moment: what a commit (`due`) or a trigger starts. It stays in the
+/// What starts a run that nobody asks for at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause<'a> {
+    /// A change of its file.
+    Commit(&'a Due),
+    /// Its schedule.
+    Schedule(&'a Tick),
+    /// A trigger.
+    Event,
+}
+
+impl Cause<'_> {
+    fn policy(self) -> RunPolicy {
+        match self {
+            Self::Commit(_) => RunPolicy::OnCommit,
+            Self::Schedule(_) => RunPolicy::OnSchedule,
+            Self::Event => RunPolicy::OnEvent,
+        }
+    }
+}
+
+/// Prepares a run that nobody asks for at this moment. It stays in the
 /// project's namespace and within what a person agreed to, as whoever can commit is not thereby let into anything.
 ///
 /// # Errors
@@ -146,12 +169,12 @@ pub async fn automatic(
     namespace: &str,
     run_name: &str,
     labels: &RunLabels,
-    due: Option<&Due>,
+    cause: Cause<'_>,
 ) -> Result<Next> {
     let workflow = labels.workflow.as_str();
     let object = workflow_object::get(cluster, namespace, &labels.project, workflow).await?;
     let document = runnable(&object, workflow)?;
-    let policy = if due.is_some() { RunPolicy::OnCommit } else { RunPolicy::OnEvent };
+    let policy = cause.policy();
     let refuse = |why: String| Err(Error::NotAgreed { name: workflow.to_owned(), why });
     if object.run_policy != policy {
         return refuse(format!("its run policy is {:?}, not {policy:?}", object.run_policy));
@@ -159,7 +182,12 @@ pub async fn automatic(
     if object.state == Some(SyncState::Paused) {
         return refuse("GitOps is off for its project".to_owned());
     }
-    if due.is_some_and(|due| object.due.as_ref() != Some(due) || object.synced_blob.as_ref() != Some(&due.blob)) {
+    let asked = match cause {
+        Cause::Commit(due) => object.due.as_ref() == Some(due) && object.synced_blob.as_ref() == Some(&due.blob),
+        Cause::Schedule(tick) => tick.is_asked_for_by(&object, &document),
+        Cause::Event => true,
+    };
+    if !asked {
         let why = "it changed again meanwhile".to_owned();
         return Err(Error::WrongState { name: workflow.to_owned(), why });
     }
@@ -176,6 +204,16 @@ pub async fn automatic(
     if object.last_run.as_ref().is_some_and(|last| last.name == run_name) {
         let Prepared { namespace, name, kind, .. } = prepared;
         return Ok(Next::There(Started { namespace, name, kind, already: true }));
+    }
+    if let Cause::Schedule(_) = cause
+        && !Schedule::of(&document).is_ok_and(|schedule| schedule.overlaps)
+    {
+        let going = list_runs(cluster, namespace, Some(&labels.project)).await?;
+        let same = |run: &&Run| run.workflow.as_deref() == Some(&label_value(workflow)) && !run.phase.ended();
+        if let Some(run) = going.iter().find(same) {
+            let why = format!("its run {} still goes on, and its schedule allows one at a time", run.name);
+            return Err(Error::WrongState { name: workflow.to_owned(), why });
+        }
     }
     Ok(Next::Start(Box::new(prepared)))
 }

@@ -1,6 +1,6 @@
 //! Chaos: projects, workflow documents, the sync planner, runs, verdicts and scores.
 //!
-//! The core is pure: [`document`], [`plan`], [`templates`], [`instantiate`], [`run`], [`blast`] and [`reach`] take data and give
+//! The core is pure: [`document`], [`plan`], [`templates`], [`instantiate`], [`run`], [`schedule`], [`blast`] and [`reach`] take data and give
 //! data. The effects ([`project`], [`sync`], [`launch`], [`stop`]) take a cluster, do what the core says, and are safe
 //! to repeat.
 
@@ -24,10 +24,12 @@ pub mod queue;
 pub mod reach;
 pub mod resolve;
 pub mod run;
+pub mod schedule;
 pub mod stop;
 pub mod sync;
 mod template_yaml;
 pub mod templates;
+pub mod ticks;
 pub mod verdicts;
 pub mod workflow_object;
 

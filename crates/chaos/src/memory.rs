@@ -1,7 +1,7 @@
 //! What a sync remembers of the one before, so that only what changed is looked at.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::git_side::Entry;
@@ -19,8 +19,12 @@ const TRUST: Duration = Duration::from_secs(600);
 pub struct Memory {
     /// What was found about texts.
     pub verdicts: Verdicts,
-    last: Mutex<HashMap<(String, String), Last>>,
+    last: Mutex<HashMap<Key, Last>>,
+    turns: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
 }
+
+/// A namespace and a project.
+type Key = (String, String);
 
 /// A version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +65,19 @@ impl Memory {
         self.lock().remove(&(namespace.to_owned(), project.to_owned()));
     }
 
+    /// Waits until no other sync of a project runs that has this memory: two would only do the same work twice and meet
+    /// each other's writes.
+    pub(crate) async fn turn(&self, namespace: &str, project: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            if turns.len() >= MOST {
+                turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            }
+            turns.entry((namespace.to_owned(), project.to_owned())).or_default().clone()
+        };
+        turn.lock_owned().await
+    }
+
     /// Takes what is remembered; a sync that fails on the way leaves nothing behind.
     pub(crate) fn take(&self, namespace: &str, project: &str) -> Option<Last> {
         self.lock().remove(&(namespace.to_owned(), project.to_owned()))
@@ -75,7 +92,7 @@ impl Memory {
         kept.insert((namespace.to_owned(), project.to_owned()), last);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Last>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Last>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

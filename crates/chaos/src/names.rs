@@ -12,6 +12,11 @@ pub const TRIGGER_LABEL: &str = "pilothouse.dev/trigger";
 /// Label on everything a run creates: the run's own name.
 pub const RUN_LABEL: &str = "pilothouse.dev/run";
 
+/// The name of the Lease under which a project is kept in step with Git, by an app or by the agent.
+pub fn sync_lease(project: &str) -> String {
+    format!("pilothouse-sync-{project}")
+}
+
 /// Lower-case hex SHA-256 of a text.
 pub fn digest(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))

@@ -178,10 +178,7 @@ pub fn plan(sides: &Sides) -> Vec<Planned> {
 
 /// As [`plan`], with the verdicts about texts that were looked at before.
 pub fn plan_knowing(sides: &Sides, verdicts: &Verdicts) -> Vec<Planned> {
-    let mut git: BTreeMap<String, &GitFile> = BTreeMap::new();
-    for file in sides.git.iter().filter(|file| document::is_candidate(&file.path)) {
-        git.insert(key_of(&sides.project, &file.path), file);
-    }
+    let git = keyed(&sides.project, &sides.git);
     let keys: BTreeSet<&String> = git.keys().chain(sides.cluster.keys()).collect();
     let mut planned: Vec<Planned> = Vec::new();
     for key in keys {
@@ -199,6 +196,26 @@ pub fn plan_knowing(sides: &Sides, verdicts: &Verdicts) -> Vec<Planned> {
     }
     find_renames(sides, &mut planned);
     planned
+}
+
+/// The files that are workflows, or meant to be, by the keys they are known under. No file hides another: a workflow may
+/// be called `a.yml`, and a misnamed file `a.yml` beside it is then known by more of its path.
+pub(crate) fn keyed<'f>(project: &str, files: &'f [GitFile]) -> BTreeMap<String, &'f GitFile> {
+    let (mut named, mut misnamed) = (BTreeMap::new(), Vec::new());
+    for file in files.iter().filter(|file| document::is_candidate(&file.path)) {
+        match document::stem_of(project, &file.path) {
+            Ok(stem) => drop(named.insert(stem, file)),
+            Err(_) => misnamed.push(file),
+        }
+    }
+    for file in misnamed {
+        let mut key = key_of(project, &file.path);
+        if named.contains_key(&key) {
+            key = file.path.clone();
+        }
+        named.insert(key, file);
+    }
+    named
 }
 
 /// The key a file is known under: its workflow's name, or the part of its path below the project's folder.
@@ -226,6 +243,8 @@ impl One<'_> {
         match (self.file, held) {
             (Some(file), None) => Some(self.taken_from_git(file)),
             (Some(file), Some(held)) => Some(self.both(file, held)),
+            // The file may well be there, beyond what was read.
+            (None, _) if !self.sides.complete => self.manifest.map(|_| self.not_looked_at()),
             (None, Some(held)) => Some(self.only_cluster(held)),
             (None, None) => self.manifest.map(|_| self.done(Action::Drop, SyncState::InSync, String::new())),
         }
@@ -233,6 +252,11 @@ impl One<'_> {
 
     fn done(&self, action: Action, state: SyncState, message: String) -> Planned {
         Planned { workflow: self.key.to_owned(), path: self.path.clone(), action, state, message, line: None }
+    }
+
+    fn not_looked_at(&self) -> Planned {
+        let why = "its file was not looked at, as the project has more files than are read";
+        self.done(Action::Nothing, SyncState::Behind, why.to_owned())
     }
 
     fn in_sync(&self, action: Action) -> Planned {
@@ -331,7 +355,6 @@ impl One<'_> {
                     Err(problem) => self.invalid(problem, "in the cluster: "),
                 }
             }
-            Some(_) if !self.sides.complete => self.in_sync(Action::Nothing),
             Some(base) if base.digest == digest(held) => self.done(
                 Action::MarkDeleted { renamed_to: None },
                 SyncState::DeletedInGit,
@@ -380,3 +403,7 @@ fn find_renames(sides: &Sides, planned: &mut [Planned]) {
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "plan_history_tests.rs"]
+mod history;

@@ -167,6 +167,8 @@ pub async fn disable(cluster: &Cluster, namespace: &str, id: &str) -> Result<()>
     ]);
     for object in workflow_object::list(cluster, namespace, id).await?.values() {
         workflow_object::write_status(cluster, namespace, object, &paused).await?;
+        // A schedule counts anew from when the project is switched on again.
+        workflow_object::unsettle(cluster, namespace, object).await?;
         if let Some(due) = &object.due {
             workflow_object::settle_due(cluster, namespace, id, due).await?;
         }
@@ -188,7 +190,10 @@ pub async fn note_sync(
             let any = |state| report.states.values().any(|one| *one == state);
             let state = if any(SyncState::Conflict) {
                 "Conflict"
-            } else if [SyncState::Invalid, SyncState::DeletedInGit, SyncState::Ahead].into_iter().any(any) {
+            } else if [SyncState::Invalid, SyncState::DeletedInGit, SyncState::Ahead, SyncState::Behind]
+                .into_iter()
+                .any(any)
+            {
                 "Behind"
             } else {
                 "InSync"

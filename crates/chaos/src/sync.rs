@@ -1,6 +1,6 @@
 //! The sync: reads Git and the cluster, plans, and does what the plan says. Safe to repeat, safe to interrupt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::api::DynamicObject;
@@ -8,12 +8,12 @@ use pilothouse_cluster::{Cluster, Name};
 
 use crate::apply::{Pass, done};
 use crate::delta;
-use crate::document::{folder_of, is_candidate};
+use crate::document::folder_of;
 use crate::error::{Error, Result};
 use crate::git_side::{Entry, GitChange, GitSide, Publication, Snapshot, Tip};
 use crate::memory::Memory;
 use crate::names::digest;
-use crate::plan::{Action, Base, ClusterItem, Planned, Sides, SyncState, key_of, plan_knowing};
+use crate::plan::{Action, Base, ClusterItem, Planned, Sides, SyncState, keyed, plan_knowing};
 use crate::workflow_object::{self, Due, WorkflowObject};
 
 /// The most files a project may have.
@@ -34,6 +34,8 @@ pub struct SyncReport {
     /// Changes by commits of workflows whose run policy is `OnCommit`, which are to be run: those that this sync
     /// brought, and those that an earlier one brought and whose run nobody got to start.
     pub due: Vec<Due>,
+    /// Workflows whose version in Git the API server did not take.
+    pub behind: BTreeSet<String>,
     /// What went wrong without stopping the sync, in words.
     pub problems: Vec<String>,
     /// Writes to the cluster and to Git; none on a second pass over the same state.
@@ -83,6 +85,7 @@ pub async fn sync_knowing(
 ) -> Result<SyncReport> {
     Name::parse("project", project)?;
     let place = Place { cluster, namespace, project, git };
+    let _turn = memory.turn(namespace, project).await;
     let mut report = SyncReport::default();
     let mut looked = None;
     if let Some(selective) = git.selective() {
@@ -119,6 +122,7 @@ pub async fn sync_knowing(
             stay_ahead(&mut planned, why);
         }
         report.due.clear();
+        report.behind.clear();
         let pass = Pass { place: &place, snapshot: &snapshot, sides: &sides, objects: &objects };
         let applied = pass.apply(&planned, &mut report).await?;
         if applied.moved {
@@ -127,7 +131,10 @@ pub async fn sync_knowing(
         report.states = planned
             .iter()
             .filter(|one| one.action != Action::Drop)
-            .map(|one| (one.workflow.clone(), one.state))
+            .map(|one| {
+                let behind = report.behind.contains(&one.workflow);
+                (one.workflow.clone(), if behind { SyncState::Behind } else { one.state })
+            })
             .collect();
         if !snapshot.complete {
             report.problems.push(format!("the project has more than {MAX_FILES} files; the rest is not synced"));
@@ -177,12 +184,7 @@ pub(crate) async fn sides(
     snapshot: &Snapshot,
     objects: &BTreeMap<String, WorkflowObject>,
 ) -> Result<Sides> {
-    let files: BTreeMap<String, _> = snapshot
-        .files
-        .iter()
-        .filter(|file| is_candidate(&file.path))
-        .map(|file| (key_of(place.project, &file.path), file))
-        .collect();
+    let files = keyed(place.project, &snapshot.files);
     let mut base = BTreeMap::new();
     for (workflow, object) in objects {
         let (Some(blob), Some(base_digest)) = (&object.synced_blob, &object.synced_digest) else { continue };

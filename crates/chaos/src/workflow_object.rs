@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use pilothouse_cluster::{Cluster, kinds};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::names::{PROJECT_LABEL, digest, label_value, object_name, object_name_hashed, run_name};
 use crate::plan::SyncState;
 use crate::reach::Reach;
+use crate::schedule::Schedule;
 
 /// Annotation: the Git blob that the manifest was equal to last. Together with [`DIGEST`] it is the base of the next
 /// three-way plan, and it is written in one piece with the manifest.
@@ -23,6 +25,12 @@ pub(crate) const DIGEST: &str = "pilothouse.dev/synced-digest";
 pub(crate) const DUE: &str = "pilothouse.dev/run-due";
 /// Annotation: what a person agreed to that runs may reach which nobody asks for at the moment they start.
 const AGREED: &str = "pilothouse.dev/agreed-reach";
+/// Annotation: the schedule that a person agreed to, in [`Schedule`]'s words.
+const AGREED_SCHEDULE: &str = "pilothouse.dev/agreed-schedule";
+/// Annotation: the time up to which the schedule has been seen to; none while nobody has looked at it yet.
+pub(crate) const SETTLED: &str = "pilothouse.dev/schedule-settled";
+/// Annotation: what became of the times that did not run.
+pub(crate) const SCHEDULE_NOTE: &str = "pilothouse.dev/schedule-note";
 /// The largest agreement, in bytes; an object's annotations together may have 256 KiB.
 const MAX_AGREEMENT: usize = 64 * 1024;
 
@@ -79,6 +87,16 @@ pub struct LastRun {
     pub finished_at: Option<String>,
 }
 
+/// What a workflow's status says about its schedule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScheduleStatus {
+    /// When it runs next (RFC 3339).
+    pub next: Option<String>,
+    /// What became of the last times that did not run, in words.
+    pub note: Option<String>,
+}
+
 /// A `ChaosWorkflow`, read.
 #[derive(Debug, Clone)]
 pub struct WorkflowObject {
@@ -112,6 +130,14 @@ pub struct WorkflowObject {
     pub due: Option<Due>,
     /// What its automatic runs may reach; `None` as long as nobody agreed to anything.
     pub agreed: Option<Reach>,
+    /// The schedule that somebody agreed to, in words.
+    pub agreed_schedule: Option<String>,
+    /// Up to when its schedule has been seen to.
+    pub settled: Option<Timestamp>,
+    /// What is to be said about the times of its schedule that did not run.
+    pub schedule_note: Option<String>,
+    /// What its status says about its schedule.
+    pub schedule: Option<ScheduleStatus>,
     pub(crate) synced_digest: Option<String>,
     pub(crate) version: String,
     pub(crate) generation: i64,
@@ -145,6 +171,10 @@ impl WorkflowObject {
             synced_blob: noted(BLOB),
             due,
             agreed: noted(AGREED).and_then(|agreed| serde_json::from_str(&agreed).ok()),
+            agreed_schedule: noted(AGREED_SCHEDULE),
+            settled: noted(SETTLED).and_then(|time| time.parse().ok()),
+            schedule_note: noted(SCHEDULE_NOTE),
+            schedule: serde_json::from_value(typed(status.get("schedule"))).ok(),
             synced_digest: noted(DIGEST),
             version: object.metadata.resource_version.clone()?,
             generation: object.metadata.generation.unwrap_or(0),
@@ -163,7 +193,22 @@ impl WorkflowObject {
         if let Some(other) = document.namespace.as_deref().filter(|other| *other != namespace) {
             return Some(format!("it names the namespace {other}, which is not its project's"));
         }
+        if self.run_policy == RunPolicy::OnSchedule
+            && let Err(why) = self.agreed_schedule_of(&document)
+        {
+            return Some(why);
+        }
         self.not_agreed(&Reach::of(&document, namespace))
+    }
+
+    /// The schedule that a document asks for, as far as it is the one that somebody agreed to.
+    pub(crate) fn agreed_schedule_of(&self, document: &WorkflowDocument) -> std::result::Result<Schedule, String> {
+        let schedule = Schedule::of(document)?;
+        match self.agreed_schedule.as_deref() {
+            Some(agreed) if agreed == schedule.words() => Ok(schedule),
+            Some(agreed) => Err(format!("its schedule is {} now, and {agreed} was agreed to", schedule.words())),
+            None => Err("nobody has agreed yet to its schedule".to_owned()),
+        }
     }
 
     /// What of a reach nobody agreed to, in words.
@@ -295,11 +340,18 @@ pub fn never_automatic(document: &WorkflowDocument, workflow: &str, namespace: &
     (!open.is_empty()).then(|| Error::NotAgreed { name: workflow.to_owned(), why: open.join("; ") })
 }
 
-/// Changes what may start a workflow. Whoever lets it start by itself agrees to what it reaches: `seen` is the digest
-/// of the [`Reach`] that was shown. What changed before is not run: an automatic run is for a change that comes after.
+/// A digest of what a person agrees to who lets a document start by itself: what it reaches, and when it runs.
+pub fn agreement(document: &WorkflowDocument, namespace: &str) -> String {
+    let reach = Reach::of(document, namespace).digest();
+    Schedule::of(document).map_or(reach.clone(), |schedule| digest(&format!("{reach}\n{}", schedule.words())))
+}
+
+/// Changes what may start a workflow. Whoever lets it start by itself agrees to what it reaches: `seen` is the
+/// [`agreement`] that was shown. What changed before is not run: an automatic run is for a change that comes after.
 ///
 /// # Errors
-/// [`Error::PreviewStale`] when the workflow reaches something else by now; nothing was written then.
+/// [`Error::PreviewStale`] when the workflow reaches something else, or has another schedule, by now;
+/// [`Error::WrongState`] when it has no schedule that could be followed; nothing was written then.
 pub async fn set_run_policy(
     cluster: &Cluster,
     namespace: &str,
@@ -308,6 +360,7 @@ pub async fn set_run_policy(
     seen: Option<&str>,
 ) -> Result<WorkflowObject> {
     let object = get(cluster, namespace, project, workflow).await?;
+    let mut schedule = None;
     let agreed = if policy == RunPolicy::Manual {
         None
     } else {
@@ -316,9 +369,14 @@ pub async fn set_run_policy(
             return Err(why);
         }
         let reach = Reach::of(&document, namespace);
-        if seen != Some(reach.digest().as_str()) {
-            let why = "it reaches something else now than what you saw".to_owned();
+        if seen != Some(agreement(&document, namespace).as_str()) {
+            let why = "it reaches something else, or runs at other times, than what you saw".to_owned();
             return Err(Error::PreviewStale { name: workflow.to_owned(), why });
+        }
+        if policy == RunPolicy::OnSchedule {
+            let found = Schedule::of(&document);
+            let found = found.map_err(|why| Error::WrongState { name: workflow.to_owned(), why })?;
+            schedule = Some(found.words().to_owned());
         }
         let text = serde_json::to_string(&reach).unwrap_or_default();
         if text.len() > MAX_AGREEMENT {
@@ -327,9 +385,10 @@ pub async fn set_run_policy(
         }
         Some(text)
     };
-    // Over exactly the version whose reach was compared.
+    // Over exactly the version whose reach was compared. The schedule counts from when it is looked at next.
+    let annotations = json!({AGREED: agreed, DUE: null, AGREED_SCHEDULE: schedule, SETTLED: null, SCHEDULE_NOTE: null});
     let patch = json!({
-        "metadata": {"resourceVersion": object.version, "annotations": {AGREED: agreed, DUE: null}},
+        "metadata": {"resourceVersion": object.version, "annotations": annotations},
         "spec": {"runPolicy": policy},
     });
     patch_object(cluster, namespace, &object.object, patch).await
@@ -345,7 +404,21 @@ pub async fn settle_due(cluster: &Cluster, namespace: &str, project: &str, due: 
     patch_object(cluster, namespace, &object.object, patch).await.map(|_| ())
 }
 
-async fn patch_object(cluster: &Cluster, namespace: &str, name: &str, patch: Value) -> Result<WorkflowObject> {
+/// Forgets up to when a schedule was seen to.
+pub(crate) async fn unsettle(cluster: &Cluster, namespace: &str, object: &WorkflowObject) -> Result<()> {
+    if object.settled.is_none() {
+        return Ok(());
+    }
+    let patch = json!({"metadata": {"annotations": {SETTLED: null}}});
+    patch_object(cluster, namespace, &object.object, patch).await.map(|_| ())
+}
+
+pub(crate) async fn patch_object(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    patch: Value,
+) -> Result<WorkflowObject> {
     let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let made = cluster.in_time("write a chaos workflow", api.patch(name, &parameters, &patch)).await?;

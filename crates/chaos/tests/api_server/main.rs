@@ -5,6 +5,7 @@
 
 mod decisions;
 mod once;
+mod schedules;
 mod stage;
 
 use pilothouse_chaos::document::path_of;

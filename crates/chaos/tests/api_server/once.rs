@@ -2,7 +2,7 @@
 
 use kube::api::{Patch, PatchParams, PostParams};
 use pilothouse_chaos::document::path_of;
-use pilothouse_chaos::launch::{self, Next, Started};
+use pilothouse_chaos::launch::{self, Cause, Next, Started};
 use pilothouse_chaos::plan::SyncState;
 use pilothouse_chaos::sync::sync_once;
 use pilothouse_chaos::workflow_object::{self, Due, RunPolicy, settle_due};
@@ -22,7 +22,7 @@ pub async fn start_as_seen(cluster: &Cluster, namespace: &str, run: &str, digest
 
 /// Does about a due run what the app does, short of noting it.
 async fn launch_due(cluster: &Cluster, namespace: &str, due: &Due) -> Started {
-    match launch::automatic(cluster, namespace, &due.run, &labels(&due.workflow), Some(due)).await.unwrap() {
+    match launch::automatic(cluster, namespace, &due.run, &labels(&due.workflow), Cause::Commit(due)).await.unwrap() {
         Next::There(started) => started,
         Next::Start(prepared) => launch::start(cluster, &prepared).await.unwrap(),
     }
@@ -144,7 +144,7 @@ async fn what_changed_while_a_project_was_off_is_not_run() {
     let due = sync(&cluster, &namespace, &git).await.due;
     assert_eq!(due.len(), 1);
     project::disable(&cluster, &namespace, PROJECT).await.unwrap();
-    let refused = launch::automatic(&cluster, &namespace, &due[0].run, &labels("kill"), Some(&due[0])).await;
+    let refused = launch::automatic(&cluster, &namespace, &due[0].run, &labels("kill"), Cause::Commit(&due[0])).await;
     assert!(refused.is_err(), "{refused:?}");
     git.put(&path, Some(&workflow("kill", "  # two\n")));
     project::enable(&cluster, &namespace, &form).await.unwrap();
@@ -186,7 +186,7 @@ async fn an_automatic_run_reaches_only_what_somebody_agreed_to() {
     for (text, why) in [(&evil, "cluster-admin"), (&escape, "/etc"), (&image, "miner"), (&away, "kube-system")] {
         git.put(&path, Some(text));
         let due = sync(&cluster, &namespace, &git).await.due.remove(0);
-        let refused = launch::automatic(&cluster, &namespace, &due.run, &labels("kill"), Some(&due)).await;
+        let refused = launch::automatic(&cluster, &namespace, &due.run, &labels("kill"), Cause::Commit(&due)).await;
         let Err(error @ (Error::NotAgreed { .. } | Error::Elsewhere { .. })) = refused else { panic!("{refused:?}") };
         assert!(error.to_string().contains(why), "{error}");
         // The page says so, and goes on saying it.

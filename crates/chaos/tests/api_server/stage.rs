@@ -9,7 +9,6 @@ use pilothouse_chaos::git_side::{GitChange, LastChange, Publication, Snapshot};
 use pilothouse_chaos::instantiate::RunLabels;
 use pilothouse_chaos::names::digest;
 use pilothouse_chaos::plan::{Content, GitFile};
-use pilothouse_chaos::reach::Reach;
 use pilothouse_chaos::sync::{SyncReport, sync_once};
 use pilothouse_chaos::workflow_object::{self, RunPolicy, WorkflowObject};
 use pilothouse_chaos::{Error, GitSide, WorkflowDocument};
@@ -150,6 +149,6 @@ pub async fn object(cluster: &Cluster, namespace: &str, workflow: &str) -> Workf
 /// The agreement to what a workflow reaches now, as somebody gives it who has just looked.
 pub async fn let_run(cluster: &Cluster, namespace: &str, workflow: &str, policy: RunPolicy) {
     let manifest = object(cluster, namespace, workflow).await.manifest;
-    let seen = Reach::of(&WorkflowDocument::parse(&manifest).unwrap(), namespace).digest();
+    let seen = workflow_object::agreement(&WorkflowDocument::parse(&manifest).unwrap(), namespace);
     workflow_object::set_run_policy(cluster, namespace, (PROJECT, workflow), policy, Some(&seen)).await.unwrap();
 }
