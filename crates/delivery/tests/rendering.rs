@@ -12,6 +12,11 @@ use pilothouse_delivery::chart::{
 };
 use pilothouse_rig::{helm::program, skipped};
 
+#[path = "rendering/parameters.rs"]
+mod parameters;
+#[path = "rendering/published.rs"]
+mod published;
+
 /// The stock chart of the practice cluster.
 const STOCK: &[(&str, &str)] = &[
     ("Chart.yaml", include_str!("../../practice/src/seed/chart/Chart.yaml")),
@@ -85,29 +90,6 @@ async fn the_stock_chart_renders_with_values_and_parameters() {
         "parameters go first: {deployment}"
     );
     assert_eq!(rendering.manifests[1].source.as_deref(), Some("cart/templates/deployment.yaml"));
-}
-
-#[tokio::test]
-async fn parameters_come_out_the_same_whichever_way_they_go_in() {
-    let Some(helm) = helm("parameters_come_out_the_same_whichever_way_they_go_in").await else { return };
-    let template =
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  all: {{ .Values.db | toJson | quote }}\n";
-    let chart = chart(BARE, &[("templates/a.yaml", template), ("values.yaml", "db: {user: u, kept: 1}\n")]);
-    let parameter =
-        |name: &str, value: &str, force_string| HelmParameter { name: name.into(), value: value.into(), force_string };
-    let release = Release {
-        parameters: vec![
-            parameter("db.password", "hunter2, \"or\" {so}: ~ ü #", false),
-            parameter("db.plain", "p, \"or\" so: ~ ü #", false),
-            parameter("db.user", "007", true),
-            parameter("db.port", "5432", false),
-        ],
-        ..release("db: {password: no, plain: no}\n")
-    };
-    let map = text(&render(&helm, &chart, &release).await.unwrap(), "ConfigMap");
-    assert!(map.contains(r#""plain":"p, \"or\" so: ~ ü #""#) && map.contains(r#""user":"007""#), "{map}");
-    assert!(map.contains(r#""password":"hunter2, \"or\" {so}: ~ ü #""#) && map.contains(r#""port":5432"#), "{map}");
-    assert!(map.contains(r#""kept":1"#), "{map}");
 }
 
 #[tokio::test]
@@ -206,9 +188,10 @@ async fn missing_dependencies_are_told_and_bundled_ones_used() {
         ("charts/lib/templates/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"),
     ]);
     assert_eq!(render(&helm, &bundled, &release("")).await.unwrap().manifests.len(), 1);
-    // A packed chart that is none: Helm says so, and nothing is fetched in its place.
+    // A packed chart that is none is told, and nothing is fetched in its place.
     let broken = render(&helm, &with(&[("charts/lib-1.0.0.tgz", "no archive")]), &release("")).await.unwrap_err();
-    assert!(matches!(broken, ChartError::Template { .. }), "{broken}");
+    assert!(matches!(broken, ChartError::BadFile { .. }), "{broken}");
+    assert!(broken.to_string().contains("cart/charts/lib-1.0.0.tgz"), "{broken}");
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 pub mod agent;
 pub mod assets;
 mod base64;
+pub mod center_host;
+pub mod chart_host;
 pub mod control_plane;
 pub mod crds;
 mod error;
@@ -16,6 +18,7 @@ pub mod pki;
 pub mod provider_host;
 pub mod proxy;
 mod rbac;
+pub mod registry;
 mod rig;
 pub mod secret_service;
 mod skipping;

@@ -79,7 +79,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    fn pass(&self) {
+    pub(crate) fn pass(&self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         while !*open {
             open = self.changed.wait(open).unwrap_or_else(PoisonError::into_inner);
@@ -300,7 +300,7 @@ fn serve(api: Api, stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<S
     Ok(())
 }
 
-fn read(reader: &mut impl BufRead) -> io::Result<Option<Call>> {
+pub(crate) fn read(reader: &mut impl BufRead) -> io::Result<Option<Call>> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();

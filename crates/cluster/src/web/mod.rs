@@ -1,8 +1,10 @@
 //! One HTTP client for the web APIs beside the cluster's own, such as those of Git providers and of ChaosCenter: a token
 //! goes to its own server, over TLS, and nowhere else.
 
+mod download;
 mod error;
 
+pub use download::{Download, Downloads, Proof, Wanted};
 pub use error::WebError;
 
 use std::error::Error as StdError;
@@ -283,32 +285,36 @@ impl Http {
     }
 
     fn explain(&self, error: &reqwest::Error) -> WebError {
-        let host = self.host();
-        if error.is_timeout() {
-            return WebError::Timeout { host, seconds: self.timeout.as_secs() };
-        }
-        let mut next: Option<&(dyn StdError + 'static)> = error.source();
-        while let Some(link) = next {
-            if let Some(tls) = link.downcast_ref::<rustls::Error>() {
-                return WebError::Tls { host, why: tls_words(tls) };
-            }
-            next = match link.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-                // An io::Error hides what it wraps: its source is its content's source.
-                Some(inner) => Some(inner),
-                None => link.source(),
-            };
-        }
-        let why = chain(error);
-        // Hyper's own words are no help to somebody who never heard of a tunnel.
-        let why = match why.strip_prefix("tunnel error: ") {
-            Some(words) => format!(
-                "the proxy that this computer is told to use does not let us through ({words}); HTTPS_PROXY and NO_PROXY, \
-                 or the system's settings, name it"
-            ),
-            None => why,
-        };
-        WebError::Network { host, why }
+        explained(error, self.host(), self.timeout)
     }
+}
+
+/// Why a request to `host` failed.
+fn explained(error: &reqwest::Error, host: String, patience: Duration) -> WebError {
+    if error.is_timeout() {
+        return WebError::Timeout { host, seconds: patience.as_secs() };
+    }
+    let mut next: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(link) = next {
+        if let Some(tls) = link.downcast_ref::<rustls::Error>() {
+            return WebError::Tls { host, why: tls_words(tls) };
+        }
+        next = match link.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            // An io::Error hides what it wraps: its source is its content's source.
+            Some(inner) => Some(inner),
+            None => link.source(),
+        };
+    }
+    let why = chain(error);
+    // Hyper's own words are no help to somebody who never heard of a tunnel.
+    let why = match why.strip_prefix("tunnel error: ") {
+        Some(words) => format!(
+            "the proxy that this computer is told to use does not let us through ({words}); HTTPS_PROXY and NO_PROXY, \
+             or the system's settings, name it"
+        ),
+        None => why,
+    };
+    WebError::Network { host, why }
 }
 
 impl Answer {

@@ -6,6 +6,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::release::{self, HelmParameter, ValuesText};
+use super::remote::RemoteChart;
 
 /// A values file that an Application names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,25 @@ pub enum ValueFile {
     InChart(String),
     /// An address, which is not opened.
     Address(String),
+}
+
+/// Where an Application's chart is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The Application does not say.
+    #[default]
+    Unknown,
+    /// In a Git repository.
+    Git {
+        /// Its address.
+        url: String,
+        /// The chart's folder; `.` for the top.
+        path: String,
+        /// A branch, a tag or a commit; empty for the default branch.
+        revision: String,
+    },
+    /// Published in a Helm repository or a registry.
+    Published(RemoteChart),
 }
 
 /// An object that Argo CD counts to an Application.
@@ -51,6 +71,8 @@ pub struct Deployed {
     pub namespace: String,
     /// The cluster it goes to: a name or an address.
     pub cluster: String,
+    /// Where its chart is.
+    pub origin: Origin,
     /// What goes before all values.
     pub parameters: Vec<HelmParameter>,
     /// The values files in their order.
@@ -103,6 +125,7 @@ impl Deployed {
             release: or(text(helm, "releaseName"), name.clone()),
             namespace: text(destination, "namespace"),
             cluster: or(text(destination, "name"), text(destination, "server")),
+            origin: origin(source),
             parameters: list(helm, "parameters")
                 .map(|one| HelmParameter {
                     name: text(one, "name"),
@@ -150,6 +173,22 @@ impl Deployed {
     /// Whether it goes to the cluster that Argo CD runs in.
     pub fn in_own_cluster(&self) -> bool {
         OWN.contains(&self.cluster.as_str())
+    }
+}
+
+fn origin(source: &Value) -> Origin {
+    let (url, path, chart) = (any_case(source, "repoURL"), text(source, "path"), text(source, "chart"));
+    let revision = text(source, "targetRevision");
+    let registry = url.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("oci://"));
+    match (chart.is_empty(), path.is_empty()) {
+        _ if url.is_empty() => Origin::Unknown,
+        // A chart at the top of what a registry holds.
+        (true, false) if registry && matches!(path.as_str(), "." | "./") => {
+            Origin::Published(RemoteChart { repository: url, chart, revision })
+        }
+        (false, _) => Origin::Published(RemoteChart { repository: url, chart, revision }),
+        (true, false) => Origin::Git { url, path, revision },
+        (true, true) => Origin::Unknown,
     }
 }
 
@@ -221,6 +260,23 @@ mod tests {
         assert_eq!(read.references, BTreeMap::from([("values".to_owned(), "x".to_owned())]));
         assert_eq!((read.remarks(), read.ignore_missing), (Vec::<String>::new(), false));
         assert_eq!(read.resources[0].kind, "Deployment");
+    }
+
+    #[test]
+    fn the_chart_is_in_git_or_published() {
+        let origin = |source: Value| Deployed::read(&application(json!({"source": source}))).origin;
+        let published = |repository: &str, chart: &str| {
+            let revision = "1.x".to_owned();
+            Origin::Published(RemoteChart { repository: repository.into(), chart: chart.into(), revision })
+        };
+        let with = |repo: &str, key: &str, value: &str| json!({"repoURL": repo, key: value, "targetRevision": "1.x"});
+        assert_eq!(origin(with("https://c.example", "chart", "cart")), published("https://c.example", "cart"));
+        assert_eq!(origin(with("r.example/charts", "chart", "cart")), published("r.example/charts", "cart"));
+        assert_eq!(origin(with("oci://r.example/cart", "path", ".")), published("oci://r.example/cart", ""));
+        let git = Origin::Git { url: "https://g.example/a".into(), path: "helm/cart".into(), revision: "1.x".into() };
+        assert_eq!(origin(with("https://g.example/a", "path", "helm/cart")), git);
+        assert_eq!(origin(json!({"repoURL": "https://g.example/a"})), Origin::Unknown);
+        assert_eq!(origin(json!({"chart": "cart"})), Origin::Unknown);
     }
 
     #[test]

@@ -42,6 +42,46 @@ pub enum ChartError {
         /// Their names, with version and repository where the chart says.
         names: Vec<String>,
     },
+    /// An Application's source is no address that a chart is fetched from.
+    #[error("no chart is fetched from {address:?}: {why}")]
+    BadSource {
+        /// The source, without anything secret.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The server shows its charts to those only who log in.
+    #[error("{host} wants a user name and a password or token before it shows the chart")]
+    LoginNeeded {
+        /// The server.
+        host: String,
+    },
+    /// The server does not publish that version.
+    #[error("{place} has no such version of {chart}{}", some_known(known))]
+    Unpublished {
+        /// The chart.
+        chart: String,
+        /// Where it was looked for.
+        place: String,
+        /// Some versions that are published.
+        known: Vec<String>,
+    },
+    /// What came is not what was published.
+    #[error(
+        "{what} is not what is published: its digest is {found}, and {expected} is what the server says. Nothing of it \
+         is used"
+    )]
+    Altered {
+        /// What came.
+        what: String,
+        /// The digest that was said.
+        expected: String,
+        /// The digest that it has.
+        found: String,
+    },
+    /// The server of the chart cannot be reached, or does not give it.
+    #[error(transparent)]
+    Web(#[from] pilothouse_cluster::web::WebError),
     /// The release's name, namespace, parameters or values cannot be given to Helm.
     #[error("the release cannot be rendered: {0}")]
     BadRelease(String),
@@ -84,6 +124,10 @@ pub enum ChartError {
     },
 }
 
+fn some_known(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; it has {}, for instance", known.join(", ")) }
+}
+
 fn place(file: &Option<String>, line: &Option<u32>) -> String {
     match (file, line) {
         (Some(file), Some(line)) => format!("{file}, line {line}: "),
@@ -97,6 +141,7 @@ impl ChartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Git(error) => error.code(),
+            Self::Web(error) => error.code(),
             _ => "chart.invalid",
         }
     }

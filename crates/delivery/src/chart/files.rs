@@ -7,13 +7,14 @@ use pilothouse_git::{BareClone, CommitId, EntryKind, RepoPath};
 use serde_json::Value;
 
 use super::ChartError;
+use super::archive::unfolded;
 
 /// The most files of a chart that is read.
-const MOST_FILES: usize = 2000;
+pub(super) const MOST_FILES: usize = 2000;
 /// The largest file, in bytes; Helm itself takes no larger one.
-const LARGEST_FILE: usize = 5 * 1024 * 1024;
+pub(super) const LARGEST_FILE: usize = 5 * 1024 * 1024;
 /// The most bytes of all files together.
-const LARGEST_CHART: usize = 32 * 1024 * 1024;
+pub(super) const LARGEST_CHART: usize = 32 * 1024 * 1024;
 
 /// A chart that a chart needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +37,19 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// Reads the chart in `folder` of a commit. Blocks.
+    /// Reads the chart in `folder` of a commit, or at its top. Blocks.
     ///
     /// # Errors
     /// No chart there, more than is read, or a link, a submodule or an odd name anywhere in the folder.
-    pub fn read(clone: &BareClone, commit: &CommitId, folder: &RepoPath) -> Result<Self, ChartError> {
-        let too_many = || ChartError::TooLarge { what: format!("{folder} has more than {MOST_FILES} files") };
-        let listed = clone.list(commit, Some(folder), MOST_FILES).map_err(|error| match error {
+    pub fn read<'a>(
+        clone: &BareClone,
+        commit: &CommitId,
+        folder: impl Into<Option<&'a RepoPath>>,
+    ) -> Result<Self, ChartError> {
+        let folder = folder.into();
+        let place = folder.map_or("the repository", RepoPath::as_str);
+        let too_many = || ChartError::TooLarge { what: format!("{place} has more than {MOST_FILES} files") };
+        let listed = clone.list(commit, folder, MOST_FILES).map_err(|error| match error {
             pilothouse_git::Error::TooMany { .. } => too_many(),
             other => other.into(),
         })?;
@@ -61,16 +68,17 @@ impl Chart {
             let path = RepoPath::parse(&entry.path)?;
             total += entry.size.map_or(0, |size| usize::try_from(size).unwrap_or(usize::MAX)).min(LARGEST_CHART + 1);
             if total > LARGEST_CHART {
-                return Err(too_large(folder.as_str(), LARGEST_CHART));
+                return Err(too_large(place, LARGEST_CHART));
             }
             let content = clone.read(commit, &path, LARGEST_FILE).map_err(|error| match error {
                 pilothouse_git::Error::TooLarge { .. } => too_large(&entry.path, LARGEST_FILE),
                 other => other.into(),
             })?;
-            let below = entry.path.strip_prefix(&format!("{folder}/")).unwrap_or(&entry.path).to_owned();
+            let above = folder.map(|folder| format!("{folder}/")).unwrap_or_default();
+            let below = entry.path.strip_prefix(&above).unwrap_or(&entry.path).to_owned();
             files.insert(below, content.map(|content| content.bytes).unwrap_or_default());
         }
-        Self::of(folder.as_str(), files)
+        Self::of(place, files)
     }
 
     /// A chart of files in hand. `place` names it in errors.
@@ -155,17 +163,25 @@ impl Chart {
         self.dependencies.iter().filter(|one| !there(&one.name)).map(words).collect()
     }
 
-    /// The schemas of the chart, and of charts within it, that Helm is not given, each with the reason: they would have
-    /// it read something outside the chart, or cannot be looked into. Helm's reader takes more than this one does.
-    pub fn schemas_left_out(&self) -> Vec<(&str, &'static str)> {
-        let schemas = self.files.iter().filter(|(path, _)| path.rsplit('/').next() == Some("values.schema.json"));
-        let left_out = schemas.filter_map(|(path, text)| match serde_json::from_slice::<Value>(text) {
-            Ok(schema) if !reaches_out(&schema) => None,
-            Ok(_) => Some((path.as_str(), "it refers to something outside the chart, which is not opened")),
-            Err(_) => Some((path.as_str(), "it cannot be read, so that what it refers to is not known")),
-        });
-        left_out.collect()
+    /// The files as they are laid out for Helm: packed charts as folders, so that nothing in them goes unseen.
+    ///
+    /// # Errors
+    /// A packed chart that cannot be read, or is larger than is read.
+    pub(super) fn unfolded(&self) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
+        unfolded(&self.name, &self.files)
     }
+}
+
+/// The schemas among the files of a chart, and of charts within it, that Helm is not given, each with the reason: they
+/// would have it read something outside the chart, or cannot be looked into. Helm's reader takes more than this one does.
+pub(super) fn schemas_left_out(files: &BTreeMap<String, Vec<u8>>) -> Vec<(&str, &'static str)> {
+    let schemas = files.iter().filter(|(path, _)| path.rsplit('/').next() == Some("values.schema.json"));
+    let left_out = schemas.filter_map(|(path, text)| match serde_json::from_slice::<Value>(text) {
+        Ok(schema) if !reaches_out(&schema) => None,
+        Ok(_) => Some((path.as_str(), "it refers to something outside the chart, which is not opened")),
+        Err(_) => Some((path.as_str(), "it cannot be read, so that what it refers to is not known")),
+    });
+    left_out.collect()
 }
 
 fn too_large(place: &str, limit: usize) -> ChartError {
@@ -273,7 +289,7 @@ mod tests {
             let files = [("Chart.yaml", ABOUT.as_bytes()), ("charts/lib/values.schema.json", schema)];
             let files = files.map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
             let chart = Chart::of("deploy-templates", BTreeMap::from(files)).unwrap();
-            !chart.schemas_left_out().is_empty()
+            !schemas_left_out(chart.files()).is_empty()
         };
         for schema in [
             r##"{"$schema": "https://json-schema.org/draft-07/schema#", "properties": {"a": {"$ref": "#/definitions/a"}}}"##,

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use pilothouse_cluster::exec::{Limits, Stopped, run};
 use pilothouse_cluster::search_path::SearchPath;
+use serde_json::Value;
 
+use super::files::schemas_left_out;
+use super::parameters::{Failed, pass};
 use super::release::printable;
 use super::workroom::Workroom;
 use super::{Chart, ChartError, Manifest, Release, parse};
@@ -101,18 +104,38 @@ impl Helm {
         }
         let program = self.program.display().to_string();
         let failed = |problem: String| ChartError::Engine { program: program.clone(), problem };
-        let (files, told, root) = (chart.clone(), release.clone(), root.to_owned());
-        let laid_out = tokio::task::spawn_blocking(move || {
-            let (file, parameters) = told.split_parameters();
-            let texts: Vec<&str> = told.values.iter().map(|one| one.text.as_str()).chain(file.as_deref()).collect();
-            lay_out(&files, &texts, &root).map(|(room, remarks)| (room, remarks, texts.len(), parameters))
-        });
-        let (room, mut warnings, count, parameters) =
-            laid_out.await.map_err(|error| failed(format!("was not started: {error}")))??;
+        let laid_out = match self.lay_out(chart, release, root, None).await? {
+            Laid::Out(room, remarks, count) => (room, remarks, count),
+            Laid::Unsure => {
+                let base = self.merged(release, root).await?;
+                match self.lay_out(chart, release, root, Some(base)).await? {
+                    Laid::Out(room, remarks, count) => (room, remarks, count),
+                    Laid::Unsure => return Err(failed("did not tell what the values come to".to_owned())),
+                }
+            }
+        };
+        let (room, mut warnings, count) = laid_out;
         let names: Vec<PathBuf> = (0..count).map(|n| room.path().join(values_file(n))).collect();
         let names: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
-        let arguments = release.arguments(&room.path().join(CHART), &names, &parameters);
-        let ended = run(&self.program, &arguments, &environment(&room.path().join("home")), LIMITS).await;
+        let arguments = release.arguments(&room.path().join(CHART), &names);
+        let (output, said) = self.run(&arguments, &room, release).await?;
+        warnings.extend(remarks(&said));
+        // Megabytes of YAML take a while to read.
+        let parsed = tokio::task::spawn_blocking(move || parse(&output)).await;
+        let manifests = parsed.map_err(|error| failed(format!("was not understood: {error}")))??;
+        Ok(Rendering { manifests, warnings })
+    }
+
+    /// Runs Helm in a room, and answers what it wrote and what it said.
+    async fn run(
+        &self,
+        arguments: &[OsString],
+        room: &Workroom,
+        release: &Release,
+    ) -> Result<(String, String), ChartError> {
+        let program = self.program.display().to_string();
+        let failed = |problem: String| ChartError::Engine { program: program.clone(), problem };
+        let ended = run(&self.program, arguments, &environment(&room.path().join("home")), LIMITS).await;
         let ended = ended.map_err(|stopped| match stopped {
             Stopped::NotStarted(why) => failed(format!("could not be started: {why}")),
             Stopped::TooLong => failed(format!(
@@ -132,13 +155,47 @@ impl Helm {
             }
             return Err(complaint(&said, &ended.status.to_string()));
         }
-        warnings.extend(remarks(&said));
         let output = String::from_utf8(ended.stdout)
             .map_err(|_| ChartError::Output { file: None, why: "it is not UTF-8 text".to_owned() })?;
-        // Megabytes of YAML take a while to read.
-        let parsed = tokio::task::spawn_blocking(move || parse(&output)).await;
-        let manifests = parsed.map_err(|error| failed(format!("was not understood: {error}")))??;
-        Ok(Rendering { manifests, warnings })
+        Ok((output, said))
+    }
+
+    /// Lays out what Helm reads, on a thread that may wait.
+    async fn lay_out(
+        &self,
+        chart: &Arc<Chart>,
+        release: &Release,
+        root: &Path,
+        base: Option<Value>,
+    ) -> Result<Laid, ChartError> {
+        let (chart, release, root) = (chart.clone(), release.clone(), root.to_owned());
+        let work = move || lay_out(&chart, &release, &root, base.as_ref());
+        let program = self.program.display().to_string();
+        let failed = |error| ChartError::Engine { program, problem: format!("was not started: {error}") };
+        tokio::task::spawn_blocking(work).await.map_err(failed)?
+    }
+
+    /// What the values files come to, as Helm itself reads them: rendered by a chart that only shows them.
+    async fn merged(&self, release: &Release, root: &Path) -> Result<Value, ChartError> {
+        let files = [
+            ("Chart.yaml", "apiVersion: v2\nname: values\nversion: 0.0.0\n"),
+            ("templates/all.yaml", "{{ .Values | toJson }}"),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+        let chart = Arc::new(Chart::of("values", BTreeMap::from(files))?);
+        let bare = Release {
+            name: "values".to_owned(),
+            namespace: "values".to_owned(),
+            values: release.values.clone(),
+            ..Release::default()
+        };
+        let unread = || ChartError::Output { file: None, why: "the values are not shown".to_owned() };
+        let Laid::Out(room, _, count) = self.lay_out(&chart, &bare, root, None).await? else { return Err(unread()) };
+        let names: Vec<PathBuf> = (0..count).map(|n| room.path().join(values_file(n))).collect();
+        let names: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
+        let (output, _) = self.run(&bare.arguments(&room.path().join(CHART), &names), &room, release).await?;
+        let shown = output.lines().find(|line| line.starts_with('{')).ok_or_else(unread)?;
+        serde_json::from_str(shown).map_err(|_| unread())
     }
 }
 
@@ -149,19 +206,46 @@ fn values_file(number: usize) -> String {
     format!("values-{number}.yaml")
 }
 
-/// Writes what Helm reads. With it go remarks about what of the chart is left out.
-fn lay_out(chart: &Chart, values: &[&str], root: &Path) -> Result<(Workroom, Vec<String>), ChartError> {
+/// What Helm reads, laid out.
+enum Laid {
+    /// The room, remarks about what of the chart is left out, and how many files of values there are.
+    Out(Workroom, Vec<String>, usize),
+    /// What the values files come to has to be asked of Helm first.
+    Unsure,
+}
+
+/// Writes what Helm reads.
+fn lay_out(chart: &Chart, release: &Release, root: &Path, base: Option<&Value>) -> Result<Laid, ChartError> {
+    let passed = match pass(&release.parameters, &release.values, base) {
+        Ok(passed) => passed,
+        Err(Failed::Unsure) => return Ok(Laid::Unsure),
+        Err(Failed::Refused(name, why)) => {
+            return Err(ChartError::BadRelease(format!("the parameter {name:?} cannot be set: {why}")));
+        }
+    };
+    let files = chart.unfolded()?;
     let room = Workroom::make(root)?;
-    let left_out: BTreeMap<&str, &str> = chart.schemas_left_out().into_iter().collect();
-    for (path, bytes) in chart.files().iter().filter(|(path, _)| !left_out.contains_key(path.as_str())) {
+    let left_out: BTreeMap<&str, &str> = schemas_left_out(&files).into_iter().collect();
+    for (path, bytes) in files.iter().filter(|(path, _)| !left_out.contains_key(path.as_str())) {
         // Every path of a chart has been checked to stay below its folder.
         room.write(&Path::new(CHART).join(path), bytes)?;
     }
-    for (number, text) in values.iter().enumerate() {
+    if let Some(template) = &passed.template {
+        room.write(&Path::new(CHART).join(first_template(&files)), template.as_bytes())?;
+    }
+    let texts: Vec<&str> = release.values.iter().map(|one| one.text.as_str()).chain(passed.file.as_deref()).collect();
+    for (number, text) in texts.iter().enumerate() {
         room.write(Path::new(&values_file(number)), text.as_bytes())?;
     }
     let remark = |(schema, why): (&str, &str)| format!("The values were not held against {schema}: {why}.");
-    Ok((room, left_out.into_iter().map(remark).collect()))
+    Ok(Laid::Out(room, left_out.into_iter().map(remark).collect(), texts.len()))
+}
+
+/// A place for a template that Helm runs before all others: it begins with the deepest.
+fn first_template(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let deepest = files.keys().map(|path| path.matches('/').count()).max().unwrap_or(0);
+    let name: String = (0..8).map(|_| fastrand::lowercase()).collect();
+    format!("templates/{}{name}.yaml", "numbers/".repeat(deepest + 1))
 }
 
 /// All that Helm sees of this process: folders of its own, nobody's kubeconfig, no plugins, no way to the network.

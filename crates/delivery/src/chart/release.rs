@@ -3,14 +3,13 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use pilothouse_cluster::{Name, Unfolding};
-use serde_json::{Map, Value};
+use pilothouse_cluster::Name;
 
 use super::ChartError;
 
 /// The longest name of a release that Helm takes.
 const LONGEST_NAME: usize = 53;
-/// The most bytes of all parameters and API versions together: they go onto a command line.
+/// The most bytes of all API versions together: they go onto a command line.
 const LONGEST_LINE: usize = 96 * 1024;
 /// The largest text of values, in bytes.
 const LARGEST_VALUES: usize = 1024 * 1024;
@@ -83,10 +82,13 @@ impl Release {
         if let Some(one) = self.parameters.iter().find(|one| one.value.contains('\0')) {
             return bad(format!("the parameter {:?} holds a zero byte", printable(&one.name, 80)));
         }
-        let parameters: usize = self.parameters.iter().map(|one| one.name.len() + one.value.len() + 16).sum();
+        let parameters: usize = self.parameters.iter().map(|one| one.name.len() + one.value.len()).sum();
+        if parameters > LARGEST_VALUES {
+            return bad(format!("its parameters are larger than {} MiB", LARGEST_VALUES >> 20));
+        }
         let versions: usize = self.api_versions.iter().map(|one| one.len() + 16).sum();
-        if parameters + versions > LONGEST_LINE {
-            return bad("its parameters are longer than a command line may be".to_owned());
+        if versions > LONGEST_LINE {
+            return bad("what it wants to be assumed of the cluster is longer than a command line may be".to_owned());
         }
         if let Some(large) = self.values.iter().find(|values| values.text.len() > LARGEST_VALUES) {
             return bad(format!("{} is larger than {} MiB", large.name, LARGEST_VALUES >> 20));
@@ -94,67 +96,10 @@ impl Release {
         Ok(())
     }
 
-    /// The parameters that need not stand on a command line, where others of this machine can read them, as a values
-    /// file that goes over all others, and those left. The former are those of which it is sure that Helm makes the
-    /// same of them on both ways: text, at keys on which no other parameter has a say, below mappings only. Reads the
-    /// values, which may take a while.
-    pub(super) fn split_parameters(&self) -> (Option<String>, Vec<HelmParameter>) {
-        let read = |values: &ValuesText| -> Option<Value> {
-            let merges = values.text.contains("<<");
-            let bounded = Unfolding::default().count(&values.text).is_ok();
-            (bounded && !merges).then(|| serde_yaml::from_str(&values.text).ok())?
-        };
-        let dotted = self.parameters.iter().any(|one| one.name.contains('.'));
-        let trees: Option<Vec<Value>> = if dotted { self.values.iter().map(read).collect() } else { None };
-        let below_mappings = |name: &str| match (name.rsplit_once('.'), &trees) {
-            (None, _) => true,
-            (Some((above, _)), Some(trees)) => trees.iter().all(|tree| leads_through_mappings(tree, above)),
-            (Some(_), None) => false,
-        };
-        let (by_file, left): (Vec<_>, Vec<_>) = self
-            .parameters
-            .iter()
-            .cloned()
-            .enumerate()
-            .partition(|(place, one)| self.goes_by_file(*place, one) && below_mappings(&one.name));
-        let mut tree = Map::new();
-        for (_, one) in by_file {
-            let mut keys = one.name.split('.').rev();
-            let last = keys.next().unwrap_or_default();
-            let leaf = Map::from_iter([(last.to_owned(), Value::String(one.value))]);
-            let branch = keys.fold(leaf, |below, key| Map::from_iter([(key.to_owned(), Value::Object(below))]));
-            graft(&mut tree, branch);
-        }
-        // Text in JSON is text in YAML.
-        let file = (!tree.is_empty()).then(|| Value::Object(tree).to_string());
-        (file, left.into_iter().map(|(_, one)| one).collect())
-    }
-
-    fn goes_by_file(&self, place: usize, one: &HelmParameter) -> bool {
-        let plain =
-            |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-        // What `--set` takes for more than text: an escape, a list, a number, a word.
-        let word = ["true", "false", "null"].iter().any(|word| one.value.eq_ignore_ascii_case(word));
-        let number = one.value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
-        let text = !one.value.is_empty() && (one.force_string || !(word || number));
-        let alone = || {
-            let start = |name: &str| name.split(['.', '[', '=', ',']).next().map(str::to_owned);
-            self.parameters.iter().enumerate().all(|(there, other)| {
-                there == place
-                    || start(&one.name) != start(&other.name)
-                    || (other.name.split('.').all(plain) && !overlap(&one.name, &other.name))
-            })
-        };
-        text && one.name.split('.').all(plain)
-            && !one.value.contains(['\\', '{'])
-            && !one.value.chars().any(char::is_control)
-            && alone()
-    }
-
     /// The arguments for `helm`, as Argo CD gives them (`util/helm/cmd.go`, `template`), but with the name as it is
     /// where Argo CD has Helm read it as a template, and with parameters in a file. `files` are the values' places in
-    /// their order, with that of the parameters' file at the end; `parameters` are those not in it.
-    pub(super) fn arguments(&self, chart: &Path, files: &[&Path], parameters: &[HelmParameter]) -> Vec<OsString> {
+    /// their order, with that of the parameters' file at the end.
+    pub(super) fn arguments(&self, chart: &Path, files: &[&Path]) -> Vec<OsString> {
         let joined = |flag: &str, value: &std::ffi::OsStr| {
             let mut whole = OsString::from(flag);
             whole.push(value);
@@ -163,10 +108,6 @@ impl Release {
         let mut all: Vec<OsString> = vec!["template".into()];
         all.push(format!("--namespace={}", self.namespace).into());
         all.extend(self.kube_version.iter().map(|version| format!("--kube-version={version}").into()));
-        for one in parameters {
-            let flag = if one.force_string { "--set-string" } else { "--set" };
-            all.push(format!("{flag}={}={}", one.name, escaped(&one.value)).into());
-        }
         all.extend(files.iter().map(|file| joined("--values=", file.as_os_str())));
         all.extend(self.api_versions.iter().map(|version| format!("--api-versions={version}").into()));
         if !self.skip_crds {
@@ -182,36 +123,8 @@ impl Release {
     }
 }
 
-/// Whether a path can be followed through mappings, as far as there is something. Where there is something else, even
-/// nothing written out, `--set` fails.
-fn leads_through_mappings(tree: &Value, path: &str) -> bool {
-    let mut at = tree;
-    for key in path.split('.') {
-        match at.get(key) {
-            None => return true,
-            Some(next) if next.is_object() => at = next,
-            Some(_) => return false,
-        }
-    }
-    true
-}
-
-/// Whether one of two paths leads through the other.
-fn overlap(one: &str, other: &str) -> bool {
-    one.split('.').zip(other.split('.')).all(|(one, other)| one == other)
-}
-
-fn graft(tree: &mut Map<String, Value>, branch: Map<String, Value>) {
-    for (key, below) in branch {
-        match (tree.get_mut(&key), below) {
-            (Some(Value::Object(there)), Value::Object(below)) => graft(there, below),
-            (_, below) => drop(tree.insert(key, below)),
-        }
-    }
-}
-
 /// Commas separate values for `--set`. Argo CD escapes them unless they are escaped, or the value is a list in braces.
-fn escaped(value: &str) -> String {
+pub(super) fn escaped(value: &str) -> String {
     if value.starts_with('{') && value.ends_with('}') {
         return value.to_owned();
     }
@@ -246,38 +159,22 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_those_of_argo_cd() {
-        let parameter = |name: &str, value: &str, force_string| HelmParameter {
-            name: name.into(),
-            value: value.into(),
-            force_string,
-        };
+    fn arguments_are_those_of_argo_cd_without_the_parameters() {
         let release = Release {
-            parameters: vec![
-                parameter("image.tag", "1.0", false),
-                parameter("a", "x,y\\,z", true),
-                parameter("l", "{1,2}", false),
-                parameter("db.password", "hunter2, \"or\" so", false),
-                parameter("db.user", "1", true),
-            ],
+            parameters: vec![HelmParameter { name: "db.pin".into(), value: "4711".into(), force_string: false }],
             kube_version: Some("v1.34.2".into()),
             api_versions: vec!["apps/v1".into()],
             skip_schema: true,
             ..release()
         };
-        let (file, left) = release.split_parameters();
-        let words: Vec<_> = release.arguments(Path::new("/r/chart"), &[Path::new("/r/v0.yaml")], &left);
+        let words: Vec<_> = release.arguments(Path::new("/r/chart"), &[Path::new("/r/v0.yaml")]);
         let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
-        assert_eq!(file.unwrap(), r#"{"db":{"password":"hunter2, \"or\" so","user":"1"}}"#);
         assert_eq!(
             words,
             [
                 "template",
                 "--namespace=shop",
                 "--kube-version=v1.34.2",
-                "--set=image.tag=1.0",
-                "--set-string=a=x\\,y\\,z",
-                "--set=l={1,2}",
                 "--values=/r/v0.yaml",
                 "--api-versions=apps/v1",
                 "--include-crds",
@@ -290,48 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_surely_the_same_goes_by_file() {
-        let by_file = |all: &[(&str, &str)]| {
-            let one = |(name, value): &(&str, &str)| HelmParameter {
-                name: (*name).into(),
-                value: (*value).into(),
-                force_string: false,
-            };
-            Release { parameters: all.iter().map(one).collect(), ..release() }.split_parameters().0
-        };
-        assert_eq!(by_file(&[("a.b-c", "x"), ("b", "y")]).unwrap(), r#"{"a":{"b-c":"x"},"b":"y"}"#);
-        for (name, value) in [
-            ("a", "1"),
-            ("a", "-1"),
-            ("a", "TRUE"),
-            ("a", "null"),
-            ("a", ""),
-            ("a", "{x}"),
-            ("a", "x\\,"),
-            ("a", "x\ny"),
-        ] {
-            assert_eq!(by_file(&[(name, value)]), None, "{value}");
-        }
-        for name in ["a[0]", "a\\.b", "a..b", "a=b", "a,b", "@file"] {
-            assert_eq!(by_file(&[(name, "x")]), None, "{name}");
-        }
-        // Where `--set` fails, nothing is to be rendered.
-        for (values, by_file) in [
-            ("db: {x: 1}", true),
-            ("other: 1", true),
-            ("db:", false),
-            ("db: text", false),
-            ("x: &x {db: 1}\n<<: *x", false),
-            ("db: [", false),
-        ] {
-            let parameters = vec![HelmParameter { name: "db.p".into(), value: "x".into(), force_string: false }];
-            let values = vec![ValuesText { name: "v".into(), text: values.into() }];
-            let split = Release { values, parameters, ..release() }.split_parameters();
-            assert_eq!((split.0.is_some(), split.1.is_empty()), (by_file, by_file));
-        }
-        // The order of these counts.
-        for other in ["a", "a.b", "a.b.c", "a[0].b"] {
-            assert_eq!(by_file(&[("a.b", "x"), (other, "{y}")]), None, "{other}");
+    fn commas_are_escaped_as_argo_cd_does() {
+        for (value, out) in [("x,y", "x\\,y"), ("x\\,y", "x\\,y"), ("{1,2}", "{1,2}"), ("a", "a"), ("", "")] {
+            assert_eq!(escaped(value), out);
         }
     }
 
@@ -344,7 +202,7 @@ mod tests {
         assert!(Release { namespace: "a b".into(), ..release() }.check().is_err());
         let parameter =
             |name: &str, value: &str| HelmParameter { name: name.into(), value: value.into(), force_string: false };
-        for bad in [parameter("", "x"), parameter("a", "\0"), parameter("a", &"x".repeat(LONGEST_LINE))] {
+        for bad in [parameter("", "x"), parameter("a", "\0"), parameter("a", &"x".repeat(LARGEST_VALUES))] {
             assert!(Release { parameters: vec![bad], ..release() }.check().is_err());
         }
         let values = vec![ValuesText { name: "v".into(), text: "x".repeat(LARGEST_VALUES + 1) }];
