@@ -6,6 +6,7 @@
 mod decisions;
 mod once;
 mod schedules;
+mod quick;
 mod stage;
 
 use pilothouse_chaos::document::path_of;
