@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pilothouse_delivery::chart::{Chart, ChartError};
-use pilothouse_git::{Access, BareClone, CommitId, RemoteUrl, RepoPath};
+use pilothouse_delivery::chart::{Chart, ChartError, RemoteChart};
+use pilothouse_git::{Access, BareClone, CommitId, RemoteUrl, RepoPath, probe};
 
 use crate::{
     App, Result,
@@ -14,22 +14,39 @@ use crate::{
     values::text_of,
 };
 
-/// Where a chart's defaults lie in an application's repository (cd-pipeline-operator, generateTemplatePatch).
-const DEFAULTS: &str = "deploy-templates/values.yaml";
-
-/// The chart's folder in an application's repository.
+/// The chart's folder in an application's repository (cd-pipeline-operator, generateTemplatePatch).
 const FOLDER: &str = "deploy-templates";
+/// Where a chart's defaults lie in its folder.
+pub(crate) const DEFAULTS: &str = "values.yaml";
+/// A chart's description of its values, beside its defaults.
+pub(crate) const SCHEMA: &str = "values.schema.json";
 /// How many charts are kept.
 const MOST_CHARTS: usize = 4;
 
+/// A chart in a Git repository.
+#[derive(Clone)]
+pub(crate) struct InGit {
+    pub(crate) url: RemoteUrl,
+    pub(crate) access: Access,
+    /// The references in the order they are tried, and whether each is a tag.
+    pub(crate) references: Vec<(String, bool)>,
+    /// The chart's folder in it; empty is the whole repository.
+    pub(crate) folder: String,
+}
+
+/// Where a chart lies.
+pub(crate) enum Whence {
+    /// In Git.
+    Git(Box<InGit>),
+    /// In a Helm repository or a registry.
+    Published(RemoteChart),
+}
+
 /// Where an application's chart is read.
 pub(crate) struct ChartPlace {
-    url: RemoteUrl,
-    access: Access,
-    /// The references in the order they are tried, and whether each is a tag.
-    references: Vec<(String, bool)>,
+    pub(crate) whence: Whence,
     /// The repository as people know it.
-    title: String,
+    pub(crate) title: String,
     /// The version that the deploy uses, or would use, and its digest.
     pub(crate) tag: Option<(String, Option<String>)>,
 }
@@ -62,17 +79,44 @@ impl ChartShelf {
     }
 }
 
+impl InGit {
+    /// A file of the chart, in its repository.
+    fn path(&self, name: &str) -> String {
+        if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) }
+    }
+}
+
+/// Brings what a reference names. Blocks.
+fn commit_of(clone: &BareClone, access: &Access, name: &str, is_tag: bool) -> pilothouse_git::Result<Option<CommitId>> {
+    if is_tag {
+        return clone.fetch_tag(access, name);
+    }
+    // A commit is found in the history of the default branch, where it mostly is.
+    if let Ok(commit) = CommitId::parse(name) {
+        if clone.commit_info(&commit).is_err()
+            && let Some(branch) = probe(clone.url(), access)?.default_branch
+        {
+            clone.fetch(access, &branch)?;
+        }
+        return Ok(clone.commit_info(&commit).is_ok().then_some(commit));
+    }
+    if matches!(name, "" | "HEAD") {
+        let Some(branch) = probe(clone.url(), access)?.default_branch else { return Ok(None) };
+        return Ok(clone.fetch_tip(access, &branch)?.tip);
+    }
+    Ok(clone.fetch_tip(access, name)?.tip)
+}
+
 /// Reads the whole chart at the first reference that has one. Blocks.
 fn read_chart(
     clone: &BareClone,
     access: &Access,
     references: &[(String, bool)],
+    folder: &str,
 ) -> std::result::Result<Option<(Chart, String)>, ChartError> {
-    let folder = RepoPath::parse(FOLDER)?;
+    let folder = RepoPath::parse(folder)?;
     for (name, is_tag) in references {
-        let commit: Option<CommitId> =
-            if *is_tag { clone.fetch_tag(access, name)? } else { clone.fetch_tip(access, name)?.tip };
-        let Some(commit) = commit else { continue };
+        let Some(commit) = commit_of(clone, access, name, *is_tag)? else { continue };
         match Chart::read(clone, &commit, &folder) {
             Ok(chart) => return Ok(Some((chart, name.clone()))),
             Err(ChartError::Absent { .. }) => {}
@@ -81,9 +125,6 @@ fn read_chart(
     }
     Ok(None)
 }
-
-/// A chart's description of its values, beside its defaults.
-const SCHEMA: &str = "deploy-templates/values.schema.json";
 
 /// What was read of a chart, and at which of the references.
 struct Found {
@@ -98,12 +139,11 @@ fn read_defaults(
     clone: &BareClone,
     access: &Access,
     references: &[(String, bool)],
+    (path, schema): (&str, &str),
 ) -> pilothouse_git::Result<Option<Found>> {
-    let (path, schema) = (RepoPath::parse(DEFAULTS)?, RepoPath::parse(SCHEMA)?);
+    let (path, schema) = (RepoPath::parse(path)?, RepoPath::parse(schema)?);
     for (name, is_tag) in references {
-        let commit: Option<CommitId> =
-            if *is_tag { clone.fetch_tag(access, name)? } else { clone.fetch_tip(access, name)?.tip };
-        let Some(commit) = commit else { continue };
+        let Some(commit) = commit_of(clone, access, name, *is_tag)? else { continue };
         if let Some(content) = clone.read(&commit, &path, pilothouse_values::LIMIT)? {
             // A schema that is a link, or huge, is no reason to do without the defaults.
             let schema = clone.read(&commit, &schema, pilothouse_values::SCHEMA_LIMIT).ok().flatten();
@@ -129,8 +169,11 @@ impl App {
         file: &ValuesFile,
         operation: Option<&Operation>,
     ) -> Result<ChartPlace> {
-        let (live, _) = self.platform()?;
+        let (live, platform) = self.deliverer()?;
         let objects = self.objects(&live);
+        if platform.is_none() {
+            return self.find_argo_chart(repository, file, &objects, operation).await;
+        }
         let codebase = objects.codebases.iter().find(|c| c.meta.name == file.app);
         let codebase =
             codebase.ok_or_else(|| AppError::not_found(format!("there is no application {:?}", file.app)))?;
@@ -162,44 +205,60 @@ impl App {
         }
         let access = self.access(&url, credential, operation).await?;
         let title = codebase.git_url_path.trim_matches('/').to_owned();
-        Ok(ChartPlace { url, access, references, title, tag })
+        let git = InGit { url, access, references, folder: FOLDER.to_owned() };
+        Ok(ChartPlace { whence: Whence::Git(Box::new(git)), title, tag })
     }
 
     /// The whole chart of an application, where [`App::find_chart`] says.
     pub(crate) async fn whole_chart(&self, file: &ValuesFile, place: ChartPlace) -> Result<FoundChart> {
-        let source = |reference: &str| format!("{}: {FOLDER} at {reference}", place.title);
+        let git = match &place.whence {
+            Whence::Git(git) => git.clone(),
+            Whence::Published(chart) => {
+                let pulled = self.pull_chart(chart).await?;
+                let source = format!("{} {}", chart.place(), pulled.version);
+                return Ok(FoundChart { chart: Arc::new(pulled.chart), source, place });
+            }
+        };
+        let source = |reference: &str| format!("{}: {} at {reference}", place.title, git.folder);
+        let shelf = |reference: &str| format!("{reference}:{}", git.folder);
         // A build's tag does not move, so that what was read there stays true.
-        if let Some((tag, true)) = place.references.first()
-            && let Some(chart) = self.shelf.get(place.url.as_str(), tag)
+        if let Some((tag, true)) = git.references.first()
+            && let Some(chart) = self.shelf.get(git.url.as_str(), &shelf(tag))
         {
             return Ok(FoundChart { chart, source: source(tag), place });
         }
-        let clone = self.bare_clone(&place.url).await?;
-        let (access, references) = (place.access.clone(), place.references.clone());
-        let read = move || match read_chart(&clone, &access, &references) {
+        let clone = self.bare_clone(&git.url).await?;
+        let (access, references, folder) = (git.access.clone(), git.references.clone(), git.folder.clone());
+        let read = move || match read_chart(&clone, &access, &references, &folder) {
             // As everything that Git says: a host key that is not known is remembered, to be accepted.
             Err(ChartError::Git(error)) => Err(error),
             other => Ok(other),
         };
         let found = self.git(read).await??;
         let Some((chart, reference)) = found else {
-            let wanted = place.references.first().map(|(name, _)| name.as_str()).unwrap_or_default();
+            let wanted = git.references.first().map(|(name, _)| name.as_str()).unwrap_or_default();
             return Err(AppError::not_found(format!(
-                "{} has no chart in {FOLDER} at {wanted} or on its default branch",
-                file.app
+                "{} has no chart in {} at {wanted} or on its default branch",
+                file.app, git.folder
             )));
         };
         let chart = Arc::new(chart);
-        if place.references.first().is_some_and(|(name, is_tag)| *is_tag && *name == reference) {
-            self.shelf.put(place.url.as_str(), &reference, &chart);
+        if git.references.first().is_some_and(|(name, is_tag)| *is_tag && *name == reference) {
+            self.shelf.put(git.url.as_str(), &shelf(&reference), &chart);
         }
         Ok(FoundChart { chart, source: source(&reference), place })
     }
 
     /// The defaults of an application's chart, where [`App::find_chart`] says.
     pub(crate) async fn chart_defaults(&self, repository: &GitOps, file: &ValuesFile) -> Result<ChartDefaults> {
-        let ChartPlace { url, access, references, title, .. } = self.find_chart(repository, file, None).await?;
+        let found = self.find_chart(repository, file, None).await?;
         let place = self.chart_place(file);
+        let git = match found.whence {
+            Whence::Git(git) => *git,
+            Whence::Published(chart) => return self.published_defaults(&chart, place).await,
+        };
+        let (path, schema, title) = (git.path(DEFAULTS), git.path(SCHEMA), found.title);
+        let InGit { url, access, references, .. } = git;
         let wanted = references.first().map(|(name, _)| name.clone()).unwrap_or_default();
         // A build's tag does not move, so that what was read there stays true.
         if let Some(seen) = self.charts.get(&place)
@@ -209,21 +268,33 @@ impl App {
             return Ok(seen.defaults);
         }
         let clone = self.bare_clone(&url).await?;
-        let found = self.git(move || read_defaults(&clone, &access, &references)).await?;
+        let at = path.clone();
+        let found = self.git(move || read_defaults(&clone, &access, &references, (&at, &schema))).await?;
         let Some(found) = found else {
-            let words = format!("{} has no {DEFAULTS} at {wanted} or on its default branch", file.app);
+            let words = format!("{} has no {path} at {wanted} or on its default branch", file.app);
             return Err(AppError::not_found(words));
         };
         let defaults = ChartDefaults {
-            text: text_of(&RepoPath::parse(DEFAULTS)?, found.defaults)?,
-            source: format!("{title}: {DEFAULTS} at {}", found.reference),
+            text: text_of(&RepoPath::parse(&path)?, found.defaults)?,
+            source: format!("{title}: {path} at {}", found.reference),
         };
-        let schema = found.schema.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        self.saw_chart(place, found.reference, defaults, found.schema).await
+    }
+
+    /// Remembers what was read of a chart.
+    pub(crate) async fn saw_chart(
+        &self,
+        place: Place,
+        reference: String,
+        defaults: ChartDefaults,
+        schema: Option<Vec<u8>>,
+    ) -> Result<ChartDefaults> {
+        let schema = schema.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let text = defaults.text.clone();
         // A large chart takes a while to read.
         let knowledge =
             crate::blocking(move || Ok(pilothouse_values::Chart::new(Some(&text), schema.as_deref()))).await?;
-        let (reference, knowledge) = (found.reference, Arc::new(knowledge));
+        let knowledge = Arc::new(knowledge);
         self.charts.saw(place, SeenChart { reference, defaults: defaults.clone(), knowledge });
         Ok(defaults)
     }

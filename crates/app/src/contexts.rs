@@ -40,8 +40,8 @@ pub(crate) fn component(found: &Component) -> ComponentEntry {
         ComponentId::Krci => (
             ComponentKind::Krci,
             "KubeRocketCI",
-            "There are no flows and environments to show. A GitOps repository can be registered in the app all the \
-             same, and chaos workflows and triggers work.",
+            "A GitOps repository can be registered in the app all the same. Where Argo CD is there, flows and \
+             environments follow from its Applications; chaos workflows and triggers work.",
         ),
         ComponentId::ArgoCd => (
             ComponentKind::ArgoCd,
@@ -149,6 +149,7 @@ impl App {
                 operation.step("Looking what is installed", 1, Some(2));
                 let preferred = self.storage.setting(&platform_setting(cluster.name())).await?;
                 let live = Arc::new(Live::start(cluster, practice, preferred, &self.changes).await?);
+                self.recall_registered(&live).await?;
                 operation.step(&shown, 2, Some(2));
                 let view = live.view();
                 self.set_live(Some(live.clone()));
@@ -183,6 +184,7 @@ impl App {
     /// Looks again what the cluster holds, and starts what now can run.
     async fn reconnect(&self, live: &Arc<Live>, platform: Option<String>) -> Result<Session> {
         let fresh = Arc::new(Live::start(live.cluster.clone(), live.practice.clone(), platform, &self.changes).await?);
+        self.recall_registered(&fresh).await?;
         let view = fresh.view();
         self.set_live(Some(fresh.clone()));
         self.start_background(fresh);

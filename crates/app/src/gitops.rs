@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use pilothouse_cluster::WatchState;
+use pilothouse_cluster::{WatchState, kinds};
 use pilothouse_delivery::{
     Objects,
     objects::{Codebase, GitServer},
@@ -89,7 +89,12 @@ fn registered_urls(text: &str) -> Result<(CloneUrls, Transport)> {
 impl App {
     /// What the platform holds, as far as the user may see it.
     pub(crate) fn objects(&self, live: &Live) -> Objects {
-        let Some(platform) = live.chosen_platform() else { return Objects::default() };
+        let Some(platform) = live.chosen_platform() else {
+            if !live.argo_cd_alone() {
+                return Objects::default();
+            }
+            return Objects::by_convention(&live.list(&kinds::APPLICATION), &live.registered());
+        };
         let index = live.index();
         Objects::read(&platform, |kind| match index.state(kind) {
             WatchState::Absent | WatchState::Forbidden(_) => None,
@@ -118,7 +123,16 @@ impl App {
     pub(crate) async fn keep_registered(&self, text: &str) -> Result<()> {
         let live = self.live()?;
         let (_, transport) = registered_urls(text)?;
-        self.keep_choice(&live, &Choice { transport: Some(transport), registered: Some(text.to_owned()) }).await
+        self.keep_choice(&live, &Choice { transport: Some(transport), registered: Some(text.to_owned()) }).await?;
+        live.set_registered(vec![text.to_owned()]);
+        self.changes.tell(Topic::Environments);
+        Ok(())
+    }
+
+    /// Tells a fresh connection which repository was registered for it.
+    pub(crate) async fn recall_registered(&self, live: &Live) -> Result<()> {
+        live.set_registered(self.repository_choice(live).await?.registered.into_iter().collect());
+        Ok(())
     }
 
     /// The GitOps repository, when there is one.

@@ -9,8 +9,11 @@ use pilothouse_delivery::{Release, releases};
 use pilothouse_git::{BareClone, CommitId, RepoPath};
 
 use crate::{
-    App, Result, blocking,
+    App, Result,
+    argo_cd::is_branch,
+    blocking,
     contract::{HealthView, ReleaseRow, SyncView, ValuesFile},
+    gitops::Fetched,
     session::Live,
 };
 
@@ -27,6 +30,7 @@ struct Together {
     index: Weak<LiveIndex>,
     change: u64,
     tip: Option<CommitId>,
+    registered: Vec<String>,
     all: Arc<Vec<Release>>,
     drift: Arc<BTreeSet<usize>>,
 }
@@ -59,9 +63,18 @@ fn known(clone: &BareClone, commit: &str, trees: &mut BTreeMap<String, Blobs>) -
 }
 
 /// Which releases read other values than are in Git now, by their place in the list. Blocks.
-fn drifted(clone: &BareClone, tip: &CommitId, all: &[Release], trees: &mut BTreeMap<String, Blobs>) -> BTreeSet<usize> {
-    let wanted: BTreeSet<&str> =
-        all.iter().filter(|one| one.values_override).filter_map(|one| one.deployed_values.as_deref()).collect();
+fn drifted(
+    (clone, tip, branch): (&BareClone, &CommitId, &str),
+    all: &[Release],
+    trees: &mut BTreeMap<String, Blobs>,
+) -> BTreeSet<usize> {
+    // Of what reads another branch, the tip of this one says nothing.
+    let here = |one: &Release| one.values_revision.as_deref().is_none_or(|revision| is_branch(revision, branch));
+    let wanted: BTreeSet<&str> = all
+        .iter()
+        .filter(|one| one.values_override && here(one))
+        .filter_map(|one| one.deployed_values.as_deref())
+        .collect();
     trees.retain(|commit, _| wanted.contains(commit.as_str()) || commit == tip.to_string().as_str());
     let Some(now) = known(clone, &tip.to_string(), trees) else { return BTreeSet::new() };
     let differs = |one: &Release, then: &Blobs| {
@@ -69,7 +82,7 @@ fn drifted(clone: &BareClone, tip: &CommitId, all: &[Release], trees: &mut BTree
         file.path().is_ok_and(|path: RepoPath| then.get(path.as_str()) != now.get(path.as_str()))
     };
     let mut out = BTreeSet::new();
-    for (place, one) in all.iter().enumerate().filter(|(_, one)| one.values_override) {
+    for (place, one) in all.iter().enumerate().filter(|(_, one)| one.values_override && here(one)) {
         if let Some(then) = one.deployed_values.as_deref().and_then(|commit| known(clone, commit, trees))
             && differs(one, &then)
         {
@@ -90,9 +103,10 @@ impl App {
         let mut seen = self.releases.lock().await;
         let index = live.index();
         let change = *index.changes().borrow();
+        let registered = live.registered();
         if let Some(last) = &seen.last
             && std::ptr::eq(last.index.as_ptr(), Arc::as_ptr(&index))
-            && (last.change, &last.tip) == (change, &tip)
+            && (last.change, &last.tip, &last.registered) == (change, &tip, &registered)
         {
             return Ok((last.all.clone(), last.drift.clone()));
         }
@@ -100,22 +114,22 @@ impl App {
         let mut trees = std::mem::take(&mut seen.trees);
         let (all, drift, trees) = blocking(move || {
             let all = releases(&app.objects(&live));
-            let drift = match fetched.as_ref().and_then(|fetched| Some((&fetched.clone, fetched.tip.as_ref()?))) {
-                Some((clone, tip)) => drifted(clone, tip, &all, &mut trees),
-                None => BTreeSet::new(),
+            let drift = match &fetched {
+                Some(Fetched { clone, tip: Some(tip), branch }) => drifted((clone, tip, branch), &all, &mut trees),
+                _ => BTreeSet::new(),
             };
             Ok((Arc::new(all), Arc::new(drift), trees))
         })
         .await?;
         seen.trees = trees;
         let index = Arc::downgrade(&index);
-        seen.last = Some(Together { index, change, tip, all: all.clone(), drift: drift.clone() });
+        seen.last = Some(Together { index, change, tip, registered, all: all.clone(), drift: drift.clone() });
         Ok((all, drift))
     }
 
     /// Every application in every environment: flows by name, environments and applications in their order.
     pub async fn list_releases(&self) -> Result<Vec<ReleaseRow>> {
-        let (live, _) = self.platform()?;
+        let (live, _) = self.deliverer()?;
         let (all, drift) = self.put_together(&live).await?;
         let runs = self.known_runs(&live, None);
         let row = |(place, one): (usize, &Release)| ReleaseRow {

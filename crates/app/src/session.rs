@@ -23,6 +23,9 @@ use crate::{
 /// How long a page waits for the first lists after connecting.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
+/// The namespace that Argo CD usually has, looked at where not all may be.
+pub(crate) const ARGO_CD: &str = "argocd";
+
 /// A connection. Everything started for it ends with it.
 pub(crate) struct Live {
     pub(crate) cluster: Cluster,
@@ -40,6 +43,7 @@ struct State {
     platform: Option<String>,
     can_install: bool,
     index: Arc<LiveIndex>,
+    registered: Vec<String>,
 }
 
 /// The topic that a kind's changes belong to.
@@ -70,7 +74,7 @@ impl Live {
             .or_else(|| platforms.iter().find(|p| *p == cluster.default_namespace()).cloned())
             .or_else(|| platforms.first().cloned());
         let index = watch(&cluster, &discovered, platform.as_deref(), changes).await;
-        let state = State { discovered, platforms, platform, can_install, index };
+        let state = State { discovered, platforms, platform, can_install, index, registered: Vec::new() };
         Ok(Live {
             cluster,
             version,
@@ -108,6 +112,22 @@ impl Live {
     /// The chosen platform.
     pub(crate) fn chosen_platform(&self) -> Option<String> {
         self.lock().platform.clone()
+    }
+
+    /// The addresses of the GitOps repository that was registered in the app.
+    pub(crate) fn registered(&self) -> Vec<String> {
+        self.lock().registered.clone()
+    }
+
+    /// Remembers where the registered GitOps repository is.
+    pub(crate) fn set_registered(&self, addresses: Vec<String>) {
+        self.lock().registered = addresses;
+    }
+
+    /// Whether Argo CD alone deploys here: there is no platform.
+    pub(crate) fn argo_cd_alone(&self) -> bool {
+        let state = self.lock();
+        state.platform.is_none() && state.discovered.has(ComponentId::ArgoCd)
     }
 
     /// The live picture.
@@ -185,6 +205,13 @@ async fn watch(
         }
     }
     let mut wide = vec![DEPLOYMENT, STATEFUL_SET];
+    if platform.is_none() {
+        let own: Vec<Kind> = [APPLICATION, APP_PROJECT].into_iter().filter(|kind| discovered.serves(kind)).collect();
+        if !own.is_empty() {
+            namespaces.insert(ARGO_CD.to_owned());
+        }
+        wide.extend(own);
+    }
     let chaos = [WORKFLOW, CRON_WORKFLOW, CHAOS_ENGINE, CHAOS_RESULT, CHAOS_PROJECT, CHAOS_WORKFLOW, EVENT_TRIGGER];
     wide.extend(chaos.into_iter().filter(|kind| discovered.serves(kind)));
     let asked = join_all(wide.iter().map(|kind| cluster.can("list", kind, None))).await;
@@ -270,6 +297,18 @@ impl App {
                 .with_hint("install KubeRocketCI, or register a repository without it")
         })?;
         Ok((live, platform))
+    }
+
+    /// The connection, and its platform where there is one; without one Argo CD alone deploys.
+    ///
+    /// # Errors
+    /// `app.notConnected`, `app.noPlatform`.
+    pub(crate) fn deliverer(&self) -> Result<(Arc<Live>, Option<String>)> {
+        let live = self.live()?;
+        if live.argo_cd_alone() {
+            return Ok((live, None));
+        }
+        self.platform().map(|(live, platform)| (live, Some(platform)))
     }
 
     /// Where a repository of the practice cluster's Git server lies on this machine.

@@ -14,9 +14,12 @@ impl App {
     /// Has Argo CD sync an application's values. The tag stays. Refused where the file is known to be missing, as the
     /// sync could only fail.
     pub async fn sync_values(&self, request: SyncRequest) -> Result<()> {
-        let (live, platform) = self.platform()?;
+        let (live, Some(platform)) = self.deliverer()? else {
+            let live = self.live()?;
+            return self.sync_application(&live, request).await;
+        };
         self.need(&live, ComponentId::ArgoCd)?;
-        let SyncRequest { flow, env, app, confirm } = request;
+        let SyncRequest { flow, env, app, prune: _, confirm } = request;
         confirmed(live.cluster.is_production(), live.name(), &env, confirm.as_deref())?;
         if let Err(error) = self.fetch_gitops(None).await {
             tracing::warn!(%error, "the GitOps repository could not be fetched before a sync");

@@ -116,13 +116,15 @@ impl App {
 
     /// Where an application's effective values differ between the environments of a flow.
     pub async fn values_matrix(&self, flow: String, app: String) -> Result<ValuesMatrix> {
-        let (live, _) = self.platform()?;
+        let (live, _) = self.deliverer()?;
         let known = flows(&self.objects(&live));
         let found = known.into_iter().find(|one| one.name == flow);
         let found = found.ok_or_else(|| AppError::not_found(format!("there is no deployment flow {flow:?}")))?;
         let (repository, fetched) = self.values_now().await?;
         let mut layers = Vec::new();
-        for environment in found.environments {
+        // Where Argo CD alone deploys, an application need not be in every environment.
+        let everywhere = !found.environments.iter().any(|one| one.applications.contains(&app));
+        for environment in found.environments.into_iter().filter(|one| everywhere || one.applications.contains(&app)) {
             let file = ValuesFile { flow: flow.clone(), env: environment.name, app: app.clone() };
             layers.push(self.layers(&repository, &fetched, &file).await?);
         }

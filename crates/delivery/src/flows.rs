@@ -36,12 +36,17 @@ pub struct EnvironmentSummary {
     pub cluster: String,
     /// `Manual`, `Auto` or `Auto-stable`.
     pub trigger_type: String,
-    /// The operator's status word.
+    /// The operator's status word; where Argo CD alone deploys, the worst health.
     pub status: String,
+    /// The applications in it, in order.
+    pub applications: Vec<String>,
 }
 
 /// All flows by name, each with its environments in order.
 pub fn flows(objects: &Objects) -> Vec<Flow> {
+    if let Some(convention) = &objects.convention {
+        return crate::argo_cd::flows(objects, convention);
+    }
     let word = |status: &Option<String>| status.clone().unwrap_or_else(|| "Unknown".to_owned());
     let mut flows: Vec<Flow> = objects
         .pipelines
@@ -62,6 +67,7 @@ pub fn flows(objects: &Objects) -> Vec<Flow> {
                     cluster: stage.cluster.clone(),
                     trigger_type: stage.trigger_type.clone(),
                     status: word(&stage.status.status),
+                    applications: pipeline.applications.clone(),
                 })
                 .collect(),
         })
@@ -89,6 +95,8 @@ pub struct Release {
     pub values_override: bool,
     /// The commit of the values repository that is deployed.
     pub deployed_values: Option<String>,
+    /// The branch or tag that the values are read at, where the platform does not decide it.
+    pub values_revision: Option<String>,
     /// Argo CD's health.
     pub health: String,
     /// Why the health is as it is.
@@ -104,6 +112,9 @@ pub struct Release {
 /// Every application in every environment: flows by name, environments and applications in their order. Each object is
 /// looked at once, however many there are.
 pub fn releases(objects: &Objects) -> Vec<Release> {
+    if let Some(convention) = &objects.convention {
+        return crate::argo_cd::releases(objects, convention);
+    }
     let mut live: HashMap<String, &Application> = HashMap::with_capacity(objects.applications.len());
     for one in &objects.applications {
         let label = |name: &str| one.meta.label(&format!("app.edp.epam.com/{name}"));
@@ -150,6 +161,7 @@ pub fn releases(objects: &Objects) -> Vec<Release> {
                     version,
                     values_override: found.is_some_and(|found| found.multi_source),
                     deployed_values: found.and_then(Application::deployed_values_revision).map(str::to_owned),
+                    values_revision: None,
                     health: health.status,
                     health_why: health.message,
                     sync: sync.status,

@@ -3,6 +3,7 @@
 //! The core is pure: objects in, views, checks and manifests out. What writes looks again at the API server
 //! before it does.
 
+pub mod argo_cd;
 pub mod care;
 pub mod chart;
 mod claim;

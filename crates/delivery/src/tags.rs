@@ -35,6 +35,8 @@ pub enum TagSource {
     NotPromoted,
     /// The verified stream of the environment before, which holds what has passed it.
     Verified(String),
+    /// Argo CD alone deploys, which keeps no list of images.
+    None,
 }
 
 /// The tags of an application, newest first, and where they come from.
@@ -60,6 +62,9 @@ impl TagList {
     /// Why these tags and no others, in words.
     pub fn why(&self) -> String {
         let from = match (&self.source, &self.stream) {
+            (TagSource::None, _) => {
+                return "Argo CD keeps no list of images: the version is chosen by its name.".to_owned();
+            }
             (TagSource::Input, Some(stream)) => {
                 format!("This is the flow's first environment: every image of its input stream `{stream}` is on offer.")
             }

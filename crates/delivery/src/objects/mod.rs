@@ -6,6 +6,7 @@
 mod argo;
 mod codebase;
 mod flow;
+mod project;
 mod reader;
 mod task_run;
 mod tekton;
@@ -16,9 +17,10 @@ use std::sync::Arc;
 use kube::api::DynamicObject;
 use pilothouse_cluster::{Kind, kinds};
 
-pub use argo::{Application, ApplicationSet, Condition, Element, Operation, PastSync, SourceRef};
+pub use argo::{Application, ApplicationSet, Automated, Condition, Element, Operation, PastSync, SourceRef};
 pub use codebase::{Codebase, CodebaseStatus, GitServer, PAUSED, PROTECTED};
 pub use flow::{CdPipeline, ImageStream, ImageTag, ObjectStatus, Stage};
+pub use project::{AppProject, ProjectDestination};
 pub use task_run::{Step, TaskRun};
 pub use tekton::{PipelineRun, TriggerTemplate};
 
@@ -95,6 +97,8 @@ pub struct Objects {
     pub runs: Vec<PipelineRun>,
     /// Tekton TriggerTemplates.
     pub templates: Option<Vec<TriggerTemplate>>,
+    /// Where the Applications stand in Git, on a cluster where Argo CD alone deploys; none on a platform.
+    pub convention: Option<crate::argo_cd::Convention>,
 }
 
 impl Objects {
@@ -123,7 +127,16 @@ impl Objects {
             }),
             runs: each(list(&kinds::PIPELINE_RUN), namespace, PipelineRun::read).unwrap_or_default(),
             templates: each(list(&kinds::TRIGGER_TEMPLATE), namespace, TriggerTemplate::read),
+            convention: None,
         }
+    }
+
+    /// Reads a cluster where Argo CD alone deploys: flows, environments and applications follow from the Applications
+    /// that read values from one of `addresses`, those of the GitOps repository.
+    pub fn by_convention(applications: &[Arc<DynamicObject>], addresses: &[String]) -> Self {
+        let applications: Vec<Application> = applications.iter().map(|one| Application::read(one)).collect();
+        let convention = crate::argo_cd::Convention::of(&applications, addresses);
+        Self { applications, convention: Some(convention), ..Self::default() }
     }
 
     /// The environments of a flow, in their order.
@@ -145,6 +158,9 @@ impl Objects {
 
     /// The Application of an application in an environment.
     pub fn application(&self, flow: &str, environment: &str, application: &str) -> Option<&Application> {
+        if let Some(convention) = &self.convention {
+            return self.applications.get(convention.get(flow, environment, application)?.at);
+        }
         let name = format!("{flow}-{environment}-{application}");
         let labelled = |one: &&Application| {
             one.meta.label("app.edp.epam.com/pipeline") == Some(flow)

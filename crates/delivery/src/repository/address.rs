@@ -33,9 +33,60 @@ pub fn clone_urls(server: &GitServer, path: &str) -> CloneUrls {
     }
 }
 
+/// Host and path of an address, as far as they say which repository it is: Argo CD, too, looks at neither letter case
+/// nor a trailing `.git`. The port and the account belong to the way there.
+fn identity(address: &str) -> Option<(String, String)> {
+    let address = address.trim();
+    let (host, path) = match address.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?,
+        None => address.split_once(':')?,
+    };
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let path = path.trim_matches('/').to_lowercase();
+    let path = path.strip_suffix(".git").unwrap_or(&path).trim_end_matches('/').to_owned();
+    (!host.is_empty() && !path.is_empty()).then(|| (host.to_lowercase(), path))
+}
+
+/// Whether two addresses are ways to one repository.
+pub fn same_repository(one: &str, other: &str) -> bool {
+    identity(one).is_some_and(|one| identity(other) == Some(one))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_repository_has_several_addresses() {
+        let ours = "https://git.example.com/acme/gitops.git";
+        for same in [
+            "https://git.example.com/acme/gitops",
+            "https://Git.Example.com:8443/Acme/GitOps.git/",
+            "ssh://git@git.example.com:2222/acme/gitops",
+            "git@git.example.com:acme/gitops.git",
+            " https://robin@git.example.com/acme/gitops ",
+        ] {
+            assert!(same_repository(ours, same), "{same}");
+        }
+        for other in [
+            "",
+            "gitops",
+            "https://git.example.com",
+            "https://git.example.com/",
+            "https://git.example.com/acme/gitops2",
+            "https://git.example.com/x/acme/gitops",
+            "https://example.com/acme/gitops",
+            "https://git.example.com@evil.example/acme/gitops",
+            "https://evil.example/git.example.com/acme/gitops",
+        ] {
+            assert!(!same_repository(ours, other) && !same_repository(other, ours), "{other}");
+        }
+        assert!(!same_repository("", ""), "no address is no repository");
+    }
 
     #[test]
     fn addresses_follow_the_server() {

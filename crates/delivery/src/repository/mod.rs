@@ -8,7 +8,7 @@ mod readers;
 mod strays;
 mod warnings;
 
-pub use address::{CloneUrls, clone_urls};
+pub use address::{CloneUrls, clone_urls, same_repository};
 pub use card::{Card, card};
 pub use edit::{Edit, EditPlan, FieldChange, edit_refusal, plan_edit};
 pub use form::{CiTool, Form, Strategy, render, render_yaml, validate};
