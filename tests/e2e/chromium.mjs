@@ -48,6 +48,9 @@ export async function openChromium({ url, shots, executable = '/usr/bin/chromium
     },
     /** Serious and critical findings of axe on the page as it stands. */
     async accessibility() {
+      // Half-way through a transition a colour is neither the old nor the new one; what spins for ever is not waited for.
+      await page.evaluate(() => Promise.allSettled(document.getAnimations()
+        .filter((one) => one.effect?.getTiming().iterations !== Infinity).map((one) => one.finished)));
       await page.evaluate(axe.source);
       const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
       return result.violations
