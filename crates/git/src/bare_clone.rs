@@ -11,19 +11,22 @@ use crate::access::Access;
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
 use crate::remote_url::RemoteUrl;
+use crate::signing::SigningKey;
 
 /// A clone without a work tree. Cheap to clone and to send between threads: every call opens the folder anew.
 #[derive(Debug, Clone)]
 pub struct BareClone {
     pub(crate) dir: PathBuf,
     pub(crate) url: RemoteUrl,
+    /// What its commits are signed with.
+    pub(crate) signer: Option<SigningKey>,
 }
 
 impl BareClone {
     /// Opens the clone in `dir`, or makes an empty one there. It is made beside its place and then moved, so that a
     /// process killed on the way leaves nothing half done.
     pub fn open_or_create(dir: &Path, url: &RemoteUrl) -> Result<Self> {
-        let clone = Self { dir: dir.to_owned(), url: url.clone() };
+        let clone = Self { dir: dir.to_owned(), url: url.clone(), signer: None };
         if dir.join("HEAD").is_file() && dir.join("objects").is_dir() {
             open_isolated(dir)?;
             return Ok(clone);

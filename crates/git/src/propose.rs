@@ -126,7 +126,7 @@ impl BareClone {
             return Err(Error::NoBranch { branch: target.to_owned() });
         }
         let accept: crate::publish::MergeCheck = Arc::new(|_, _| true);
-        Ok(match prepare(&self.repo()?, fetched.tip.as_ref(), request, &accept)? {
+        Ok(match prepare(&self.repo()?, fetched.tip.as_ref(), request, &accept, self.signer.as_ref())? {
             Prepared::Commit { id, .. } => Ok(id),
             Prepared::Done(outcome) => Err(*outcome),
         })

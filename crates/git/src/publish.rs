@@ -16,6 +16,7 @@ use crate::merge::{Merge, merge_text};
 use crate::push::{Destination, Pushed};
 use crate::repo_path::RepoPath;
 use crate::rescue;
+use crate::signing::SigningKey;
 use crate::tree::{Found, commit_of, find_file, load, tree_of};
 use crate::write::{Identity, write};
 
@@ -152,11 +153,11 @@ impl BareClone {
             let commit = describe(&commit_of(&repo, &id)?);
             return Ok(Some(PublishOutcome::Published { commit, replays, merged: false }));
         }
-        let prepared = match prepare(&self.repo()?, fetched.tip.as_ref(), request, accept) {
+        let prepared = match prepare(&self.repo()?, fetched.tip.as_ref(), request, accept, self.signer.as_ref()) {
             // Naming the commit behind a conflict takes history.
             Err(Error::NeedsHistory) => {
                 self.fetch(access, branch)?;
-                prepare(&self.repo()?, fetched.tip.as_ref(), request, accept)?
+                prepare(&self.repo()?, fetched.tip.as_ref(), request, accept, self.signer.as_ref())?
             }
             prepared => prepared?,
         };
@@ -213,6 +214,7 @@ pub(crate) fn prepare(
     tip: Option<&CommitId>,
     request: &PublishRequest,
     accept: &MergeCheck,
+    signer: Option<&SigningKey>,
 ) -> Result<Prepared> {
     let tree = tip.map(|tip| tree_of(repo, tip)).transpose()?;
     let mut contents = Vec::with_capacity(request.changes.len());
@@ -243,7 +245,7 @@ pub(crate) fn prepare(
         }
     }
     let changes: Vec<_> = contents.iter().map(|(path, content)| (*path, content.as_deref())).collect();
-    match write(repo, tip, &changes, &request.identity, &request.message) {
+    match write(repo, tip, &changes, &request.identity, &request.message, signer) {
         Ok(id) => Ok(Prepared::Commit { id, merged }),
         Err(Error::NothingChanged) => Ok(Prepared::Done(Box::new(PublishOutcome::Unchanged { tip: tip.cloned() }))),
         Err(error) => Err(error),
@@ -251,7 +253,11 @@ pub(crate) fn prepare(
 }
 
 fn last_change_in(repo: &Repository, tip: &CommitId, path: &RepoPath) -> Result<CommitInfo> {
-    let clone = BareClone { dir: repo.path().to_owned(), url: crate::remote_url::RemoteUrl::local(repo.path())? };
+    let clone = BareClone {
+        dir: repo.path().to_owned(),
+        url: crate::remote_url::RemoteUrl::local(repo.path())?,
+        signer: None,
+    };
     match clone.last_change(tip, path)? {
         Some(info) => Ok(info),
         None => clone.commit_info(tip),

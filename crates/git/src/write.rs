@@ -9,6 +9,7 @@ use crate::bare_clone::BareClone;
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
 use crate::repo_path::RepoPath;
+use crate::signing::{SigningKey, write_commit};
 use crate::tree::{MODE_EXECUTABLE, MODE_FILE, MODE_TREE, bounded_tree, entry, not_a_file, tree_of};
 
 /// The longest commit message, in bytes.
@@ -44,7 +45,7 @@ impl BareClone {
         message: &str,
     ) -> Result<CommitId> {
         let changes: Vec<_> = changes.iter().map(|change| (&change.path, change.content.as_deref())).collect();
-        write(&self.repo()?, base, &changes, identity, message)
+        write(&self.repo()?, base, &changes, identity, message, self.signer.as_ref())
     }
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn write(
     changes: &[(&RepoPath, Option<&[u8]>)],
     identity: &Identity,
     message: &str,
+    signer: Option<&SigningKey>,
 ) -> Result<CommitId> {
     let signature = signature(identity)?;
     let message = tidy(message)?;
@@ -66,7 +68,7 @@ pub(crate) fn write(
     let new = repo.find_tree(new)?;
     let parent = base.map(|base| repo.find_commit(base.oid())).transpose()?;
     let parents: Vec<_> = parent.iter().collect();
-    Ok(repo.commit(None, &signature, &signature, &message, &new, &parents)?.into())
+    Ok(write_commit(repo, signer, &signature, &message, &new, &parents)?.into())
 }
 
 /// Writes the tree that `changes` make of `tree`.

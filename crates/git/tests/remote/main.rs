@@ -24,6 +24,7 @@ mod push_refused;
 mod push_wire;
 mod refused;
 mod shallow;
+mod signed;
 mod stage;
 mod states;
 mod trust_agent;
