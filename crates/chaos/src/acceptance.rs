@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
-use crate::document::{DocumentKind, Problem, WorkflowDocument};
+use crate::document::{DocumentKind, Problem, WorkflowDocument, scalar_text};
+use crate::embedded::EngineText;
 use crate::engine::EngineName;
-use crate::names::label_value_fault;
+use crate::mend::{Mend, label_pointer};
+use crate::names::{label_value, label_value_fault};
+use crate::places::Places;
 use crate::position::{line_of, line_of_pair};
 
 /// Everything worth saying about a document. Errors: it cannot run. Warnings whose code begins with `chaoscenter.`:
@@ -30,12 +33,19 @@ fn labels(document: &WorkflowDocument, text: &str, problems: &mut Vec<Problem>) 
             let mut at = path.to_vec();
             at.push(key);
             let fault = match value {
-                Value::String(text) => label_value_fault(text).map(|why| format!("{text:?} is no label value: {why}")),
+                Value::String(text) => label_value_fault(text)
+                    .map(|why| (format!("{text:?} is no label value: {why}"), label_value(&document.filled(text)))),
                 Value::Null => None,
-                other => Some(format!("{other} is not text; put it in quotes")),
+                other => Some((
+                    format!("{other} is not text; put it in quotes"),
+                    scalar_text(other).map(|text| label_value(&text)).unwrap_or_default(),
+                )),
             };
-            if let Some(fault) = fault {
-                problems.push(Problem::error("label.value", line_of(text, &at), format!("{place}.{key}: {fault}")));
+            if let Some((fault, right)) = fault {
+                let mut problem = Problem::error("label.value", line_of(text, &at), format!("{place}.{key}: {fault}"));
+                problem.mend =
+                    (!right.is_empty()).then(|| Box::new(Mend::Set { pointer: label_pointer(path, key), text: right }));
+                problems.push(problem);
             }
         }
     }
@@ -44,6 +54,17 @@ fn labels(document: &WorkflowDocument, text: &str, problems: &mut Vec<Problem>) 
             "chaoscenter.infra",
             line_of(text, &["metadata"]),
             "there is no label infra_id, so ChaosCenter would not take this file from Git; runs started here need none",
+        )
+        .mended(Mend::Infra));
+    }
+    if matches!(document.kind, DocumentKind::CronWorkflow | DocumentKind::ChaosSchedule) {
+        problems.push(Problem::warning(
+            "chaoscenter.kind",
+            line_of(text, &["kind"]),
+            format!(
+                "ChaosCenter passes over a {} in Git without a word; here it is synced and run as any other",
+                document.kind.as_str()
+            ),
         ));
     }
 }
@@ -139,38 +160,73 @@ fn faults(document: &WorkflowDocument, text: &str, problems: &mut Vec<Problem>) 
         ));
     }
     let in_workflow = matches!(document.kind, DocumentKind::Workflow | DocumentKind::CronWorkflow);
+    // Looked for only where there is something to point at.
+    let places = std::cell::OnceCell::new();
+    let inside = |template: &str, pointers: &[&str]| {
+        let places = places.get_or_init(|| Places::read(text)).as_ref()?;
+        let engine = EngineText::within(document, text, places, template)?;
+        pointers.iter().find_map(|pointer| engine.line(pointer))
+    };
     for fault in &document.faults {
         let line = if in_workflow { line_of_pair(text, "name", &fault.template) } else { line_of(text, &["spec"]) };
         let place = &fault.template;
+        let own = format!("/spec/experiments/{}/name", fault.index);
+        let in_fault = || inside(place, &[own.as_str()]).or(line);
         if in_workflow && !matches!(fault.engine, Some(EngineName::Generated(_))) {
-            problems.push(Problem::warning(
+            let mut problem = Problem::warning(
                 "chaoscenter.generate_name",
-                line,
-                format!("the engine in {place:?} has no generateName: a second run would meet the first one's engine, and ChaosCenter would refuse it"),
-            ));
+                inside(place, &["/metadata/name", "/metadata"]).or(line),
+                format!(
+                    "the engine in {place:?} has no generateName: a second run would meet the first one's engine, and ChaosCenter would refuse it"
+                ),
+            );
+            // Only the checker image creates engines; `kubectl apply` takes no generateName.
+            problem.mend =
+                by_checker(document, place).then(|| Box::new(Mend::GenerateName { template: place.clone() }));
+            problems.push(problem);
         }
         if fault.probes.is_empty() {
             problems.push(Problem::warning(
                 "chaoscenter.no_probe",
-                line,
+                in_fault(),
                 format!("{} in {place:?} has no probe: it passes with 100 whatever happens to the application, and ChaosCenter would refuse it", fault.name),
-            ));
+            )
+            .mended(Mend::Probe { template: place.clone(), fault: fault.name.clone() }));
         } else if !fault.probes.iter().any(|probe| probe.inline) {
             problems.push(Problem::warning(
                 "fault.probe_not_here",
-                line,
+                inside(place, &["/metadata/annotations/probeRef"]).or(line),
                 format!(
                     "{} in {place:?} only refers to probes kept in ChaosCenter; a run started here goes without them",
                     fault.name
                 ),
             ));
         }
+        for (pointer, what) in &fault.bare_durations {
+            let at = inside(place, &[pointer.as_str()]);
+            problems.push(
+                Problem::warning(
+                    "probe.duration",
+                    at.or(line),
+                    format!("{what} in {place:?} is a bare number, which the engine's CRD has refused since Litmus 3; write it with its unit, as \"1s\""),
+                )
+                .mended(Mend::Duration { template: place.clone(), pointer: pointer.clone() }),
+            );
+        }
         if fault.targets.is_empty() {
             problems.push(Problem::warning(
                 "fault.no_target",
-                line,
+                in_fault(),
                 format!("{} in {place:?} names no target; Litmus then goes by the fault's own settings", fault.name),
             ));
         }
     }
+}
+
+/// Whether a template creates its engine with the checker image.
+fn by_checker(document: &WorkflowDocument, template: &str) -> bool {
+    let templates = document.workflow_spec().and_then(|spec| spec.get("templates")).and_then(Value::as_array);
+    let named = templates.into_iter().flatten().find(|one| one.get("name").and_then(Value::as_str) == Some(template));
+    let image = named.and_then(|one| one.pointer("/container/image")).and_then(Value::as_str);
+    image.is_some_and(|image| image.contains("litmus-checker"))
 }

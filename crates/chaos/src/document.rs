@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::acceptance;
 use crate::engine::{self, Fault};
 use crate::error::{Error, Result};
+use crate::mend::{Mend, wrong_stem};
 use crate::position::line_of;
 
 /// The largest document read, in bytes. An object of the API server cannot be larger than 1.5 MiB.
@@ -51,6 +52,13 @@ impl DocumentKind {
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }
+
+    /// The kind that was meant: ChaosCenter takes kinds in any case, the API server only as they are.
+    fn near(text: &str) -> Option<Self> {
+        [Self::Workflow, Self::CronWorkflow, Self::ChaosEngine, Self::ChaosSchedule]
+            .into_iter()
+            .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+    }
 }
 
 /// How much a problem matters.
@@ -74,12 +82,19 @@ pub struct Problem {
     pub line: Option<usize>,
     /// What is wrong and how to mend it.
     pub message: String,
+    /// How it is mended without a person's thought, where that is possible.
+    #[serde(skip)]
+    pub(crate) mend: Option<Box<Mend>>,
 }
 
 impl Problem {
     /// A problem that makes the document unusable.
     pub fn error(code: &str, line: Option<usize>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code: code.to_owned(), line, message: message.into() }
+        Self { severity: Severity::Error, code: code.to_owned(), line, message: message.into(), mend: None }
+    }
+
+    pub(crate) fn mended(self, mend: Mend) -> Self {
+        Self { mend: Some(Box::new(mend)), ..self }
     }
 
     /// A problem worth telling.
@@ -136,15 +151,22 @@ impl WorkflowDocument {
                 "ChaosExperiment" => "a ChaosExperiment only defines a fault; it does not run by itself. Put it into the install step of a Workflow".into(),
                 other => format!("kind {other:?} is not a chaos workflow; use Workflow, CronWorkflow, ChaosEngine or ChaosSchedule"),
             };
-            return refuse(Problem::error("document.kind", line, message));
+            let mut problem = Problem::error("document.kind", line, message);
+            problem.mend = DocumentKind::near(kind_text)
+                .map(|kind| Mend::Set { pointer: "/kind".to_owned(), text: kind.as_str().to_owned() })
+                .map(Box::new);
+            return refuse(problem);
         };
         let version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         if version != kind.api_version() {
-            return refuse(Problem::error(
-                "document.api_version",
-                line_of(text, &["apiVersion"]),
-                format!("apiVersion of a {kind_text} is {}, not {version:?}", kind.api_version()),
-            ));
+            return refuse(
+                Problem::error(
+                    "document.api_version",
+                    line_of(text, &["apiVersion"]),
+                    format!("apiVersion of a {kind_text} is {}, not {version:?}", kind.api_version()),
+                )
+                .mended(Mend::Set { pointer: "/apiVersion".to_owned(), text: kind.api_version().to_owned() }),
+            );
         }
         let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Err(error) = Subdomain::parse("metadata.name", &name) {
@@ -199,16 +221,18 @@ impl WorkflowDocument {
         let stem = stem_of(project, path).map_err(Error::Refused)?;
         let document = Self::parse(text)?;
         if document.name != stem {
-            return Err(Error::Refused(Problem::error(
-                "document.stem",
-                line_of(text, &["metadata", "name"]),
-                format!("metadata.name is {:?} but the file is called {stem}.yaml; make them equal", document.name),
-            )));
+            return Err(Error::Refused(wrong_stem(text, &document.name, &stem)));
         }
         match document.first_error() {
             Some(problem) => Err(Error::Refused(problem.clone())),
             None => Ok(document),
         }
+    }
+
+    /// A text with the workflow's parameters filled in.
+    pub(crate) fn filled(&self, text: &str) -> String {
+        let known = self.parameters.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
+        engine::fill_in(text, &known.collect())
     }
 
     /// The first problem that makes the document unusable.

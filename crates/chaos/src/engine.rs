@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::document::{DocumentKind, Problem, scalar_text};
+use crate::mend::Mend;
 use crate::position::line_of_pair;
 
 /// The weight of a fault whose template has no `weight` label (ChaosCenter's default).
@@ -75,6 +76,12 @@ pub struct Fault {
     pub environment: Vec<(String, String)>,
     /// Whether the engine carries the annotation `probeRef`.
     pub has_probe_ref: bool,
+    /// Which experiment of its engine it is.
+    #[serde(skip)]
+    pub(crate) index: usize,
+    /// Times of probes that are bare numbers: pointers in the engine, and what they are.
+    #[serde(skip)]
+    pub(crate) bare_durations: Vec<(String, String)>,
 }
 
 /// Reads the faults of a document, with problems of the engines themselves.
@@ -138,6 +145,10 @@ fn of_templates(
             }
             match serde_yaml::from_str::<Value>(&filled) {
                 Ok(engine) if engine.get("kind").and_then(Value::as_str) == Some("ChaosEngine") => {
+                    let declared = |wanted: &str| parameters.iter().any(|(known, _)| known == wanted);
+                    problems.extend(
+                        unresolved(data, &declared).map(|inner| unresolved_problem(text, name, inner, &engine)),
+                    );
                     found.extend(of_engine(&engine, name, weight));
                 }
                 Ok(_) => {}
@@ -166,9 +177,70 @@ fn weight_of(template: &Value, name: &str, text: &str, problems: &mut Vec<Proble
     })
 }
 
+/// What Argo fills in besides the parameters of the workflow, by how it begins.
+const FILLED_IN: [&str; 24] = [
+    "=",
+    "inputs.",
+    "outputs.",
+    "steps.",
+    "tasks.",
+    "item",
+    "pod.name",
+    "node.name",
+    "retries",
+    "lastRetry.",
+    "cronworkflow.",
+    "workflow.name",
+    "workflow.namespace",
+    "workflow.uid",
+    "workflow.mainEntrypoint",
+    "workflow.serviceAccountName",
+    "workflow.creationTimestamp",
+    "workflow.duration",
+    "workflow.priority",
+    "workflow.scheduledTime",
+    "workflow.labels",
+    "workflow.annotations",
+    "workflow.outputs.",
+    "workflow.status",
+];
+
+/// The templates of a text that nothing fills in, each once.
+fn unresolved<'t>(data: &'t str, declared: &dyn Fn(&str) -> bool) -> impl Iterator<Item = &'t str> {
+    let mut found: Vec<&str> = Vec::new();
+    for part in data.split("{{").skip(1) {
+        let Some((inner, _)) = part.split_once("}}") else { continue };
+        let inner = inner.trim();
+        let known = match inner.strip_prefix("workflow.parameters") {
+            Some(rest) => rest.strip_prefix('.').is_none_or(declared),
+            None => FILLED_IN.iter().any(|known| inner.starts_with(known)),
+        };
+        if !known && !found.contains(&inner) && found.len() < 20 {
+            found.push(inner);
+        }
+    }
+    found.into_iter()
+}
+
+fn unresolved_problem(text: &str, template: &str, inner: &str, engine: &Value) -> Problem {
+    let line = text.lines().position(|line| line.contains("{{") && line.contains(inner)).map(|at| at + 1);
+    let words = format!(
+        "nothing fills in {{{{{inner}}}}}: it reaches the API server as it is, which takes no braces in a label or a name; \
+         declare it in spec.arguments.parameters, or write the value"
+    );
+    let problem = Problem::warning("engine.unresolved", line, words);
+    let labels = engine.pointer("/metadata/labels").and_then(Value::as_object);
+    let label =
+        labels.into_iter().flatten().find(|(_, value)| value.as_str().is_some_and(|value| value.contains(inner)));
+    match label {
+        Some((key, _)) => problem.mended(Mend::DropLabel { template: template.to_owned(), key: key.clone() }),
+        None => problem,
+    }
+}
+
 /// Replaces the workflow parameters that are known and takes the braces off the rest, as ChaosCenter does before it
 /// reads an engine.
-fn fill_in(data: &str, parameters: &BTreeMap<&str, &str>) -> String {
+pub(crate) fn fill_in(data: &str, parameters: &BTreeMap<&str, &str>) -> String {
     let mut out = String::with_capacity(data.len());
     let mut rest = data;
     while let Some(start) = rest.find("{{") {
@@ -200,7 +272,8 @@ fn of_engine(engine: &Value, template: &str, weight: u32) -> Vec<Fault> {
     experiments
         .into_iter()
         .flatten()
-        .filter_map(|experiment| {
+        .enumerate()
+        .filter_map(|(index, experiment)| {
             Some(Fault {
                 name: experiment.get("name")?.as_str()?.to_owned(),
                 template: template.to_owned(),
@@ -212,9 +285,27 @@ fn of_engine(engine: &Value, template: &str, weight: u32) -> Vec<Fault> {
                 service_account: text_at("/spec/chaosServiceAccount"),
                 environment: environment(experiment),
                 has_probe_ref: referred.is_some(),
+                index,
+                bare_durations: bare_durations(index, experiment),
             })
         })
         .collect()
+}
+
+/// The run properties that the engine's CRD wants as texts with a unit.
+const DURATIONS: [&str; 5] = ["probeTimeout", "interval", "probePollingInterval", "initialDelay", "evaluationTimeout"];
+
+fn bare_durations(experiment: usize, value: &Value) -> Vec<(String, String)> {
+    let probes = value.pointer("/spec/probe").and_then(Value::as_array);
+    let all = probes.into_iter().flatten().enumerate().flat_map(|(index, probe)| {
+        let name = probe.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        DURATIONS.iter().filter_map(move |key| {
+            let found = probe.get("runProperties")?.get(key)?;
+            let pointer = format!("/spec/experiments/{experiment}/spec/probe/{index}/runProperties/{key}");
+            found.is_number().then(|| (pointer, format!("{key} of the probe {name:?}")))
+        })
+    });
+    all.collect()
 }
 
 fn environment(experiment: &Value) -> Vec<(String, String)> {

@@ -3,6 +3,11 @@
 // Clippy takes only the functions marked as tests for tests, not what they share.
 #![allow(clippy::unwrap_used)]
 
+#[path = "samples/defects.rs"]
+mod defects;
+#[path = "samples/fixes.rs"]
+mod fixes;
+
 use std::path::Path;
 
 use pilothouse_chaos::{DocumentKind, Error, Severity, WorkflowDocument};
@@ -28,8 +33,10 @@ const GOOD: &[(&str, DocumentKind, usize, &[&str])] = &[
     ("cronworkflow-pod-cpu-hog.yaml", DocumentKind::CronWorkflow, 1, &["label.value"]),
     ("cronworkflow-pod-delete.yaml", DocumentKind::CronWorkflow, 1, &["label.value"]),
     ("cronworkflow-pod-memory-hog.yaml", DocumentKind::CronWorkflow, 1, &["label.value"]),
+    ("cronworkflow-sock-shop.yaml", DocumentKind::CronWorkflow, 5, &[]),
     ("cronworkflow-sock-shop-promProbe.yaml", DocumentKind::CronWorkflow, 5, &[]),
     ("workflow-chaoscenter-mock.yaml", DocumentKind::Workflow, 1, &[]),
+    ("workflow-chaoscenter-saved-cart-network-latency.yaml", DocumentKind::Workflow, 1, &[]),
     ("workflow-chaoscenter-saved-recommendation-pod-delete.yaml", DocumentKind::Workflow, 1, &[]),
     ("workflow-namespaced-scope-chaos.yaml", DocumentKind::Workflow, 1, &["label.value"]),
     ("workflow-node-cpu-hog.yaml", DocumentKind::Workflow, 1, &["label.value"]),
@@ -41,8 +48,21 @@ const GOOD: &[(&str, DocumentKind, usize, &[&str])] = &[
     ("workflow-sock-shop.yaml", DocumentKind::Workflow, 5, &[]),
 ];
 
-const REFUSED: &[(&str, &str)] =
-    &[("chaosexperiment-pod-delete.yaml", "document.kind"), ("eventtrackerpolicy-example1.yaml", "document.kind")];
+/// name, code, line
+const REFUSED: &[(&str, &str, usize)] = &[
+    ("chaosexperiment-container-kill.yaml", "document.kind", 5),
+    ("chaosexperiment-node-drain.yaml", "document.kind", 6),
+    ("chaosexperiment-pod-cpu-hog.yaml", "document.kind", 6),
+    ("chaosexperiment-pod-delete.yaml", "document.kind", 6),
+    ("chaosexperiment-pod-network-latency.yaml", "document.kind", 6),
+    ("chaosexperiment-pod-network-loss.yaml", "document.kind", 6),
+    ("eventtrackerpolicy-example1.yaml", "document.kind", 2),
+    ("eventtrackerpolicy-example2.yaml", "document.kind", 2),
+    ("eventtrackerpolicy-from-docs-user-guide.yaml", "document.kind", 3),
+    ("eventtrackerpolicy-from-issue-3930.yaml", "document.kind", 3),
+    ("eventtrackerpolicy-from-pr-2644-or.yaml", "document.kind", 3),
+    ("eventtrackerpolicy-from-pr-3338-change.yaml", "document.kind", 3),
+];
 
 #[test]
 fn every_sample_is_known() {
@@ -88,11 +108,15 @@ fn samples_parse() {
 
 #[test]
 fn others_are_refused() {
-    for (name, code) in REFUSED {
+    for (name, code, line) in REFUSED {
         match WorkflowDocument::parse(&read(name)) {
             Err(Error::Refused(problem)) => {
-                assert_eq!(problem.code, *code, "{name}");
-                assert!(problem.line.is_some(), "{name}");
+                assert_eq!((problem.code.as_str(), problem.line), (*code, Some(*line)), "{name}");
+                assert!(problem.message.contains(if name.starts_with("chaos") {
+                    "ChaosExperiment"
+                } else {
+                    "EventTracker"
+                }));
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -121,7 +145,10 @@ fn what_chaoscenter_would_refuse_is_told_with_a_line() {
         let problem = document.problems.iter().find(|problem| problem.code == code);
         let line = problem.and_then(|problem| problem.line).unwrap_or_else(|| panic!("{code}: {problem:?}"));
         let shown = text.lines().nth(line - 1).unwrap();
-        assert!(if code == "label.value" { shown.contains("subject") } else { shown.contains("run-chaos") }, "{shown}");
+        assert!(
+            if code == "label.value" { shown.contains("subject") } else { shown.contains("name: pod-") },
+            "{shown}"
+        );
     }
 }
 
