@@ -98,6 +98,19 @@ pub enum Error {
         /// What differs.
         why: String,
     },
+    /// ChaosCenter's API could not be asked, or did not answer as it should.
+    #[error(transparent)]
+    Center(#[from] pilothouse_cluster::web::WebError),
+    /// ChaosCenter answered that it does not do it.
+    #[error("{host} would not {action}: {words}")]
+    CenterRefused {
+        /// The server.
+        host: String,
+        /// What was asked.
+        action: &'static str,
+        /// Its words, without any credential.
+        words: String,
+    },
     /// A run that nobody asked for at this moment would reach something that nobody agreed to.
     #[error("{name} does not run by itself: {why}. Run it by hand, or agree to it on the workflow's page")]
     NotAgreed {
@@ -124,6 +137,8 @@ impl Error {
             Self::Elsewhere { .. } => "chaos.elsewhere",
             Self::PreviewStale { .. } => "chaos.preview_stale",
             Self::NotAgreed { .. } => "chaos.not_agreed",
+            Self::Center(error) => error.code(),
+            Self::CenterRefused { .. } => "chaos.center_refused",
         }
     }
 }

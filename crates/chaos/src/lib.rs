@@ -6,7 +6,9 @@
 
 mod acceptance;
 mod apply;
+pub mod backend;
 pub mod blast;
+pub mod center;
 mod delta;
 pub mod document;
 mod edit;

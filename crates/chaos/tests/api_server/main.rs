@@ -3,10 +3,11 @@
 // Clippy takes only the functions marked as tests for tests, not what they share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod center;
 mod decisions;
 mod once;
-mod schedules;
 mod quick;
+mod schedules;
 mod stage;
 
 use pilothouse_chaos::document::path_of;
