@@ -5,8 +5,10 @@
 
 mod center;
 mod decisions;
+mod defects;
 mod once;
 mod quick;
+mod samples;
 mod schedules;
 mod stage;
 
