@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::objects::{Application, Objects, Operation};
+use crate::objects::{Application, ImageStream, Objects, Operation};
 use crate::runs::{Run, runs_of};
 use crate::tags::{TagList, tags_of};
 use crate::{Error, Result};
@@ -47,6 +47,10 @@ pub struct ApplicationState {
     pub version: Option<String>,
     /// The deployed digest.
     pub digest: Option<String>,
+    /// When the deployed image was built, RFC 3339, by the application's image streams.
+    pub image_created: Option<String>,
+    /// Since when that image is deployed, RFC 3339, as far as Argo CD remembers.
+    pub image_since: Option<String>,
     /// The values override.
     pub values_override: OverrideState,
     /// The commit of the values repository that was deployed last, where Argo CD says.
@@ -108,6 +112,9 @@ pub struct Sync {
 /// # Errors
 /// [`Error::Unknown`] when the flow or the environment is not there.
 pub fn environment(objects: &Objects, flow: &str, environment: &str) -> Result<Environment> {
+    if let Some(convention) = &objects.convention {
+        return crate::argo_cd::environment(objects, convention, flow, environment);
+    }
     let unknown = |what, name: &str| Error::Unknown { what, name: name.to_owned() };
     let pipeline = objects.pipeline(flow).ok_or_else(|| unknown("deployment flow", flow))?;
     let stage = objects.stage(flow, environment).ok_or_else(|| unknown("environment", environment))?;
@@ -127,6 +134,7 @@ pub fn environment(objects: &Objects, flow: &str, environment: &str) -> Result<E
             let live = index.get(environment, name);
             let mut state = state(name, live, stored, tags);
             state.notes = notes(objects, &state, live);
+            state.image_created = image_created(objects, &state);
             state
         })
         .collect();
@@ -148,12 +156,14 @@ pub fn environment(objects: &Objects, flow: &str, environment: &str) -> Result<E
     })
 }
 
-fn state(name: &str, live: Option<&Application>, stored: Option<bool>, tags: TagList) -> ApplicationState {
+pub(crate) fn state(name: &str, live: Option<&Application>, stored: Option<bool>, tags: TagList) -> ApplicationState {
     let Some(live) = live else {
         return ApplicationState {
             name: name.to_owned(),
             version: None,
             digest: None,
+            image_created: None,
+            image_since: None,
             values_override: OverrideState { live: false, stored },
             deployed_values: None,
             health: missing(),
@@ -176,6 +186,8 @@ fn state(name: &str, live: Option<&Application>, stored: Option<bool>, tags: Tag
         name: name.to_owned(),
         version,
         digest,
+        image_created: None,
+        image_since: live.image_since().map(str::to_owned),
         values_override: OverrideState { live: live.multi_source, stored },
         deployed_values: live.deployed_values_revision().map(str::to_owned),
         health,
@@ -274,6 +286,21 @@ fn stale_digest(objects: &Objects, name: &str, version: &str, digest: &str) -> O
              keeps the one before. Deploy {version} again from here: the digest is always sent, empty when it is unknown."
         ),
     })
+}
+
+/// When the deployed image was built. A tag may be built again, so the digest decides where both sides know it.
+fn image_created(objects: &Objects, state: &ApplicationState) -> Option<String> {
+    let version = state.version.as_deref()?;
+    let own = |stream: &&ImageStream| stream.codebase == state.name;
+    let tags =
+        || objects.streams.iter().filter(own).flat_map(|stream| &stream.tags).filter(|tag| tag.created.is_some());
+    let found = match &state.digest {
+        Some(digest) => tags()
+            .find(|tag| tag.digest.as_deref() == Some(digest))
+            .or_else(|| tags().find(|tag| tag.name == version && tag.digest.is_none())),
+        None => tags().filter(|tag| tag.name == version).max_by(|a, b| a.created.cmp(&b.created)),
+    };
+    found?.created.clone()
 }
 
 /// The digest of the running image with the deployed tag.

@@ -95,11 +95,11 @@ pub enum Error {
         /// The PipelineRun.
         run: String,
     },
-    /// What would be deployed is not what was shown; nothing was started.
-    #[error("what would be deployed to `{environment}` is not what was shown any more; nothing was started")]
+    /// What would be done is not what was shown; nothing was done.
+    #[error("{what} is not what was shown any more; nothing was done")]
     PreviewStale {
-        /// The environment.
-        environment: String,
+        /// Such as `what would be deployed to shop/dev`.
+        what: String,
     },
     /// A deploy lacks something or holds something unsafe.
     #[error("the deploy cannot be started: {0}")]

@@ -41,6 +41,8 @@ impl RunStatus {
 pub struct Run {
     /// The PipelineRun.
     pub name: String,
+    /// Its unique id: a name may be used again.
+    pub uid: String,
     /// What it does.
     pub kind: RunKind,
     /// How it stands.
@@ -127,6 +129,7 @@ pub fn run_view(run: &PipelineRun) -> Run {
     };
     Run {
         name: run.meta.name.clone(),
+        uid: run.meta.uid.clone(),
         kind: if run.meta.label(TYPE_LABEL) == Some("clean") { RunKind::Clean } else { RunKind::Deploy },
         status,
         reason: words,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use kube::core::DynamicObject;
 use pilothouse_cluster::Kind;
 use pilothouse_delivery::deploy::{
-    AppChoice, Choices, FileState, Outside, Standing, app_changes, clean_means, deletion_means, plan, preflight,
-    rollback, run_details, why_no_sync,
+    AppChoice, Choices, FileState, Outside, SHOWN, Standing, app_changes, clean_means, deletion_means, plan, preflight,
+    render, render_clean, rollback, run_details, why_no_sync,
 };
 use pilothouse_delivery::objects::{PipelineRun, TaskRun};
 use pilothouse_delivery::{Error, Objects, RunStatus, environment, releases};
@@ -322,4 +322,113 @@ fn a_run_is_followed_task_by_task_and_step_by_step() {
     let asked = run_details(&read(base), None);
     assert!(asked.run.cancelling);
     assert_eq!(asked.run.carried[0].tag, "0.1.0-SNAPSHOT.1");
+}
+
+#[test]
+fn an_image_tells_when_it_was_built_and_since_when_it_runs() {
+    let (first, second) = (digest('1'), digest('2'));
+    let built =
+        |tag: &str, of: Option<&str>, created: Option<&str>| json!({"name": tag, "digest": of, "created": created});
+    let with = |tags: Value, running: Option<&str>| {
+        platform(move |all| {
+            find(all, "CodebaseImageStream", "fastapi-demo-main")["spec"]["tags"] = tags;
+            all.retain(|one| one["metadata"]["name"] != "mypipe-dev-fastapi-demo-verified");
+            let app = find(all, "Application", "mypipe-dev-fastapi-demo");
+            let mut parameters = vec![json!({"name": "image.tag", "value": "1.4"})];
+            parameters.extend(running.map(|digest| json!({"name": "image.digest", "value": digest})));
+            app["spec"]["sources"][1]["helm"]["parameters"] = json!(parameters);
+            app["status"]["summary"] = json!(null);
+        })
+    };
+    let (old, new) = (Some("2026-01-01T00:00:00Z"), Some("2026-02-01T00:00:00Z"));
+    let created =
+        |objects: &Objects| environment(objects, "mypipe", "dev").unwrap().applications[0].image_created.clone();
+    // The tag was built twice: the digest says which of the two runs.
+    let twice = json!([built("1.4", Some(&first), old), built("1.4", Some(&second), new)]);
+    assert_eq!(created(&with(twice.clone(), Some(&first))).as_deref(), old);
+    assert_eq!(created(&with(twice.clone(), Some(&second))).as_deref(), new);
+    assert_eq!(created(&with(twice.clone(), None)).as_deref(), new, "the newest of the name");
+    assert_eq!(created(&with(twice, Some(&digest('9')))), None, "an image that no stream knows");
+    assert_eq!(created(&with(json!([built("1.4", None, old)]), Some(&first))).as_deref(), old);
+    assert_eq!(created(&with(json!([built("1.4", Some(&first), None)]), Some(&first))), None);
+
+    let history = |tag: &str, at: &str| json!({"deployedAt": at, "sources": [{"helm": {"parameters": [{"name": "image.tag", "value": tag}]}}]});
+    let since = |all: Value| {
+        let objects = platform(move |objects| {
+            find(objects, "Application", "mypipe-dev-fastapi-demo")["status"]["history"] = all;
+        });
+        environment(&objects, "mypipe", "dev").unwrap().applications[0].image_since.clone()
+    };
+    let now = "0.1.0-SNAPSHOT.1";
+    let told = since(json!([history(now, "01"), history("other", "02"), history(now, "03"), history(now, "04")]));
+    assert_eq!(told.as_deref(), Some("03"), "values alone are no new image");
+    assert_eq!(since(json!([history("other", "02")])), None);
+    assert_eq!(since(json!([])), None);
+}
+
+#[test]
+fn every_way_to_deploy_is_told_and_its_own_template_is_used() {
+    let choices = Choices {
+        applications: vec![AppChoice {
+            application: "fastapi-demo".into(),
+            tag: "0.1.0-SNAPSHOT.2".into(),
+            ..AppChoice::default()
+        }],
+    };
+    let ways = ["deploy", "deploy-with-approve", "deploy-with-autotests", "deploy-diff-approve"];
+    for (kind, template) in ["Manual", "Auto", "Auto-stable", "Manual"].into_iter().zip(ways) {
+        let objects = platform(|all| {
+            let stage = find(all, "Stage", "mypipe-dev");
+            stage["spec"]["triggerType"] = json!(kind);
+            stage["spec"]["triggerTemplate"] = json!(template);
+            let mut own = find(all, "TriggerTemplate", "deploy").clone();
+            own["metadata"]["name"] = json!(template);
+            own["spec"]["resourcetemplates"][0]["spec"]["pipelineRef"]["name"] = json!(template);
+            all.push(own);
+        });
+        let found = environment(&objects, "mypipe", "dev").unwrap();
+        assert_eq!((found.trigger_type.as_str(), found.trigger_template.as_str()), (kind, template));
+        let made = plan(&objects, "mypipe", "dev", &choices).unwrap();
+        let own = objects.templates.iter().flatten().rfind(|one| one.meta.name == made.template).unwrap();
+        let run = render(own, &made, "krci", SHOWN).unwrap();
+        assert_eq!(run["spec"]["pipelineRef"]["name"], template);
+        assert_eq!(run["metadata"]["labels"]["app.edp.epam.com/pipelinetype"], "deploy", "{template}");
+    }
+    // An approval is a task of its own kind, for which there is no TaskRun.
+    let mut waiting = documents("tekton-pipelinerun-deploy.yaml").remove(0);
+    waiting["status"] = json!({
+        "startTime": "2026-03-01T10:00:00Z",
+        "conditions": [{"type": "Succeeded", "status": "Unknown", "reason": "Running"}],
+        "childReferences": [{"kind": "CustomRun", "name": "r-approve", "pipelineTaskName": "approve"}],
+        "pipelineSpec": {"tasks": [{"name": "approve"}, {"name": "deploy-app"}]},
+    });
+    let told = run_details(&PipelineRun::read(&serde_json::from_value(waiting).unwrap()), Some(&[]));
+    let standings: Vec<_> = told.tasks.iter().map(|task| (task.name.as_str(), task.standing)).collect();
+    assert_eq!(standings, [("approve", Standing::Running), ("deploy-app", Standing::Waiting)]);
+}
+
+#[test]
+fn a_clean_run_takes_no_name_that_no_object_can_have() {
+    let objects = platform(|_| {});
+    let template = objects.templates.iter().flatten().find(|one| one.meta.name == "clean").unwrap();
+    let stage = objects.stage("mypipe", "dev").unwrap();
+    render_clean(template, stage, "krci", SHOWN).unwrap();
+    // Each goes into parameters that the pipeline's scripts write out.
+    for hostile in ["", "dev; rm -rf /", "dev$(id)", "Dev", "a b", "../x", "x\ny", &"x".repeat(64)] {
+        for field in ["flow", "environment", "cluster"] {
+            let mut stage = stage.clone();
+            match field {
+                "flow" => stage.pipeline = hostile.to_owned(),
+                "environment" => stage.name = hostile.to_owned(),
+                _ => stage.cluster = hostile.to_owned(),
+            }
+            let refused = render_clean(template, &stage, "krci", SHOWN);
+            assert!(refused.is_err(), "{field} {hostile:?}: {refused:?}");
+        }
+    }
+    let dotted = pilothouse_delivery::objects::Stage { cluster: "eu-central-1.prod".into(), ..stage.clone() };
+    assert_eq!(
+        render_clean(template, &dotted, "krci", SHOWN).unwrap()["spec"]["params"][2]["value"],
+        "eu-central-1.prod"
+    );
 }

@@ -12,7 +12,10 @@ use kube::Client;
 use kube::client::Body;
 use kube::core::DynamicObject;
 use pilothouse_cluster::{Cluster, Kind};
-use pilothouse_delivery::deploy::{AppChoice, Choices, changes, plan, shown_digest};
+use pilothouse_delivery::deploy::{
+    AppChoice, Choices, SHOWN, SeenDeployment, cancel_run, changes, clean_means, delete_application, deletion_means,
+    plan, render_clean, shown_digest,
+};
 use pilothouse_delivery::repository::Form;
 use pilothouse_delivery::{Error, Objects, create_repository, start_clean, start_deploy};
 use serde::Deserialize;
@@ -69,6 +72,8 @@ fn server(objects: Vec<Value>, taken: bool) -> (Cluster, Arc<Mutex<Vec<Value>>>)
                     log.lock().unwrap().push(object.clone());
                     (201, object)
                 }
+            } else if request.method() == http::Method::DELETE {
+                (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
             } else if let Some(name) = name {
                 match objects.iter().filter(of_kind).find(|one| one["metadata"]["name"] == *name) {
                     Some(one) => (200, one.clone()),
@@ -166,7 +171,7 @@ async fn a_run_the_window_has_not_seen_stops_a_deploy_and_a_clean() {
     let stale = snapshot(&base());
     let error = start_deploy(&cluster, "krci", &stale, "mypipe", "dev", &choices(), None).await.unwrap_err();
     assert!(matches!(&error, Error::Busy { run } if run == "deploy-mypipe-dev-ab12"), "{error}");
-    let error = start_clean(&cluster, "krci", "mypipe", "dev").await.unwrap_err();
+    let error = start_clean(&cluster, "krci", &stale, "mypipe", "dev", None).await.unwrap_err();
     assert!(matches!(error, Error::Busy { .. }), "{error}");
     assert!(written.lock().unwrap().is_empty());
 }
@@ -174,7 +179,7 @@ async fn a_run_the_window_has_not_seen_stops_a_deploy_and_a_clean() {
 #[tokio::test]
 async fn a_clean_run_is_started() {
     let (cluster, written) = server(base(), false);
-    start_clean(&cluster, "krci", "mypipe", "dev").await.unwrap();
+    start_clean(&cluster, "krci", &snapshot(&base()), "mypipe", "dev", None).await.unwrap();
     assert_eq!(written.lock().unwrap()[0]["metadata"]["labels"]["app.edp.epam.com/pipelinetype"], "clean");
 }
 
@@ -347,4 +352,118 @@ async fn what_is_started_is_what_was_shown() {
     }
     let (cluster, _) = server(base(), false);
     start_deploy(&cluster, "krci", &objects, "mypipe", "dev", &choices(), Some(&seen)).await.unwrap();
+}
+
+fn deployed(version: &str) -> Value {
+    let mut one = documents("argocd-application-override-on.yaml").remove(0);
+    one["metadata"]["namespace"] = json!("krci");
+    one["metadata"]["uid"] = json!("a-1");
+    let parameters = one["spec"]["sources"][1]["helm"]["parameters"].as_array_mut().unwrap();
+    parameters.iter_mut().find(|one| one["name"] == "image.tag").unwrap()["value"] = json!(version);
+    one
+}
+
+fn with(mut all: Vec<Value>, more: Value) -> Vec<Value> {
+    all.push(more);
+    all
+}
+
+#[tokio::test]
+async fn what_is_removed_is_what_was_shown() {
+    let before = with(base(), deployed("0.1.0-SNAPSHOT.1"));
+    let objects = snapshot(&before);
+    let stage = objects.stage("mypipe", "dev").unwrap();
+    let template = objects.templates.iter().flatten().find(|one| one.meta.name == "clean").unwrap();
+    let run = render_clean(template, stage, "krci", SHOWN).unwrap();
+    let clean = clean_means(&objects, "mypipe", "dev").unwrap().shown_digest(Some(&run));
+    let deletion = deletion_means(&objects, "mypipe", "dev", "fastapi-demo").unwrap().shown_digest(None);
+
+    // What the window holds is what was shown; only the API server knows of the change.
+    let moved = with(base(), deployed("0.1.0-SNAPSHOT.2"));
+    let mut other_run = before.clone();
+    let place = other_run
+        .iter()
+        .position(|one| one["kind"] == "TriggerTemplate" && one["metadata"]["name"] == "clean")
+        .unwrap();
+    other_run[place]["spec"]["resourcetemplates"][0]["spec"]["pipelineRef"]["name"] = json!("clean-all");
+    let mut elsewhere = before.clone();
+    let place = elsewhere.iter().position(|one| one["kind"] == "Stage" && one["spec"]["name"] == "dev").unwrap();
+    elsewhere[place]["spec"]["namespace"] = json!("another");
+    for held in [moved.clone(), other_run, elsewhere] {
+        let (cluster, written) = server(held, false);
+        let outcome = start_clean(&cluster, "krci", &objects, "mypipe", "dev", Some(&clean)).await;
+        assert!(matches!(&outcome, Err(Error::PreviewStale { .. })), "{outcome:?}");
+        assert!(written.lock().unwrap().is_empty());
+    }
+    let (cluster, written) = server(before.clone(), false);
+    start_clean(&cluster, "krci", &objects, "mypipe", "dev", Some(&clean)).await.unwrap();
+    assert_eq!(written.lock().unwrap().len(), 1);
+
+    let place = ("mypipe", "dev", "fastapi-demo");
+    let seen = |uid, digest| SeenDeployment { uid, digest };
+    let (cluster, _) = server(moved, false);
+    let outcome = delete_application(&cluster, "krci", &objects, place, seen("a-1", &deletion)).await;
+    assert!(matches!(&outcome, Err(Error::PreviewStale { what }) if what.contains("fastapi-demo")), "{outcome:?}");
+    let (cluster, _) = server(before, false);
+    let outcome = delete_application(&cluster, "krci", &objects, place, seen("a-2", &deletion)).await;
+    assert!(matches!(&outcome, Err(Error::Changed { .. })), "{outcome:?}");
+    delete_application(&cluster, "krci", &objects, place, seen("a-1", &deletion)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_of_the_same_name_that_is_another_is_not_cancelled() {
+    let running = |uid: &str| {
+        let mut run = theirs();
+        run["metadata"]["uid"] = json!(uid);
+        run
+    };
+    let name = "deploy-mypipe-dev-ab12";
+    let cancel = async |refuse: fn(&http::Method, usize) -> Option<u16>, seen: &str| {
+        let (cluster, held) = refusing_server(with(base(), running("theirs")), Vec::new(), refuse);
+        let outcome = cancel_run(&cluster, "krci", "mypipe", "dev", name, seen).await;
+        let held = held.lock().unwrap();
+        (outcome, held.last().unwrap()["spec"]["status"].clone())
+    };
+    let (outcome, status) = cancel(|_, _| None, "mine").await;
+    assert!(matches!(&outcome, Err(Error::Changed { what }) if what.contains(name)), "{outcome:?}");
+    assert_eq!(status, Value::Null, "the other one goes on");
+    // Who may update but not patch is held to the same run.
+    for refuse in
+        [|_: &http::Method, _| None, |method: &http::Method, _| (method == http::Method::PATCH).then_some(403)]
+    {
+        let (outcome, status) = cancel(refuse, "theirs").await;
+        assert!(outcome.unwrap());
+        assert_eq!(status, "CancelledRunFinally");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_replaced_while_it_is_cancelled_is_let_alone() {
+    // The patch meets another uid, as the API server answers it, and the next look finds the other run.
+    let looks = Arc::new(AtomicUsize::new(0));
+    let seen = looks.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let looks = looks.clone();
+        async move {
+            let mut run = theirs();
+            let (status, answer) = match *request.method() {
+                http::Method::PATCH => {
+                    let why = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "code": 409, "message": "Precondition failed: UID in precondition: theirs"});
+                    (409, why)
+                }
+                _ => {
+                    let first = looks.fetch_add(1, Ordering::Relaxed) == 0;
+                    run["metadata"]["uid"] = json!(if first { "theirs" } else { "newer" });
+                    (200, run)
+                }
+            };
+            let body = Body::from(serde_json::to_vec(&answer).unwrap());
+            let answer = Response::builder().status(status).header("content-type", "application/json").body(body);
+            Ok::<_, Infallible>(answer.unwrap())
+        }
+    });
+    let cluster = Cluster::from_client(Client::new(service, "krci"), "test", true);
+    let outcome = cancel_run(&cluster, "krci", "mypipe", "dev", "deploy-mypipe-dev-ab12", "theirs").await;
+    assert!(matches!(&outcome, Err(Error::Changed { .. })), "{outcome:?}");
+    assert_eq!(seen.load(Ordering::Relaxed), 2);
 }

@@ -5,6 +5,7 @@ use kube::core::DynamicObject;
 use pilothouse_cluster::{Cluster, Error as ClusterError, explain, kinds};
 use serde_json::{Value, json};
 
+use super::ending::deletion_means;
 use super::start::refuse_while_running;
 use crate::objects::{Application, Objects};
 use crate::writes::list;
@@ -35,11 +36,11 @@ pub fn why_no_sync(name: &str, application: Option<&Application>) -> Option<Stri
 
 /// The operation that Argo CD's server makes of a request to sync: it copies the Application's own options and its retry
 /// (server/application, `Sync`), and nobody does so for an operation that is written directly.
-fn operation(object: &DynamicObject, reason: &str) -> Value {
+pub(crate) fn operation(object: &DynamicObject, reason: &str, prune: bool) -> Value {
     let mut operation = json!({
         "initiatedBy": { "username": BY },
         "info": [{ "name": "Reason", "value": reason }],
-        "sync": { "prune": true, "syncStrategy": { "hook": {} } },
+        "sync": { "prune": prune, "syncStrategy": { "hook": {} } },
     });
     let policy = &object.data["spec"]["syncPolicy"];
     if policy["syncOptions"].is_array() {
@@ -76,7 +77,7 @@ pub async fn sync_values(
             return Err(Error::Refused(why));
         }
         let name = read.meta.name;
-        let operation = operation(&object, reason);
+        let operation = operation(&object, reason, true);
         object.data["operation"] = operation.clone();
         let written = match api.replace(&name, &PostParams::default(), &object).await.map_err(|error| explain(&error)) {
             Err(refused @ ClusterError::Forbidden { .. }) => {
@@ -103,27 +104,41 @@ pub async fn sync_values(
     Err(last.map_or_else(|| Error::Changed { what: application.to_owned() }, Error::from))
 }
 
+/// What the user saw of a deployment that is to be deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenDeployment<'a> {
+    /// The Application's unique id.
+    pub uid: &'a str,
+    /// The [`Ending::shown_digest`] of what its deletion means.
+    ///
+    /// [`Ending::shown_digest`]: super::Ending::shown_digest
+    pub digest: &'a str,
+}
+
 /// Deletes an application's deployment: its Argo CD Application `seen`, and by that one's finalizer its workloads.
 ///
 /// # Errors
-/// [`Error::Busy`] while a deploy runs; [`Error::Changed`] when it is another Application by now; what the API server
-/// says.
+/// [`Error::Busy`] while a deploy runs; [`Error::Changed`] when it is another Application by now;
+/// [`Error::PreviewStale`] when its deletion means something else by now; what the API server says.
 pub async fn delete_application(
     cluster: &Cluster,
     namespace: &str,
-    flow: &str,
-    environment: &str,
-    application: &str,
-    seen: &str,
+    objects: &Objects,
+    (flow, environment, application): (&str, &str, &str),
+    seen: SeenDeployment<'_>,
 ) -> Result<String> {
     refuse_while_running(cluster, namespace, flow, environment).await?;
     let object = find(cluster, namespace, flow, environment, application).await?;
     let name = object.metadata.name.clone().unwrap_or_default();
-    if object.metadata.uid.as_deref() != Some(seen) {
+    if object.metadata.uid.as_deref() != Some(seen.uid) {
         return Err(Error::Changed { what: format!("the Application `{name}`") });
     }
+    let now = Objects { applications: vec![Application::read(&object)], ..objects.clone() };
+    if deletion_means(&now, flow, environment, application)?.shown_digest(None) != seen.digest {
+        return Err(Error::PreviewStale { what: format!("what deleting the deployment of `{application}` removes") });
+    }
     let params = DeleteParams {
-        preconditions: Some(Preconditions { uid: Some(seen.to_owned()), resource_version: None }),
+        preconditions: Some(Preconditions { uid: Some(seen.uid.to_owned()), resource_version: None }),
         ..DeleteParams::background()
     };
     let api = cluster.api(&kinds::APPLICATION, namespace);
@@ -157,10 +172,11 @@ mod tests {
         };
         let options = json!(["CreateNamespace=true", "ServerSideApply=true"]);
         let retry = json!({ "limit": 3, "backoff": { "duration": "5s" } });
-        let made = operation(&object(json!({ "syncPolicy": { "syncOptions": options, "retry": retry } })), "values");
+        let made =
+            operation(&object(json!({ "syncPolicy": { "syncOptions": options, "retry": retry } })), "values", true);
         assert_eq!((&made["sync"]["syncOptions"], &made["retry"]), (&options, &retry));
         assert_eq!(made["sync"]["prune"], true);
-        let plain = operation(&object(json!({})), "values");
+        let plain = operation(&object(json!({})), "values", true);
         assert!(plain.get("retry").is_none() && plain["sync"].get("syncOptions").is_none(), "{plain}");
     }
 }

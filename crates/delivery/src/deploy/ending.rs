@@ -1,5 +1,8 @@
 //! What taking a deployment away means, in words, before it is done.
 
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
 use crate::environment::environment;
 use crate::objects::Objects;
 use crate::{Error, Result};
@@ -13,6 +16,14 @@ pub struct Ending {
     pub stays: Vec<String>,
     /// Why it cannot be done now.
     pub blocked: Option<String>,
+}
+
+impl Ending {
+    /// What was shown before it, as a digest: the words, and of a clean run the run itself.
+    pub fn shown_digest(&self, run: Option<&Value>) -> String {
+        let shown = serde_json::json!([self.goes, self.stays, run]).to_string();
+        Sha256::digest(shown.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// What a clean run of an environment means.

@@ -30,7 +30,7 @@ pub fn render(template: &TriggerTemplate, plan: &Plan, namespace: &str, suffix: 
 }
 
 /// What stands for the four letters of a run that is only shown.
-const SHOWN: &str = "xxxx";
+pub const SHOWN: &str = "xxxx";
 
 /// What was shown before a deploy, as a digest: the run of a plan, and what it changes in words.
 ///

@@ -8,10 +8,11 @@ use pilothouse_cluster::{Cluster, Error as ClusterError, explain, kinds};
 use serde_json::{Value, json};
 
 use super::changes::changes;
+use super::ending::clean_means;
 use super::plan::{Choices, Plan, plan};
-use super::render::{render, render_clean, shown_digest};
+use super::render::{SHOWN, render, render_clean, shown_digest};
 use super::run_details::get_run;
-use crate::objects::{Objects, PipelineRun, Stage, TriggerTemplate};
+use crate::objects::{Application, Objects, PipelineRun, Stage, TriggerTemplate};
 use crate::runs::{FLOW_LABEL, belongs, run_view};
 use crate::writes::list;
 use crate::{Error, Result};
@@ -41,17 +42,26 @@ pub async fn start_deploy(
     if let Some(seen) = seen
         && shown_digest(&template, &plan, namespace, &changes(objects, &plan)?)? != seen
     {
-        return Err(Error::PreviewStale { environment: format!("{flow}/{environment}") });
+        return Err(Error::PreviewStale { what: format!("what would be deployed to `{flow}/{environment}`") });
     }
     start(cluster, namespace, flow, environment, |suffix| render(&template, &plan, namespace, suffix)).await
 }
 
-/// Starts a run that removes what is deployed in an environment, and answers its name. The stage comes from the API
-/// server.
+/// Starts a run that removes what is deployed in an environment, and answers its name. The stage, the template and the
+/// Applications come from the API server. `seen` is the [`Ending::shown_digest`] of what the user saw.
 ///
 /// # Errors
 /// As [`start_deploy`]; also when the environment names no clean template.
-pub async fn start_clean(cluster: &Cluster, namespace: &str, flow: &str, environment: &str) -> Result<String> {
+///
+/// [`Ending::shown_digest`]: super::Ending::shown_digest
+pub async fn start_clean(
+    cluster: &Cluster,
+    namespace: &str,
+    objects: &Objects,
+    flow: &str,
+    environment: &str,
+    seen: Option<&str>,
+) -> Result<String> {
     let stages: Vec<Stage> = list(cluster, &kinds::STAGE, namespace, None).await?.iter().map(Stage::read).collect();
     let stage = stages
         .iter()
@@ -62,7 +72,34 @@ pub async fn start_clean(cluster: &Cluster, namespace: &str, flow: &str, environ
         .as_deref()
         .ok_or_else(|| Error::Unknown { what: "clean template of", name: environment.to_owned() })?;
     let template = template(cluster, namespace, name).await?;
+    if let Some(seen) = seen {
+        let applications = applications_now(cluster, namespace, objects, flow).await?;
+        let now = Objects { stages: stages.clone(), applications, ..objects.clone() };
+        let run = render_clean(&template, stage, namespace, SHOWN)?;
+        if clean_means(&now, flow, environment)?.shown_digest(Some(&run)) != seen {
+            return Err(Error::PreviewStale { what: format!("what a clean run of `{flow}/{environment}` removes") });
+        }
+    }
     start(cluster, namespace, flow, environment, |suffix| render_clean(&template, stage, namespace, suffix)).await
+}
+
+/// The flow's Applications as the API server has them; who may not list them keeps what is known.
+async fn applications_now(
+    cluster: &Cluster,
+    namespace: &str,
+    objects: &Objects,
+    flow: &str,
+) -> Result<Vec<Application>> {
+    const FLOW: &str = "app.edp.epam.com/pipeline";
+    let found = match list(cluster, &kinds::APPLICATION, namespace, Some(&format!("{FLOW}={flow}"))).await {
+        Ok(found) => found,
+        Err(Error::Cluster(ClusterError::Forbidden { .. } | ClusterError::NotFound { .. })) => {
+            return Ok(objects.applications.clone());
+        }
+        Err(error) => return Err(error),
+    };
+    let others = objects.applications.iter().filter(|one| one.meta.label(FLOW) != Some(flow)).cloned();
+    Ok(found.iter().map(Application::read).chain(others).collect())
 }
 
 /// Creates a run unless another is in progress.
@@ -202,22 +239,33 @@ pub(super) async fn refuse_while_running(
     refuse_if_busy(&runs(cluster, namespace, flow, environment).await?, None)
 }
 
-/// Asks Tekton to cancel a run: its running task is stopped, its final tasks still run. Answers false when it had ended.
+/// Asks Tekton to cancel the run `seen`, by its unique id: its running task is stopped, its final tasks still run.
+/// Answers false when it had ended.
 ///
 /// # Errors
-/// A run that is not there, or what the API server says.
-pub async fn cancel_run(cluster: &Cluster, namespace: &str, flow: &str, environment: &str, name: &str) -> Result<bool> {
+/// A run that is not there, [`Error::Changed`] when it is another of its name by now, or what the API server says.
+pub async fn cancel_run(
+    cluster: &Cluster,
+    namespace: &str,
+    flow: &str,
+    environment: &str,
+    name: &str,
+    seen: &str,
+) -> Result<bool> {
     let api = cluster.api(&kinds::PIPELINE_RUN, namespace);
+    let another = || Error::Changed { what: format!("the run `{name}`") };
     let mut refused = None;
     for _ in 0..TRIES {
         let run = get_run(cluster, namespace, flow, environment, name).await?;
+        if run.meta.uid != seen {
+            return Err(another());
+        }
         if !run_view(&run).status.is_active() {
             return Ok(false);
         }
-        match set_status(&api, name, &run.meta.uid, "CancelledRunFinally").await {
+        match set_status(&api, name, seen, "CancelledRunFinally").await {
             Ok(true) => return Ok(true),
-            // The name belongs to another run by now.
-            Ok(false) => {}
+            Ok(false) => return Err(another()),
             Err(error @ (ClusterError::Conflict { .. } | ClusterError::Invalid { .. })) => {
                 // Tekton takes no change of a run that has ended; the next look says whether it has.
                 refused = Some(error);
@@ -225,7 +273,7 @@ pub async fn cancel_run(cluster: &Cluster, namespace: &str, flow: &str, environm
             Err(error) => return Err(error.into()),
         }
     }
-    Err(refused.map_or_else(|| Error::Changed { what: name.to_owned() }, Error::from))
+    Err(refused.map_or_else(another, Error::from))
 }
 
 async fn template(cluster: &Cluster, namespace: &str, name: &str) -> Result<TriggerTemplate> {

@@ -15,6 +15,12 @@ pub struct Application {
     pub project: String,
     /// Where it deploys to.
     pub namespace: String,
+    /// The cluster it deploys to: a name or an address; empty for the one that Argo CD runs in.
+    pub cluster: String,
+    /// Argo CD syncs it by itself; none where somebody has to ask for it.
+    pub automated: Option<Automated>,
+    /// What keeps it as it is, and would make it so again: `ApplicationSet shop`, `Application parent`.
+    pub keeper: Option<String>,
     /// What it deploys: `spec.sources` when there are any, else `spec.source`, as Argo CD itself chooses.
     pub sources: Vec<SourceRef>,
     /// Whether `spec.sources` is used, which on this platform means the values override is on.
@@ -52,12 +58,27 @@ pub struct SourceRef {
     pub repo_url: String,
     /// Branch, tag or commit.
     pub target_revision: String,
+    /// The folder in a Git repository.
+    pub path: String,
+    /// The chart's name in a Helm repository or a registry; empty for Git.
+    pub chart: String,
     /// Its name for `$values`.
     pub reference: Option<String>,
     /// Values files.
     pub value_files: Vec<String>,
+    /// Values files that are not there are passed over.
+    pub ignore_missing: bool,
     /// Helm parameters, name and value.
     pub parameters: Vec<(String, String)>,
+}
+
+/// How Argo CD syncs by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Automated {
+    /// It removes what is no longer in Git.
+    pub prune: bool,
+    /// It undoes what is changed in the cluster.
+    pub self_heal: bool,
 }
 
 /// A condition of an Application.
@@ -95,6 +116,8 @@ pub struct PastSync {
     pub revisions: Vec<String>,
     /// The tag that was deployed.
     pub tag: Option<String>,
+    /// The digest that was deployed, where it was passed.
+    pub digest: Option<String>,
     /// The commit of the values repository; none when the override was off.
     pub values_revision: Option<String>,
 }
@@ -111,6 +134,7 @@ impl PastSync {
             started: reader.text("deployStartedAt"),
             ended: reader.text("deployedAt"),
             tag: parameter(&sources, "image.tag").map(str::to_owned),
+            digest: parameter(&sources, "image.digest").filter(|text| !text.is_empty()).map(str::to_owned),
             values_revision: place.and_then(|place| revisions.get(place).cloned()),
             revisions,
         }
@@ -142,6 +166,17 @@ impl Application {
             meta: Meta::read(object),
             project: reader.text("spec.project").unwrap_or_default(),
             namespace: reader.text("spec.destination.namespace").unwrap_or_default(),
+            cluster: ["name", "server"]
+                .iter()
+                .filter_map(|key| reader.text(&format!("spec.destination.{key}")))
+                .find(|text| !text.is_empty())
+                .unwrap_or_default(),
+            automated: reader.within("spec.syncPolicy.automated").and_then(|one| {
+                let flag = |key: &str| one.flag(key).unwrap_or(false);
+                (one.flag("enabled") != Some(false))
+                    .then(|| Automated { prune: flag("prune"), self_heal: flag("selfHeal") })
+            }),
+            keeper: keeper(object),
             sources,
             multi_source,
             health: reader.text("status.health.status").filter(|text| !text.is_empty()),
@@ -177,6 +212,15 @@ impl Application {
         self.parameter("image.tag").filter(|tag| !tag.is_empty() && *tag != "NaN")
     }
 
+    /// Since when the image of now was deployed, RFC 3339, as far as Argo CD remembers: the first of the deploys with
+    /// its tag and digest that no other interrupted.
+    pub fn image_since(&self) -> Option<&str> {
+        let version = self.version()?;
+        let last = self.history.last().filter(|last| last.tag.as_deref() == Some(version))?;
+        let same = |one: &&PastSync| (&one.tag, &one.digest) == (&last.tag, &last.digest);
+        self.history.iter().rev().take_while(same).last()?.ended.as_deref()
+    }
+
     /// The commit of the values repository that is deployed.
     pub fn deployed_values_revision(&self) -> Option<&str> {
         let place = self.sources.iter().position(|source| source.reference.is_some())?;
@@ -187,13 +231,28 @@ impl Application {
     }
 }
 
+/// What makes an Application anew as it was: the set that owns it, or the Application whose manifests it is among, by
+/// the mark that Argo CD leaves on what it manages.
+fn keeper(object: &DynamicObject) -> Option<String> {
+    let owners = object.metadata.owner_references.iter().flatten();
+    if let Some(set) = owners.into_iter().find(|one| one.kind == "ApplicationSet") {
+        return Some(format!("ApplicationSet {}", set.name));
+    }
+    let mark = object.metadata.annotations.as_ref()?.get("argocd.argoproj.io/tracking-id")?;
+    let (parent, rest) = mark.split_once(':')?;
+    rest.starts_with("argoproj.io/Application:").then(|| format!("Application {parent}"))
+}
+
 impl SourceRef {
     fn read(reader: &Reader<'_>) -> Self {
         Self {
             repo_url: reader.text("repoURL").unwrap_or_default(),
             target_revision: reader.text("targetRevision").unwrap_or_default(),
+            path: reader.text("path").unwrap_or_default(),
+            chart: reader.text("chart").unwrap_or_default(),
             reference: reader.text("ref").filter(|text| !text.is_empty()),
             value_files: reader.texts("helm.valueFiles"),
+            ignore_missing: reader.flag("helm.ignoreMissingValueFiles").unwrap_or(false),
             parameters: reader
                 .each("helm.parameters", |one| Some((one.text("name")?, one.text("value").unwrap_or_default()))),
         }
