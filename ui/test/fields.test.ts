@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ValuesField } from '../src/bindings';
-import { groupsOf, isNumber, leafOf, lineOf, matching, parentOf, stepsOf } from '../src/pages/environments/fields';
+import type { Diagnostic, ValuesField } from '../src/bindings';
+import { groupsOf, isNumber, leafOf, lineOf, matching, parentOf, problemsBy, stepsOf } from '../src/pages/environments/fields';
 
 const field = (path: string, more: Partial<ValuesField> = {}): ValuesField => ({
   path, value: '1', default: '1', source: 'defaults', kind: 'number', allowed: [], description: null, fixed: false, ...more,
@@ -54,5 +54,19 @@ describe('numbers', () => {
   it('are those that no reader takes for something else', () => {
     expect(['1', '-2.5', '1e3', ' 7 '].every(isNumber)).toBe(true);
     expect(['', '01', '0x1f', '1_000', 'a', '.5', 'NaN'].some(isNumber)).toBe(false);
+  });
+});
+
+describe('problems', () => {
+  it('stand beside the value they are about, else above its group, else below', () => {
+    const fields = [field('replicaCount'), field('service.ports[0].port'), field('service.type'), field('a\\.b')];
+    const problem = (path: string | null, message = 'wrong'): Diagnostic => ({ line: 1, column: 1, severity: 'error', code: 'schema', message, path });
+    const sorted = problemsBy(
+      [problem('replicaCount'), problem('replicaCount', 'and more'), problem('service'), problem('service.ports'), problem('a\\.b'), problem('gone.key'), problem(null)],
+      fields,
+    );
+    expect(Object.fromEntries([...sorted.fields].map(([path, all]) => [path, all.length]))).toEqual({ replicaCount: 2, 'a\\.b': 1 });
+    expect([...sorted.groups.keys()]).toEqual(['service', 'service.ports[0]']);
+    expect(sorted.rest.map((one) => one.path)).toEqual(['gone.key', null]);
   });
 });

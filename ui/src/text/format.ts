@@ -27,6 +27,23 @@ export function ago(at: Instant, now: number = Date.now()): string {
   return seconds > 5 ? 'in a moment' : 'just now';
 }
 
+const SHORT: [string, number][] = [
+  ['y', 31_557_600],
+  ['mo', 2_629_800],
+  ['d', 86_400],
+  ['h', 3600],
+  ['min', 60],
+];
+
+/** "3 d", "5 mo"; under a minute, "now". For places where the exact time is at hand. */
+export function agoShort(at: Instant, now: number = Date.now()): string {
+  const date = toDate(at);
+  if (Number.isNaN(date.getTime())) return String(at);
+  const seconds = (now - date.getTime()) / 1000;
+  for (const [unit, size] of SHORT) if (seconds >= size) return `${Math.trunc(seconds / size)} ${unit}`;
+  return 'now';
+}
+
 /** "14:05". */
 export function clock(at: Instant): string {
   return toDate(at).toLocaleTimeString(LOCALE, { hour: '2-digit', minute: '2-digit' });

@@ -1,5 +1,5 @@
 // Fields of a values file in the groups of their parents, and where their keys stand in the text. Pure.
-import type { ValuesField } from '$platform';
+import type { Diagnostic, ValuesField } from '$platform';
 
 /** Fields below one key. */
 export interface FieldGroup {
@@ -66,6 +66,29 @@ export function groupsOf(fields: ValuesField[]): FieldGroup[] {
     if (field.source === 'file') group.changed++;
   }
   return [...groups.values()].sort((a, b) => Number(a.path !== '') - Number(b.path !== ''));
+}
+
+/** Problems by the field they are about, by the group whose key they are about, and those that neither shows. */
+export interface SortedProblems {
+  fields: Map<string, Diagnostic[]>;
+  groups: Map<string, Diagnostic[]>;
+  rest: Diagnostic[];
+}
+
+/** Puts the problems of a text where its form can show them. */
+export function problemsBy(problems: Diagnostic[], fields: ValuesField[]): SortedProblems {
+  const sorted: SortedProblems = { fields: new Map(), groups: new Map(), rest: [] };
+  const paths = new Set(fields.map((field) => field.path));
+  const parents = [...new Set(fields.map((field) => parentOf(field.path)))];
+  for (const one of problems) {
+    const path = one.path;
+    // A mapping or a list is shown as the group of what is directly below it, or else as the first one further below.
+    const group = path === null || paths.has(path) ? undefined : (parents.find((parent) => parent === path) ?? parents.find((parent) => parent.startsWith(`${path}.`) || parent.startsWith(`${path}[`)));
+    const [into, at] = path !== null && paths.has(path) ? [sorted.fields, path] : [sorted.groups, group];
+    if (at === undefined) sorted.rest.push(one);
+    else into.set(at, [...(into.get(at) ?? []), one]);
+  }
+  return sorted;
 }
 
 /** The fields whose path or description has every word, and, if asked, that the file sets. */

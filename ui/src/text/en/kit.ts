@@ -33,6 +33,7 @@ export const kit = {
   'kit.lineColumn': 'Line {line}, column {column}',
   'kit.problems': '{count} problem|{count} problems',
   'kit.noProblems': 'No problems',
+  'kit.noLineNote': 'Nothing is known of this line.',
   'kit.diffAdded': 'added',
   'kit.diffRemoved': 'removed',
   'kit.diffSame': 'unchanged',
