@@ -8,14 +8,16 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { play } from './play.mjs';
 
-/** A colleague pushes one file. */
-function push(repositories, path, text) {
+/** A colleague pushes one file, a commit for each of its texts. */
+function push(repositories, path, ...texts) {
   const work = mkdtempSync(join(tmpdir(), 'pilothouse-someone-'));
   const run = (...args) => execFileSync('git', ['-C', work, '-c', 'user.name=Sam', '-c', 'user.email=sam@example.com', ...args], { stdio: 'pipe' });
   execFileSync('git', ['clone', '-q', '-b', 'main', join(repositories, 'acme/krci-gitops.git'), work], { stdio: 'pipe' });
-  writeFileSync(join(work, path), text);
-  run('add', '.');
-  run('commit', '-qm', 'Add many values');
+  for (const [i, text] of texts.entries()) {
+    writeFileSync(join(work, path), text);
+    run('add', '.');
+    run('commit', '-qm', texts.length === 1 ? 'Change the values' : `Change the values (${i + 1})`);
+  }
   run('push', '-q', 'origin', 'HEAD:main');
   rmSync(work, { recursive: true });
 }
@@ -124,8 +126,15 @@ test('values are written, taken back, compared and promoted', async () => {
       await d.fill('field-input-service.port', 'many');
       await d.waitFor('field-service.port', { text: 'not a number' });
       await everyLook('fields');
+      // What the chart's schema refuses stands beside the value, and keeps it from being committed.
+      await d.fill('field-input-service.port', '70000');
+      await d.type('Enter');
+      await d.waitFor('field-problems-service.port', { text: '65535' });
+      assert.equal(await page.getByTestId('values-review').getAttribute('aria-disabled'), 'true');
+      await everyLook('field-refused');
       await d.fill('field-input-service.port', '9090');
       await d.type('Enter');
+      await d.waitFor('field-problems-service.port', { gone: true });
       await d.waitFor('field-reset-service.port');
       await d.click('field-reset-service.type');
       await d.waitFor('field-reset-service.type', { gone: true });
@@ -157,12 +166,33 @@ test('values are written, taken back, compared and promoted', async () => {
       await d.click('values-beside-history');
       await d.waitFor(`history-${second}`);
       await everyLook('history');
-      await d.click('history-view');
-      await d.click('history-view-blame');
-      await d.waitFor('values-blame', { text: 'replicaCount: 5' });
+
+      // Who wrote each line stands beside it, stays with it while others are written, and leads to the commit.
+      await d.click('values-file-yaml');
+      await d.click('values-blame');
+      const beside = page.locator('.ph-line-note');
+      await beside.first().waitFor();
+      assert.match(await beside.first().innerText(), /^Robin Doe, /);
+      assert.ok((await beside.first().getAttribute('title')).includes(second));
+      await editor.focus();
+      await page.keyboard.press('Control+Home');
+      await d.waitFor('values-editor-note', { text: second });
+      await page.keyboard.type('# ours\n');
+      await d.waitFor('values-editor-note', { text: second });
+      assert.equal(await beside.first().innerText(), 'Not committed');
+      await page.keyboard.press('Control+End');
+      await d.waitFor('values-editor-note', { text: first });
       await everyLook('blame');
-      await d.click('history-view');
-      await d.click('history-view-versions');
+      await page.getByTestId('values-editor-note').locator('button').click();
+      await d.waitFor('history-version', { text: first });
+      await d.click('history-back');
+      for (let i = 0; i < 20 && (await text()).includes('# ours'); i++) {
+        await editor.focus();
+        await page.keyboard.press('Control+z');
+      }
+      assert.doesNotMatch(await text(), /# ours/);
+      await d.click('values-blame');
+      await beside.first().waitFor({ state: 'detached' });
       await d.click(`history-${first}`);
       await d.waitFor('history-going-back', { text: 'replicaCount: 3' });
       await everyLook('history-version');
@@ -214,6 +244,56 @@ test('values are written, taken back, compared and promoted', async () => {
       assert.match(committed('qa'), /^ {2}port: 7070$/m);
       assert.equal(Number(git('rev-list', '--count', 'main')), Number(before) + 1, 'one commit');
 
+      // Both sides changed a key since: that is said, and nobody's value is chosen beforehand.
+      push(stage.repositories, 'storefront/qa/cart-values.yaml', 'replicaCount: 8\nservice:\n  port: 7070\n');
+      push(stage.repositories, 'storefront/dev/cart-values.yaml', 'replicaCount: 6\nservice:\n  port: 9090\n');
+      await d.click('nav-repository');
+      await d.click('repository-fetch');
+      await d.click('nav-environments');
+      await d.click('open-storefront-dev');
+      await d.click('values-cart');
+      await d.waitFor('values-fields');
+      await d.click('values-compare');
+      await d.click('compare-promote');
+      await d.waitFor('promote-conflict-replicaCount');
+      assert.equal(await checked('promote-replicaCount'), 'false');
+      await everyLook('promote-conflict');
+
+      // The same line was changed by a colleague while it was edited: both versions are shown, and nothing is lost.
+      await d.click('nav-environments');
+      await d.click('open-storefront-dev');
+      await d.click('values-cart');
+      await d.click('values-file-fields');
+      await d.fill('field-input-replicaCount', '7');
+      await d.type('Enter');
+      await d.waitFor('values-dirty');
+      push(stage.repositories, 'storefront/dev/cart-values.yaml', 'replicaCount: 9\nservice:\n  port: 9090\n');
+      await d.click('values-review');
+      await d.waitFor('values-diff', { text: 'replicaCount: 7' });
+      await d.click('values-commit');
+      await d.waitFor('values-conflict', { timeout: LONG });
+      await d.waitFor('values-merge', { text: 'replicaCount: 9' });
+      await everyLook('values-conflict');
+      await d.click('values-merge-theirs');
+      await d.click('values-merge-ours');
+      await d.click('values-resolve');
+      await d.waitFor('values-committed', { timeout: LONG });
+      assert.match(committed('dev'), /^replicaCount: 7$/m);
+      assert.equal(git('log', '-2', '--format=%an', 'main').trim(), 'Robin Doe\nSam', 'on top of theirs');
+
+      // A long history is shown a page at a time.
+      push(stage.repositories, 'storefront/dev/cart-values.yaml', ...Array.from({ length: 34 }, (_, i) => `replicaCount: ${i % 20}\nservice:\n  port: 9090\n`));
+      push(stage.repositories, 'storefront/dev/cart-values.yaml', 'replicaCount: 4\nservice:\n  port: 9090\n');
+      await page.reload();
+      await d.waitFor('values-fields');
+      await d.click('values-beside-history');
+      await d.waitFor('history-more');
+      assert.equal(await page.locator('[data-testid="values-history"] li').count(), 30);
+      await look('history-page');
+      await d.click('history-more');
+      await d.waitFor('history-more', { gone: true });
+      await d.waitFor(`history-${first}`);
+
       // What runs is said in the history.
       await d.click('nav-environments');
       await d.click('open-storefront-dev');
@@ -238,6 +318,21 @@ test('values are written, taken back, compared and promoted', async () => {
         await d.click(way === 'row' ? 'more-cart-compare' : 'values-compare');
         await d.waitFor('compare-matrix');
       }
+
+      // A file of another environment is where one of this may begin.
+      push(stage.repositories, 'storefront/dev/checkout-values.yaml', '# of dev\nreplicaCount: 2 # two\n');
+      await d.click('nav-environments');
+      await d.click('open-storefront-qa');
+      await d.click('values-checkout');
+      await d.click('values-create-from');
+      await d.click('values-create-from-dev');
+      await d.click('values-file-yaml');
+      await d.waitFor('values-editor', { text: 'replicaCount' });
+      assert.equal((await text()).trimEnd(), '# of dev\nreplicaCount: 2 # two');
+      await look('copied');
+      await commit();
+      assert.equal(git('show', 'main:storefront/qa/checkout-values.yaml'), '# of dev\nreplicaCount: 2 # two\n');
+      await d.click('values-file-fields');
 
       // A chart's worth of keys: what is not looked at is not drawn.
       push(stage.repositories, 'storefront/dev/checkout-values.yaml', many());
