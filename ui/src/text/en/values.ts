@@ -104,7 +104,7 @@ export const values = {
   'values.blame': 'Who wrote each line',
   'values.blame.fresh': 'Not committed',
   'values.blame.freshFull': 'You wrote this line; it is not committed yet.',
-  'values.blame.full': '{summary} ({author}, {when}: {at}, {commit})',
+  'values.blame.full': '{commit} by {author}, {when} ({at}): {summary}',
 
   'compare.title': 'Compare {app}',
   'compare.views': 'Views of the comparison',
