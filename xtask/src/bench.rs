@@ -2,8 +2,8 @@
 
 use crate::desktop::Desktop;
 use crate::packages::{self, Need};
-use crate::tasks::{Failure, Outcome, output, run, say, wait_until};
-use crate::workspace::{built, cargo};
+use crate::tasks::{Failure, Outcome, command, output, run, say, wait_until};
+use crate::workspace::{at, built, cargo};
 use crate::{desktop, front_end};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -26,8 +26,29 @@ const GIT_ROWS: [(&str, &str, &str); 8] = [
     ("publish-MiB", "fetch, commit, push, memory", "MiB"),
 ];
 
+/// What `sync-pass` prints, on a chaos project of 10,000 files, a Git server over SSH and an API server.
+const SYNC_ROWS: [(&str, &str, &str); 6] = [
+    ("nothing-ms", "sync, nothing new (git fetch)", "ms"),
+    ("one-ms", "sync, one changed (git fetch, git diff)", "ms"),
+    ("first-ms", "first sync (kubectl apply --server-side)", "ms"),
+    ("first-MiB", "first sync, peak memory (kubectl)", "MiB"),
+    ("plan-ms", "planner alone (reading YAML)", "ms"),
+    ("plan-again-ms", "planner, known texts (reading YAML)", "ms"),
+];
+
+/// What `environments.mjs` prints, on 6,000 applications. The floor of the assembly turns the objects from JSON and
+/// back, that of the memory is the objects' JSON, that of the page a page of 6,000 plain rows in the same window.
+const ENVIRONMENT_ROWS: [(&str, &str, &str); 5] = [
+    ("assembly-ms", "environment, server side (JSON and back)", "ms"),
+    ("memory-MiB", "environment, memory (the objects' JSON)", "MiB"),
+    ("paint-ms", "environment, first paint (plain rows)", "ms"),
+    ("frame-ms", "environment, frame of scrolling (same)", "ms"),
+    ("worst-frame-ms", "environment, worst frame (same)", "ms"),
+];
+
 /// What `values-pass` prints, on a file of 10,000 lines and a chart of 5,000 keys; the floor reads the file's YAML.
-const VALUES_ROWS: [(&str, &str); 4] = [
+const VALUES_ROWS: [(&str, &str); 5] = [
+    ("open-ms", "open the file (git fetch, git show, YAML)"),
     ("check-ms", "keystroke to diagnostics (reading YAML)"),
     ("effective-ms", "effective result (reading YAML)"),
     ("complete-ms", "completion (reading YAML)"),
@@ -36,15 +57,16 @@ const VALUES_ROWS: [(&str, &str); 4] = [
 
 /// Prints each figure, its floor, and their ratio.
 pub fn bench() -> Outcome {
-    packages::install(if desktop::has_display() { Need::Build } else { Need::Display })?;
+    packages::install(Need::Tests)?;
     front_end::build()?;
+    front_end::packages("tests/e2e")?;
     say("Building with optimisations (minutes, the first time)");
     let mut build = cargo();
     build.args(["build", "--release", "--package", "pilothouse", "--bin", "pilothouse", "--example", "empty_window"]);
     run(build)?;
     let mut build = cargo();
     build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "sync-pass", "--bin", "git-pass"]);
-    build.args(["--bin", "values-pass"]);
+    build.args(["--bin", "values-pass", "--bin", "environment-pass"]);
     run(build)?;
 
     let desktop = if desktop::has_display() { None } else { Some(Desktop::start(1280, 800)?) };
@@ -71,12 +93,11 @@ pub fn bench() -> Outcome {
         row("memory, PSS (floor: empty Tauri window)", "MiB", mib(&app), mib(&empty));
     }
     let mut pass = Command::new(built("release", "sync-pass"));
-    pass.args(["--files", "1000", "--rounds", &ROUNDS.to_string()]);
+    pass.args(["--files", "10000", "--rounds", &ROUNDS.to_string()]);
     let figures = output(pass)?;
-    let mut numbers = figures.split_whitespace().filter_map(|w| w.parse::<f64>().ok());
-    match (numbers.next(), numbers.next()) {
-        (Some(ours), Some(floor)) => row("sync, nothing new, 1,000 files (git fetch)", "ms", ours, floor),
-        _ => return Err(Failure::new(format!("sync-pass printed no figures: {figures}"))),
+    for (name, what, unit) in SYNC_ROWS {
+        let (ours, floor) = figures_of(&figures, name)?;
+        row(what, unit, ours, floor);
     }
     let mut pass = Command::new(built("release", "git-pass"));
     pass.args(["--files", "10000", "--commits", "5000", "--rounds", &ROUNDS.to_string()]);
@@ -91,6 +112,19 @@ pub fn bench() -> Outcome {
     for (name, what) in VALUES_ROWS {
         let (ours, floor) = figures_of(&figures, name)?;
         row(what, "ms", ours, floor);
+    }
+    let mut pass = command("node");
+    pass.args([at("tests/bench/environments.mjs"), "--applications".into(), "6000".into()]);
+    pass.args(["--rounds", &ROUNDS.to_string()]);
+    if let Some(desktop) = &desktop {
+        desktop.dress(&mut pass);
+    }
+    pass.env("PILOTHOUSE_APP", built("release", "pilothouse"))
+        .env("PILOTHOUSE_PASS", built("release", "environment-pass"));
+    let figures = output(pass)?;
+    for (name, what, unit) in ENVIRONMENT_ROWS {
+        let (ours, floor) = figures_of(&figures, name)?;
+        row(what, unit, ours, floor);
     }
     Ok(())
 }
