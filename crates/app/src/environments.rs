@@ -3,17 +3,25 @@
 use std::collections::BTreeMap;
 
 use pilothouse_cluster::kinds;
-use pilothouse_delivery::{ApplicationState, Run, RunKind, RunStatus, deploy::why_no_sync, environment};
-use pilothouse_git::CommitId;
+use pilothouse_delivery::{
+    ApplicationState, Run, RunKind, RunStatus, deploy::why_no_sync, environment,
+};
+use pilothouse_git::{BareClone, CommitId, EntryKind, RepoPath};
 
 use crate::{
     App, Result,
     contract::{
-        ApplicationNote, ApplicationView, CarriedApplication, DeployRunEntry, DeployStatus, DriftView, EnvironmentView,
-        HealthView, OperationView, OverrideState, SyncView, TagEntry, ValuesFile, ValuesFileState,
+        ApplicationNote, ApplicationView, CarriedApplication, DeployRunEntry, DeployStatus,
+        DriftView, EnvironmentView, HealthView, OperationView, OverrideState, SyncView, TagEntry,
+        ValuesFile, ValuesFileState,
     },
     gitops::Fetched,
 };
+
+/// The most entries that an environment's folder is listed with.
+const MAX_LISTED: usize = 50_000;
+/// How many deployed commits' listings are held at once.
+const MAX_DEPLOYED: usize = 16;
 
 /// A run as the window sees it.
 pub(crate) fn run_entry(run: &Run) -> DeployRunEntry {
@@ -50,6 +58,37 @@ pub(crate) struct FileFacts {
     pub(crate) drift: Option<DriftView>,
 }
 
+/// The values files of an environment at one commit, by path: their blobs, or nothing where Helm would read no file.
+type Listed = BTreeMap<String, Option<String>>;
+
+/// Looks at the whole folder once, however many applications there are.
+fn listed(clone: &BareClone, at: &CommitId, folder: &RepoPath) -> pilothouse_git::Result<Listed> {
+    let entries = clone.list(at, Some(folder), MAX_LISTED)?;
+    let readable =
+        |size: Option<u64>| size.is_some_and(|size| size <= pilothouse_values::LIMIT as u64);
+    let files = entries.into_iter().map(|entry| {
+        let file =
+            matches!(entry.kind, EntryKind::File | EntryKind::Executable) && readable(entry.size);
+        (entry.path, file.then_some(entry.blob))
+    });
+    Ok(files.collect())
+}
+
+/// What stands at a path: `Ok(None)` is nothing, an error what is no file that could be read.
+fn blob_at<'l>(listed: &'l Listed, path: &RepoPath) -> std::result::Result<Option<&'l str>, ()> {
+    match listed.get(path.as_str()) {
+        Some(blob) => blob.as_deref().map(Some).ok_or(()),
+        None => {
+            let below = format!("{path}/");
+            let folder = listed
+                .range(below.clone()..)
+                .next()
+                .is_some_and(|(found, _)| found.starts_with(&below));
+            if folder { Err(()) } else { Ok(None) }
+        }
+    }
+}
+
 /// Looks at values files in a clone: is the file there, and is what was deployed what is there now? Blocks.
 fn look(
     fetched: &Fetched,
@@ -58,32 +97,61 @@ fn look(
     applications: &[(String, Option<String>)],
 ) -> pilothouse_git::Result<BTreeMap<String, FileFacts>> {
     let mut facts = BTreeMap::new();
+    let folder = RepoPath::parse(&format!("{flow}/{env}"))?;
+    // A link or a huge file: Helm would not read it either; opening it says why.
+    let now = fetched
+        .tip
+        .as_ref()
+        .map(|tip| listed(&fetched.clone, tip, &folder));
+    let mut before: BTreeMap<&str, Option<Listed>> = BTreeMap::new();
+    let mut drifted = Vec::new();
     for (app, deployed) in applications {
-        let file = ValuesFile { flow: flow.to_owned(), env: env.to_owned(), app: app.clone() };
+        let file = ValuesFile {
+            flow: flow.to_owned(),
+            env: env.to_owned(),
+            app: app.clone(),
+        };
         let Ok(path) = file.path() else { continue };
-        let content = match &fetched.tip {
-            Some(tip) => fetched.clone.read(tip, &path, pilothouse_values::LIMIT),
+        let blob = match &now {
             None => Ok(None),
+            Some(Ok(now)) => blob_at(now, &path),
+            Some(Err(_)) => Err(()),
         };
-        let (state, now) = match content {
-            Ok(Some(content)) => (ValuesFileState::Present, Some(content.blob)),
-            Ok(None) => (ValuesFileState::Absent, None),
-            // A link or a huge file: Helm would not read it either; opening it says why.
-            Err(_) => (ValuesFileState::Unknown, None),
+        let state = match blob {
+            Ok(Some(_)) => ValuesFileState::Present,
+            Ok(None) => ValuesFileState::Absent,
+            Err(()) => ValuesFileState::Unknown,
         };
-        let mut drift = None;
-        if let (Some(tip), Some(deployed)) = (&fetched.tip, deployed)
+        if let (Some(_), Some(deployed)) = (&fetched.tip, deployed)
             && let Ok(then) = CommitId::parse(deployed)
         {
+            if before.len() >= MAX_DEPLOYED && !before.contains_key(deployed.as_str()) {
+                before.clear();
+            }
             // The deployed commit may be older than the clone's history; then nothing is said.
-            let before = fetched.clone.read(&then, &path, pilothouse_values::LIMIT);
-            if before.is_ok_and(|content| content.map(|c| c.blob) != now)
-                && let Some(last) = fetched.clone.last_change(tip, &path)?
+            let then = before
+                .entry(deployed)
+                .or_insert_with(|| listed(&fetched.clone, &then, &folder).ok());
+            let old = then.as_ref().map(|then| blob_at(then, &path));
+            if let Some(Ok(old)) = old
+                && old != blob.unwrap_or_default()
             {
-                drift = Some(DriftView { committed: last.id.to_string(), deployed: deployed.clone() });
+                drifted.push((app.clone(), path, deployed.clone()));
             }
         }
-        facts.insert(app.clone(), FileFacts { state, drift });
+        facts.insert(app.clone(), FileFacts { state, drift: None });
+    }
+    let paths: Vec<RepoPath> = drifted.iter().map(|(_, path, _)| path.clone()).collect();
+    if let (Some(tip), false) = (&fetched.tip, paths.is_empty()) {
+        let mut changes = fetched.clone.last_changes(tip, &paths)?;
+        for (app, path, deployed) in drifted {
+            if let (Some(fact), Some(last)) = (facts.get_mut(&app), changes.remove(path.as_str())) {
+                fact.drift = Some(DriftView {
+                    committed: last.id.to_string(),
+                    deployed,
+                });
+            }
+        }
     }
     Ok(facts)
 }
@@ -96,13 +164,21 @@ impl App {
         env: &str,
         applications: &[ApplicationState],
     ) -> BTreeMap<String, FileFacts> {
-        let Ok(Some(repository)) = self.maybe_gitops().await else { return BTreeMap::new() };
-        let Ok(Some(fetched)) = self.on_disk(&repository.url).await else { return BTreeMap::new() };
-        let wanted: Vec<(String, Option<String>)> =
-            applications.iter().map(|a| (a.name.clone(), a.deployed_values.clone())).collect();
+        let Ok(Some(repository)) = self.maybe_gitops().await else {
+            return BTreeMap::new();
+        };
+        let Ok(Some(fetched)) = self.on_disk(&repository.url).await else {
+            return BTreeMap::new();
+        };
+        let wanted: Vec<(String, Option<String>)> = applications
+            .iter()
+            .map(|a| (a.name.clone(), a.deployed_values.clone()))
+            .collect();
         let (flow, env) = (flow.to_owned(), env.to_owned());
         // The page is worth showing without these facts.
-        self.git(move || look(&fetched, &flow, &env, &wanted)).await.unwrap_or_default()
+        self.git(move || look(&fetched, &flow, &env, &wanted))
+            .await
+            .unwrap_or_default()
     }
 
     /// An environment with its applications.
@@ -134,7 +210,10 @@ impl App {
             let mut notes: Vec<ApplicationNote> = app
                 .notes
                 .into_iter()
-                .map(|note| ApplicationNote { code: note.code.to_owned(), message: note.message })
+                .map(|note| ApplicationNote {
+                    code: note.code.to_owned(),
+                    message: note.message,
+                })
                 .collect();
             let state = fact.as_ref().map_or(ValuesFileState::Unknown, |f| f.state);
             if app.values_override.live && state == ValuesFileState::Absent {
@@ -173,11 +252,22 @@ impl App {
                 why_no_sync: why_no_sync(&app.name, objects.application(&flow, &env, &app.name)),
                 version: app.version,
                 digest: app.digest,
-                values_override: OverrideState { live: app.values_override.live, stored: app.values_override.stored },
+                values_override: OverrideState {
+                    live: app.values_override.live,
+                    stored: app.values_override.stored,
+                },
                 values_file: state,
-                health: HealthView { status: app.health.status, message: app.health.message },
-                sync: SyncView { status: app.sync.status, why: app.sync.why },
-                drift: fact.and_then(|f| f.drift).filter(|_| app.values_override.live),
+                health: HealthView {
+                    status: app.health.status,
+                    message: app.health.message,
+                },
+                sync: SyncView {
+                    status: app.sync.status,
+                    why: app.sync.why,
+                },
+                drift: fact
+                    .and_then(|f| f.drift)
+                    .filter(|_| app.values_override.live),
                 tags: app.tags.tags.into_iter().map(tag).collect(),
                 images: app.images,
                 urls: app.urls,
