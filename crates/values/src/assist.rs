@@ -49,21 +49,29 @@ pub struct Hover {
 const MOST: usize = 200;
 
 /// What could be written at a line and column, both from 1: keys the chart knows that the mapping does not have yet,
-/// or the values a key can take. Works on a text that does not parse yet. Empty in comments, in brackets and in block
-/// scalars.
+/// or the values a key can take. Works on a text that does not parse yet. Empty in comments and in block scalars.
 pub fn completions(text: &str, line: usize, column: usize, chart: &Chart) -> Vec<Completion> {
     if text.len() > crate::LIMIT {
         return Vec::new();
     }
     match cursor(text, line, column) {
-        Some(Cursor::Key { parent, typed, from }) => keys(text, line, &parent, &typed, from, chart),
+        Some(Cursor::Key { parent, typed, from, there }) => keys(text, line, &parent, &typed, from, there, chart),
         Some(Cursor::Value { path, typed, from }) => values(&path, &typed, from, chart),
         None => Vec::new(),
     }
 }
 
-fn keys(text: &str, line: usize, parent: &KeyPath, typed: &str, from: usize, chart: &Chart) -> Vec<Completion> {
-    let there = siblings(text, line, parent, from);
+fn keys(
+    text: &str,
+    line: usize,
+    parent: &KeyPath,
+    typed: &str,
+    from: usize,
+    there: Option<std::collections::HashSet<String>>,
+    chart: &Chart,
+) -> Vec<Completion> {
+    let in_brackets = there.is_some();
+    let there = there.unwrap_or_else(|| siblings(text, line, parent, from));
     let layout = Layout::of(text, &outline(text));
     let typed = typed.to_lowercase();
     let mut found = Vec::new();
@@ -75,6 +83,7 @@ fn keys(text: &str, line: usize, parent: &KeyPath, typed: &str, from: usize, cha
         let written = inline(&Value::String(key.clone()));
         let column = from - 1;
         let insert = match (&about.default, about.kind.as_deref()) {
+            _ if in_brackets => format!("{written}: "),
             (Some(Value::Object(map)), _) if !map.is_empty() => below(&layout, &written, column + layout.step, ""),
             (Some(Value::Array(list)), _) if !list.is_empty() => below(&layout, &written, column + layout.dash, "- "),
             (None, Some("a mapping")) => below(&layout, &written, column + layout.step, ""),

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::diagnostics::{Diagnostic, MOST, Severity};
+use crate::diagnostics::{Diagnostic, MOST, Severity, diagnosed};
 use crate::effective::{Parameter, Passed, merged};
 use crate::key_path::{KeyPath, Segment};
 use crate::outline::{Outline, outline};
+use crate::places::{Lines, Ways};
+use crate::reading::{Document, document};
 use crate::schema::{Fault, Schema};
-use crate::{Error, comments, diagnose, keys_without_effect, read};
+use crate::unused::effectless;
+use crate::{Error, comments, read};
 
 /// A chart's defaults and schema, read once and asked often.
 #[derive(Debug, Clone, Default)]
@@ -160,9 +163,12 @@ impl Chart {
         let default = default.and_then(Value::as_object);
         let schemas = self.schema.as_ref().map(|schema| schema.at(path.segments())).unwrap_or_default();
         let listed = schemas.iter().filter_map(|schema| schema.get("properties")?.as_object()).flat_map(Map::keys);
-        for key in default.into_iter().flat_map(Map::keys).chain(listed) {
-            if keys.len() < 1_000 && known.insert(key) {
-                keys.push(key.clone());
+        let patterns =
+            schemas.iter().filter_map(|schema| schema.get("patternProperties")?.as_object()).flat_map(Map::keys);
+        let named = patterns.flat_map(|pattern| crate::schema::named_by(pattern));
+        for key in default.into_iter().flat_map(Map::keys).chain(listed).cloned().chain(named) {
+            if keys.len() < 1_000 && known.insert(key.clone()) {
+                keys.push(key);
             }
         }
         keys
@@ -173,15 +179,24 @@ impl Chart {
 /// and the parameters. Only what the file has a part in is reported, at the line and column of the key or value it is
 /// about. Empty without a schema, or when the text does not parse.
 pub fn validate(text: &str, chart: &Chart, parameters: &[Parameter]) -> Vec<Diagnostic> {
-    let (Some(schema), Ok(file)) = (&chart.schema, read(text)) else { return Vec::new() };
+    match document(text) {
+        Ok(document) => validated(&Lines::new(text), &document, chart, parameters),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// What [`validate`] finds in a text that was read.
+fn validated(lines: &Lines<'_>, document: &Document, chart: &Chart, parameters: &[Parameter]) -> Vec<Diagnostic> {
+    let Some(schema) = &chart.schema else { return Vec::new() };
+    let (file, outline) = (&document.tree, &document.outline);
     let nothing = Value::Object(Map::new());
     let defaults = chart.defaults.as_ref().unwrap_or(&nothing);
-    let tree = merged(defaults, &file, parameters);
+    let tree = merged(defaults, file, parameters);
     let faults = match schema.check(&tree) {
         Ok(faults) => faults,
         Err(Error::Schema { why }) => {
             let message = format!("The chart's values.schema.json is not used: {why}.");
-            return vec![Diagnostic::at(text, 0, Severity::Hint, "schema-unused", message)];
+            return vec![Diagnostic::at(lines, 0, Severity::Hint, "schema-unused", message)];
         }
         Err(_) => return Vec::new(),
     };
@@ -193,16 +208,16 @@ pub fn validate(text: &str, chart: &Chart, parameters: &[Parameter]) -> Vec<Diag
         .into_iter()
         .map(|fault| (fault.place, fault.words))
         .collect();
-    let outline = outline(text);
+    let ways = Ways::new(outline);
     let mut found = Vec::new();
     for fault in faults {
         let path = path_in(&tree, &fault.place);
-        let (place, taken) = outline.follow(&path);
+        let (place, taken) = ways.follow(&path);
         let whole = taken == path.segments().len();
         if passed.decide(&path) || (!whole && before.contains(&(fault.place.clone(), fault.words.clone()))) {
             continue;
         }
-        found.extend(told(text, &outline, place, whole, &path, &fault));
+        found.extend(told(lines, (outline, &ways), place, whole, &path, &fault));
         if found.len() >= MOST {
             break;
         }
@@ -213,20 +228,18 @@ pub fn validate(text: &str, chart: &Chart, parameters: &[Parameter]) -> Vec<Diag
 
 /// The findings of one fault.
 fn told(
-    text: &str,
-    outline: &Outline,
+    lines: &Lines<'_>,
+    (outline, ways): (&Outline, &Ways<'_>),
     place: Option<usize>,
     whole: bool,
     path: &KeyPath,
     fault: &Fault,
 ) -> Vec<Diagnostic> {
-    let finding = |at: usize, message: String| Diagnostic::at(text, at, Severity::Error, "schema", message);
+    let finding = |at: usize, message: String| Diagnostic::at(lines, at, Severity::Error, "schema", message);
     if !fault.keys.is_empty() {
         let named = |key: &String| {
-            let child =
-                whole.then(|| outline.follow(&path.key(key))).filter(|(_, taken)| *taken == path.segments().len() + 1);
-            let entry = &outline.entries[child?.0?];
             let path = path.key(key);
+            let entry = outline.entries.get(ways.find(&path).filter(|_| whole)?)?;
             Some(finding(entry.key.start, format!("`{path}` {}.", fault.words)).about(path))
         };
         return fault.keys.iter().filter_map(named).collect();
@@ -263,21 +276,23 @@ fn path_in(tree: &Value, place: &[String]) -> KeyPath {
     path
 }
 
-/// Everything there is to say about a text before it is committed: what [`diagnose`], [`keys_without_effect`] and
+/// Everything there is to say about a text before it is committed: what [`crate::diagnose`], [`crate::keys_without_effect`] and
 /// [`validate`] find, in the order of the text. A key that the schema refuses is not also told to be unknown.
 pub fn check(text: &str, chart: &Chart, parameters: &[Parameter]) -> Vec<Diagnostic> {
-    let mut found = diagnose(text);
+    let lines = Lines::new(text);
+    let (mut found, read) = diagnosed(text, &lines);
     if found.iter().any(|finding| finding.severity == Severity::Error && finding.code != "not-a-number") {
         return found;
     }
-    let schema = validate(text, chart, parameters);
+    let Some(document) = read.or_else(|| document(text).ok()) else { return found };
+    let schema = validated(&lines, &document, chart, parameters);
     let places: std::collections::HashSet<_> = schema.iter().map(|one| (one.line, one.column)).collect();
-    let hints = keys_without_effect(text, chart.defaults(), parameters);
-    let outline = outline(text);
+    let outline = &document.outline;
+    let hints = effectless(text, &lines, outline, chart.defaults(), parameters);
     // What the schema lists is known, whether the defaults mention it or not.
     let listed = |one: &Diagnostic| {
         let Some(schema) = &chart.schema else { return false };
-        let at = crate::outline::offset_of(text, one.line, one.column);
+        let at = lines.offset(one.line, one.column);
         let found = outline.entries.partition_point(|entry| entry.key.start < at);
         found < outline.entries.len() && !schema.at(outline.path(found).segments()).is_empty()
     };

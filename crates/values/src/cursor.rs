@@ -1,5 +1,8 @@
 //! Where a cursor stands in a text that may not parse yet, because somebody is typing.
 
+use std::collections::HashSet;
+
+use crate::brackets;
 use crate::key_path::{KeyPath, Segment};
 
 /// What stands at a cursor.
@@ -13,6 +16,8 @@ pub(crate) enum Cursor {
         typed: String,
         /// Column of the first of them, from 1.
         from: usize,
+        /// In brackets, the keys that the mapping has already.
+        there: Option<HashSet<String>>,
     },
     /// A value is being written.
     Value {
@@ -59,6 +64,8 @@ fn take_apart(line: &str) -> Option<Line<'_>> {
         _ => None,
     };
     let colon = match key_end {
+        // What stands in brackets is not the line's own.
+        None if body.starts_with(['{', '[']) => None,
         Some(end) => body[end..].trim_start().starts_with(':').then(|| end + body[end..].find(':').unwrap_or(0)),
         None => body.match_indices(':').map(|(at, _)| at).find(|at| {
             let after = &body[at + 1..];
@@ -76,7 +83,7 @@ fn take_apart(line: &str) -> Option<Line<'_>> {
     Some(Line { dashes, column: at, key, rest_at, rest: line.get(rest_at..)? })
 }
 
-/// Finds out what is written at a line and column, both from 1; `None` in comments, in brackets and in block scalars.
+/// Finds out what is written at a line and column, both from 1; `None` in comments and in block scalars.
 pub(crate) fn cursor(text: &str, line: usize, column: usize) -> Option<Cursor> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     let full = lines.get(line.checked_sub(1)?).copied().unwrap_or_default();
@@ -84,6 +91,9 @@ pub(crate) fn cursor(text: &str, line: usize, column: usize) -> Option<Cursor> {
     let before = full.get(..cut)?;
     if before.contains('\t') || before.trim_start().starts_with('#') || before.contains(" #") {
         return None;
+    }
+    if let Some(found) = in_brackets(text, &lines, line, before) {
+        return found;
     }
     let here = take_apart(before);
     let (dashes, own) = match &here {
@@ -93,7 +103,8 @@ pub(crate) fn cursor(text: &str, line: usize, column: usize) -> Option<Cursor> {
     let parent = parent(lines.get(..line - 1).unwrap_or(&lines), &dashes, own, here.is_none())?;
     let column_at = |byte: usize| before.get(..byte).map_or(1, |text| text.chars().count() + 1);
     let Some(here) = here else {
-        return Some(Cursor::Key { parent, typed: String::new(), from: before.chars().count() + 1 });
+        let from = before.chars().count() + 1;
+        return Some(Cursor::Key { parent, typed: String::new(), from, there: None });
     };
     if let Some(key) = here.key {
         let typed = here.rest.trim_start();
@@ -106,7 +117,39 @@ pub(crate) fn cursor(text: &str, line: usize, column: usize) -> Option<Cursor> {
     if here.rest.starts_with(['{', '[', '|', '>', '&', '*', '!']) {
         return None;
     }
-    Some(Cursor::Key { parent, typed: here.rest.to_owned(), from: column_at(here.column) })
+    Some(Cursor::Key { parent, typed: here.rest.to_owned(), from: column_at(here.column), there: None })
+}
+
+/// The most lines that are looked at for the bracket around a cursor.
+const MOST_LINES: usize = 200;
+
+/// What stands at a cursor in brackets; `None` outside of them.
+fn in_brackets(text: &str, lines: &[&str], line: usize, before: &str) -> Option<Option<Cursor>> {
+    let first = line.saturating_sub(MOST_LINES).max(1);
+    for number in (first..=line).rev() {
+        let own = number == line;
+        let this = if own { before } else { lines.get(number - 1)? };
+        let Some(parts) = take_apart(this) else { continue };
+        let value = parts.rest.trim_start();
+        if !value.starts_with(['{', '[']) {
+            continue;
+        }
+        let above = parent(lines.get(..number - 1).unwrap_or_default(), &parts.dashes, parts.column, false)?;
+        let above = parts.key.as_ref().map_or_else(|| above.clone(), |key| above.key(key));
+        // From the bracket to the cursor, and what follows.
+        let start: usize = text.split_inclusive('\n').take(number - 1).map(str::len).sum();
+        let at = start + parts.rest_at + (parts.rest.len() - value.len());
+        let end: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>() + before.len();
+        return brackets::cursor(text.get(at..end)?, text.get(end..)?, &above).map(|found| {
+            let found = found?;
+            let from = text.get(..at + found.at)?.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            Some(match found.key {
+                true => Cursor::Key { parent: found.path, typed: found.typed, from, there: Some(found.there) },
+                false => Cursor::Value { path: found.path, typed: found.typed, from },
+            })
+        });
+    }
+    None
 }
 
 /// The mapping that a key at column `own`, behind `dashes`, belongs to, found by the lines above.

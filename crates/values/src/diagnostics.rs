@@ -1,8 +1,9 @@
 //! Findings about the text of a values file.
 
 use crate::key_path::KeyPath;
-use crate::outline::{Entry, Outline, Shape, Style, outline, position};
-use crate::reading::{LIMIT, TopShape, check_shape};
+use crate::outline::{Entry, Outline, Shape, Style, outline};
+use crate::places::Lines;
+use crate::reading::{Document, LIMIT, TopShape, check_shape, document_of};
 use crate::scalar::{exponent, not_json, rounded, sexagesimal, surprising_bool, surprising_integer, trailing_zero};
 use crate::{Error, secrets};
 
@@ -37,8 +38,14 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(crate) fn at(text: &str, offset: usize, severity: Severity, code: &'static str, message: String) -> Self {
-        let (line, column) = position(text, offset);
+    pub(crate) fn at(
+        lines: &Lines<'_>,
+        offset: usize,
+        severity: Severity,
+        code: &'static str,
+        message: String,
+    ) -> Self {
+        let (line, column) = lines.position(offset);
         Self { line, column, severity, code, message, path: None }
     }
 
@@ -55,39 +62,49 @@ pub(crate) const MOST: usize = 200;
 /// as something else than they look, and secrets in clear text. Errors come with a place; an empty result is a clean
 /// file.
 pub fn diagnose(text: &str) -> Vec<Diagnostic> {
+    diagnosed(text, &Lines::new(text)).0
+}
+
+/// What [`diagnose`] finds, and the document, where it could be read.
+pub(crate) fn diagnosed(text: &str, lines: &Lines<'_>) -> (Vec<Diagnostic>, Option<Document>) {
     if text.len() > LIMIT {
         let message =
             format!("The file has {} bytes; the limit is {LIMIT}. Split it or remove what is not needed.", text.len());
-        return vec![Diagnostic::at(text, 0, Severity::Error, "too-large", message)];
+        return (vec![Diagnostic::at(lines, 0, Severity::Error, "too-large", message)], None);
     }
     let mut found = tabs(text);
+    let mut document = None;
     match check_shape(text) {
         Err(error) => found.extend(of_error(&error, &found)),
-        Ok(TopShape::Nothing) => {}
+        Ok(TopShape::Nothing) => {
+            document =
+                Some(Document { outline: outline(text), tree: serde_json::Value::Object(serde_json::Map::new()) });
+        }
         Ok(TopShape::Mapping) => {
             let outline = outline(text);
             for (index, entry) in outline.entries.iter().enumerate() {
-                found.extend(duplicate(text, &outline, index));
-                found.extend(words(text, entry).into_iter().map(|finding| finding.about(outline.path(index))));
-                found.extend(secrets::suspect(text, &outline, index));
+                found.extend(duplicate(lines, &outline, index));
+                found.extend(words(text, lines, entry).into_iter().map(|finding| finding.about(outline.path(index))));
+                found.extend(secrets::suspect(text, lines, &outline, index));
                 if found.len() >= MOST {
                     break;
                 }
             }
             // The outline covers block and flow keys; what it cannot see, the strict reading still refuses.
-            if !found.iter().any(|finding| finding.severity == Severity::Error)
-                && let Err(error) = crate::read(text)
-            {
-                found.extend(of_error(&error, &found));
+            if !found.iter().any(|finding| finding.severity == Severity::Error) {
+                match document_of(text, outline) {
+                    Ok(read) => document = Some(read),
+                    Err(error) => found.extend(of_error(&error, &found)),
+                }
             }
         }
     }
     // The parser also counts lines that end with a letter no editor takes for a line end.
-    let lines = text.matches('\n').count() + 1;
-    found.iter_mut().for_each(|finding| finding.line = finding.line.min(lines));
+    let last = lines.line(text.len());
+    found.iter_mut().for_each(|finding| finding.line = finding.line.min(last));
     found.sort_by_key(|finding| (finding.line, finding.column));
     found.truncate(MOST);
-    found
+    (found, document)
 }
 
 fn of_error(error: &Error, found: &[Diagnostic]) -> Option<Diagnostic> {
@@ -155,23 +172,23 @@ fn tabs(text: &str) -> Vec<Diagnostic> {
     found
 }
 
-fn duplicate(text: &str, outline: &Outline, index: usize) -> Option<Diagnostic> {
+fn duplicate(lines: &Lines<'_>, outline: &Outline, index: usize) -> Option<Diagnostic> {
     let entry = outline.entries.get(index)?;
     entry.duplicate.then(|| {
         let message = format!("`{}` is set twice in the same place; keep one.", outline.path(index));
-        Diagnostic::at(text, entry.key.start, Severity::Error, "duplicate-key", message).about(outline.path(index))
+        Diagnostic::at(lines, entry.key.start, Severity::Error, "duplicate-key", message).about(outline.path(index))
     })
 }
 
 /// Unquoted words that do not mean what they look like.
-fn words(text: &str, entry: &Entry) -> Vec<Diagnostic> {
+fn words(text: &str, lines: &Lines<'_>, entry: &Entry) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if entry.key_style == Some(Style::Plain)
         && let Some(plain) = text.get(entry.key.clone())
         && let Some(flag) = surprising_bool(plain)
     {
         let message = format!("Helm reads the key `{plain}` as `{flag}`; write \"{plain}\" in quotes.");
-        found.push(Diagnostic::at(text, entry.key.start, Severity::Warning, "norway-word", message));
+        found.push(Diagnostic::at(lines, entry.key.start, Severity::Warning, "norway-word", message));
     }
     let Some(value) = entry.value.clone() else { return found };
     if entry.shape != Shape::Scalar(Style::Plain) {
@@ -205,7 +222,7 @@ fn words(text: &str, entry: &Entry) -> Vec<Diagnostic> {
     } else {
         None
     };
-    found.extend(finding.map(|(severity, code, message)| Diagnostic::at(text, start, severity, code, message)));
+    found.extend(finding.map(|(severity, code, message)| Diagnostic::at(lines, start, severity, code, message)));
     found
 }
 

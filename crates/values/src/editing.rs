@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::copying::{Grown, Original, Pen};
 use crate::key_path::{KeyPath, Segment};
-use crate::outline::{Entry, Outline, Shape, Style, outline};
-use crate::removal;
+use crate::outline::{Entry, Outline, Shape, Style};
+use crate::places::Ways;
+use crate::reading::{Document, document};
 use crate::writing::{Layout, column, line_start, line_stop};
-use crate::{Error, Result, read, scalar};
+use crate::{Error, Result, lists, read, removal};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,9 +23,23 @@ pub(crate) struct Edit {
     pub path: KeyPath,
     /// The new value; `None` takes the key away.
     pub value: Option<Value>,
-    /// How the value is to be written, when it stands elsewhere so on one line.
-    pub written: Option<String>,
 }
+
+/// How edits are made. What comes first leaves more as it is written; should that not work, the next one is tried.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    /// Values are written as they are in the text they are taken over from.
+    copies: bool,
+    /// Of a list that becomes another, the entries that stay keep their lines.
+    by_entry: bool,
+}
+
+const MANNERS: [Manner; 4] = [
+    Manner { copies: true, by_entry: true },
+    Manner { copies: false, by_entry: true },
+    Manner { copies: true, by_entry: false },
+    Manner { copies: false, by_entry: false },
+];
 
 /// Sets one value and returns the new text. A missing key is added with the keys above it, in the file's own
 /// indentation. Comments, order, quoting and line ends outside the value stay byte for byte; strings that some reader
@@ -33,7 +49,7 @@ pub(crate) struct Edit {
 /// When the text cannot be read, when a list place does not exist, or when the edit would change the meaning of
 /// anything else (an alias, for instance): then nothing is changed.
 pub fn set_path(text: &str, path: &KeyPath, value: &Value) -> Result<String> {
-    edit(text, &[Edit { path: path.clone(), value: Some(value.clone()), written: None }])
+    edit(text, &[Edit { path: path.clone(), value: Some(value.clone()) }], None)
 }
 
 /// Takes one key or list place away, with all that is below it, and returns the new text. Comments above the key stay.
@@ -43,29 +59,53 @@ pub fn set_path(text: &str, path: &KeyPath, value: &Value) -> Result<String> {
 /// When the text cannot be read, when it does not hold the key itself, or when the edit would change the meaning of
 /// anything else: then nothing is changed.
 pub fn remove_path(text: &str, path: &KeyPath) -> Result<String> {
-    edit(text, &[Edit { path: path.clone(), value: None, written: None }])
+    edit(text, &[Edit { path: path.clone(), value: None }], None)
 }
 
-/// Makes several changes at once; none is made when one of them cannot be.
-pub(crate) fn edit(text: &str, edits: &[Edit]) -> Result<String> {
-    let before = read(text)?;
-    match at_once(text, &before, edits) {
+/// Makes several changes at once; none is made when one of them cannot be. The values stand in `original`, if it is
+/// given, at the same paths.
+pub(crate) fn edit(text: &str, edits: &[Edit], original: Option<&Original<'_>>) -> Result<String> {
+    match in_some_manner(text, edits, original) {
         Err(_) if edits.len() > 1 => {
             // Changes that touch each other are made one after the other; list places go from the end.
-            let mut ordered: Vec<&Edit> = edits.iter().collect();
+            let mut ordered: Vec<Edit> = edits.to_vec();
             ordered.sort_by(|a, b| a.value.is_none().cmp(&b.value.is_none()).then_with(|| b.path.cmp(&a.path)));
-            let mut new = text.to_owned();
-            for one in ordered {
-                let tree = read(&new)?;
-                new = at_once(&new, &tree, std::slice::from_ref(one))?;
-            }
-            Ok(new)
+            in_halves(text.to_owned(), &ordered, original)
         }
         done => done,
     }
 }
 
-fn at_once(text: &str, before: &Value, edits: &[Edit]) -> Result<String> {
+/// Makes the changes in their order, as many at once as do not touch each other.
+fn in_halves(text: String, edits: &[Edit], original: Option<&Original<'_>>) -> Result<String> {
+    match in_some_manner(&text, edits, original) {
+        Err(_) if edits.len() > 1 => {
+            let (first, rest) = edits.split_at(edits.len() / 2);
+            in_halves(in_halves(text, first, original)?, rest, original)
+        }
+        done => done,
+    }
+}
+
+fn in_some_manner(text: &str, edits: &[Edit], original: Option<&Original<'_>>) -> Result<String> {
+    let before = document(text)?;
+    let expected = match expected(&before.tree, edits)? {
+        Some(expected) => expected,
+        None => return Ok(text.to_owned()),
+    };
+    let mut refused = None;
+    for manner in MANNERS.into_iter().filter(|manner| !manner.copies || original.is_some()) {
+        match at_once(text, &before, &expected, edits, original.filter(|_| manner.copies), manner.by_entry) {
+            Ok(new) => return Ok(new),
+            // The last reason is that of the plainest manner.
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| Error::EditRefused { path: String::new(), why: "it cannot be made".to_owned() }))
+}
+
+/// What the edits come to; none when they change nothing.
+fn expected(before: &Value, edits: &[Edit]) -> Result<Option<Value>> {
     let refused = |path: &KeyPath, why: &str| Error::EditRefused { path: path.to_string(), why: why.to_owned() };
     let mut expected = before.clone();
     let mut gone: Vec<&KeyPath> = Vec::new();
@@ -89,15 +129,27 @@ fn at_once(text: &str, before: &Value, edits: &[Edit]) -> Result<String> {
             return Err(refused(path, "the file does not hold this key"));
         }
     }
-    let first = edits.first().map(|one| one.path.clone()).unwrap_or_default();
-    if expected == *before && edits.iter().all(|one| one.value.is_none() || one.path.find(before).is_some()) {
-        return Ok(text.to_owned());
-    }
-    let new = Plan::new(text).run(before, edits)?;
+    let same = expected == *before && edits.iter().all(|one| one.value.is_none() || one.path.find(before).is_some());
+    Ok((!same).then_some(expected))
+}
+
+fn at_once(
+    text: &str,
+    before: &Document,
+    expected: &Value,
+    edits: &[Edit],
+    original: Option<&Original<'_>>,
+    by_entry: bool,
+) -> Result<String> {
+    let refused = |why: &str| {
+        let first = edits.first().map(|one| one.path.to_string()).unwrap_or_default();
+        Error::EditRefused { path: first, why: why.to_owned() }
+    };
+    let new = Plan::new(text, &before.outline, original, by_entry).run(&before.tree, edits)?;
     // The proof: the new text must mean exactly what was asked for.
-    let after = read(&new).map_err(|error| refused(&first, &format!("the result would not be readable: {error}")))?;
-    if after != expected {
-        return Err(refused(&first, "other values would change with it"));
+    let after = read(&new).map_err(|error| refused(&format!("the result would not be readable: {error}")))?;
+    if after != *expected {
+        return Err(refused("other values would change with it"));
     }
     Ok(new)
 }
@@ -113,31 +165,36 @@ pub(crate) struct Piece {
 /// The pieces of an edit.
 pub(crate) struct Plan<'a> {
     pub text: &'a str,
-    pub outline: Outline,
-    pub layout: Layout,
+    pub outline: &'a Outline,
+    ways: Ways<'a>,
+    pub pen: Pen<'a>,
+    by_entry: bool,
     pub pieces: Vec<Piece>,
     /// Entries that go away.
     pub gone: Vec<usize>,
     /// What is added below an entry, or at the top.
-    added: BTreeMap<Option<usize>, Map<String, Value>>,
+    added: BTreeMap<Option<usize>, Vec<(String, Grown)>>,
 }
 
 impl<'a> Plan<'a> {
-    fn new(text: &'a str) -> Self {
-        let outline = outline(text);
-        let layout = Layout::of(text, &outline);
-        Self { text, outline, layout, pieces: Vec::new(), gone: Vec::new(), added: BTreeMap::new() }
+    fn new(text: &'a str, outline: &'a Outline, original: Option<&'a Original<'a>>, by_entry: bool) -> Self {
+        let pen = Pen { layout: Layout::of(text, outline), original };
+        let (pieces, gone, added) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { text, outline, ways: Ways::new(outline), pen, by_entry, pieces, gone, added }
     }
 
     fn run(mut self, before: &Value, edits: &[Edit]) -> Result<String> {
         for one in edits {
             match &one.value {
-                Some(value) => self.set(&one.path, value, one.written.as_deref(), before)?,
+                Some(value) => {
+                    let from = self.pen.original.map(|_| &one.path);
+                    self.set(&one.path, value, from, before)?;
+                }
                 None => self.take(&one.path)?,
             }
         }
         for (place, map) in std::mem::take(&mut self.added) {
-            self.add(place, map)?;
+            self.add(place, Grown::Map(map))?;
         }
         removal::plan(&mut self)?;
         self.write()
@@ -147,44 +204,48 @@ impl<'a> Plan<'a> {
         Error::EditRefused { path: path.to_string(), why: why.to_owned() }
     }
 
-    fn set(&mut self, path: &KeyPath, value: &Value, written: Option<&str>, before: &Value) -> Result<()> {
-        let (place, taken) = self.outline.follow(path);
+    /// Sets a value, which stands at `from` in the text it is taken over from.
+    pub(crate) fn set(&mut self, path: &KeyPath, value: &Value, from: Option<&KeyPath>, before: &Value) -> Result<()> {
+        let (place, taken) = self.ways.follow(path);
         let steps = path.segments();
         if taken < steps.len() {
-            let mut map = Value::Object(Map::new());
-            let rest = KeyPath::from_segments(steps[taken..].to_vec());
-            let known = self.added.remove(&place).map_or(map.take(), Value::Object);
-            map = if known.is_object() { known } else { Value::Object(Map::new()) };
-            if !rest.put(&mut map, value.clone()) {
+            let known = self.added.entry(place).or_default();
+            if !grow(known, &steps[taken..], Grown::Value(value.clone(), from.cloned())) {
                 return Err(self.refused(path, "a list place on the way does not exist"));
-            }
-            if let Value::Object(map) = map {
-                self.added.insert(place, map);
             }
             return Ok(());
         }
         let Some(index) = place else { return Err(self.refused(path, "a path begins with a key")) };
-        // A mapping that replaces a mapping is a change of each key.
-        let is_mapping = self.outline.entries[index].collection().is_some_and(|collection| !collection.list);
-        if let (true, Value::Object(new), Some(Value::Object(old))) = (is_mapping, value, path.find(before))
-            && !new.is_empty()
-            && !old.is_empty()
-        {
-            for (key, value) in new {
-                if old.get(key) != Some(value) {
-                    self.set(&path.key(key), value, None, before)?;
+        let collection = self.outline.entries[index].collection();
+        match (value, path.find(before)) {
+            // A mapping that replaces a mapping is a change of each key.
+            (Value::Object(new), Some(Value::Object(old)))
+                if collection.is_some_and(|one| !one.list) && !new.is_empty() && !old.is_empty() =>
+            {
+                for (key, value) in new {
+                    if old.get(key) != Some(value) {
+                        self.set(&path.key(key), value, from.map(|from| from.key(key)).as_ref(), before)?;
+                    }
                 }
+                for key in old.keys().filter(|key| !new.contains_key(*key)) {
+                    self.take(&path.key(key))?;
+                }
+                Ok(())
             }
-            for key in old.keys().filter(|key| !new.contains_key(*key)) {
-                self.take(&path.key(key))?;
+            (Value::Array(new), Some(Value::Array(old)))
+                if self.by_entry
+                    && collection.is_some_and(|one| one.list && !one.flow)
+                    && !new.is_empty()
+                    && !old.is_empty() =>
+            {
+                lists::plan(self, (index, path), (old, new), from, before)
             }
-            return Ok(());
+            _ => self.replace(index, &Grown::Value(value.clone(), from.cloned())),
         }
-        self.replace(index, value, written)
     }
 
     fn take(&mut self, path: &KeyPath) -> Result<()> {
-        let (place, taken) = self.outline.follow(path);
+        let (place, taken) = self.ways.follow(path);
         match place {
             Some(index) if taken == path.segments().len() => {
                 self.gone.push(index);
@@ -212,16 +273,16 @@ impl<'a> Plan<'a> {
     }
 
     /// Writes another value where an entry has one.
-    pub(crate) fn replace(&mut self, index: usize, value: &Value, written: Option<&str>) -> Result<()> {
+    pub(crate) fn replace(&mut self, index: usize, what: &Grown) -> Result<()> {
         let entry = self.outline.entries[index].clone();
         if entry.shape == Shape::Other && entry.value.clone().is_none_or(|value| self.text[value].starts_with('*')) {
             let path = self.outline.path(index);
             return Err(self.refused(&path, "an alias or a tag stands there"));
         }
-        let one_line = written.map_or_else(|| scalar::inline(value), str::to_owned);
+        let one_line = self.pen.one_line(what);
         let in_flow = self.in_flow(&entry);
         let Some(old) = entry.value.clone() else {
-            let body = (!in_flow && written.is_none()).then(|| self.body(&entry, value)).flatten();
+            let body = (!in_flow).then(|| self.body(&entry, what)).flatten();
             let (head, body) = body.unwrap_or((format!(" {one_line}"), String::new()));
             self.piece(entry.lead_end..entry.lead_end, head, Some(index));
             if !body.is_empty() {
@@ -233,19 +294,19 @@ impl<'a> Plan<'a> {
         let below = entry.collection().is_some_and(|collection| !collection.flow)
             && line_start(self.text, old.start) > entry.lead_end.saturating_sub(usize::from(entry.key_style.is_none()));
         if below && entry.key_style.is_some() {
-            return self.replace_below(index, &entry, old, value, &one_line);
+            return self.replace_below(index, &entry, old, what, &one_line);
         }
         let behind = &self.text[old.end..line_stop(self.text, old.end)];
-        if in_flow || written.is_some() {
+        if in_flow {
             self.piece(old, one_line, Some(index));
         } else if entry.key_style.is_none() {
             // In a list the value begins behind the dash and goes on below itself.
-            let new = match value {
-                Value::Object(_) | Value::Array(_) => self.layout.block(value, column(self.text, old.start)),
+            let new = match what.value() {
+                Value::Object(_) | Value::Array(_) => self.pen.block(what, column(self.text, old.start)),
                 _ => one_line,
             };
             self.piece(old, new, Some(index));
-        } else if let Some((head, body)) = self.body(&entry, value) {
+        } else if let Some((head, body)) = self.body(&entry, what) {
             let stop = old.end + behind.len();
             self.piece(entry.lead_end..old.end, head, Some(index));
             self.piece(stop..stop, body, Some(index));
@@ -256,20 +317,20 @@ impl<'a> Plan<'a> {
     }
 
     /// What stands behind a key and what below it, for a value of several lines.
-    fn body(&self, entry: &Entry, value: &Value) -> Option<(String, String)> {
+    fn body(&self, entry: &Entry, what: &Grown) -> Option<(String, String)> {
         if entry.key_style.is_none() {
             let at = column(self.text, entry.lead_end) + 1;
-            let block = self.layout.below(value, 0).map(|_| self.layout.block(value, at))?;
+            let block = self.pen.below(what, 0).map(|_| self.pen.block(what, at))?;
             return Some((format!(" {block}"), String::new()));
         }
         let at = column(self.text, entry.key.start);
-        if let Some(below) = self.layout.below(value, at) {
+        if let Some(below) = self.pen.below(what, at) {
             let mut body = String::new();
-            self.layout.next_line(below, &mut body);
-            body.push_str(&self.layout.block(value, below));
+            self.pen.layout.next_line(below, &mut body);
+            body.push_str(&self.pen.block(what, below));
             return Some((String::new(), body));
         }
-        let (header, body) = self.layout.literal(value, at)?;
+        let (header, body) = self.pen.literal(what, at)?;
         Some((format!(" {header}"), body))
     }
 
@@ -279,12 +340,12 @@ impl<'a> Plan<'a> {
         index: usize,
         entry: &Entry,
         old: Range<usize>,
-        value: &Value,
+        what: &Grown,
         one_line: &str,
     ) -> Result<()> {
         let lines = line_start(self.text, self.first_byte(index, old.start))..old.end;
         let at = column(self.text, entry.key.start);
-        let (head, mut body) = self.body(entry, value).unwrap_or((format!(" {one_line}"), String::new()));
+        let (head, mut body) = self.body(entry, what).unwrap_or((format!(" {one_line}"), String::new()));
         if !head.is_empty() {
             self.piece(entry.lead_end..entry.lead_end, head, Some(index));
         }
@@ -294,12 +355,12 @@ impl<'a> Plan<'a> {
             return Ok(());
         }
         // The same kind of collection stays at its column.
-        let same = entry.collection().is_some_and(|collection| collection.list == value.is_array());
-        if same && self.layout.below(value, at).is_some() {
+        let same = entry.collection().is_some_and(|collection| collection.list == what.value().is_array());
+        if same && self.pen.below(what, at).is_some() {
             let kept = column(self.text, self.first_byte(index, old.start));
-            body = " ".repeat(kept) + &self.layout.block(value, kept);
+            body = " ".repeat(kept) + &self.pen.block(what, kept);
         } else {
-            body = body.strip_prefix(self.layout.line_end).map(str::to_owned).unwrap_or(body);
+            body = body.strip_prefix(self.pen.layout.line_end).map(str::to_owned).unwrap_or(body);
         }
         self.piece(lines, body, Some(index));
         Ok(())
@@ -334,12 +395,11 @@ impl<'a> Plan<'a> {
     }
 
     /// Adds keys below an entry, or at the top.
-    fn add(&mut self, place: Option<usize>, map: Map<String, Value>) -> Result<()> {
-        let value = Value::Object(map);
+    fn add(&mut self, place: Option<usize>, what: Grown) -> Result<()> {
         let collection = match place {
             Some(index) => match self.outline.entries[index].shape {
                 Shape::Collection(collection) if !collection.list => Some(collection),
-                Shape::Scalar(Style::Plain) => return self.replace(index, &value, None),
+                Shape::Scalar(Style::Plain) => return self.replace(index, &what),
                 _ => {
                     let path = self.outline.path(index);
                     return Err(self.refused(&path, "an alias, a tag or a list stands there"));
@@ -349,48 +409,48 @@ impl<'a> Plan<'a> {
         };
         let Some(last) = self.outline.children(place).last() else {
             return match (place, self.outline.top.clone()) {
-                (Some(index), _) => self.replace(index, &value, None),
+                (Some(index), _) => self.replace(index, &what),
                 (None, Some((_, top))) => {
-                    let new = self.layout.block(&value, column(self.text, top.start));
+                    let new = self.pen.block(&what, column(self.text, top.start));
                     self.piece(top, new, None);
                     Ok(())
                 }
                 (None, None) => {
-                    self.append(&value);
+                    self.append(&what);
                     Ok(())
                 }
             };
         };
         let (first, last) = (self.outline.children(place).next().unwrap_or(last), self.outline.entries[last].clone());
         if collection.is_some_and(|collection| collection.flow) {
-            let inner = scalar::inline(&value);
+            let inner = self.pen.one_line(&what);
             let inner = inner.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(&inner);
             self.piece(last.end..last.end, format!(", {inner}"), place);
             return Ok(());
         }
         let at = column(self.text, self.outline.entries[first].key.start);
-        let block = self.layout.block(&value, at);
+        let block = self.pen.block(&what, at);
         if last.end > 0 && self.text[..last.end].ends_with('\n') {
-            self.piece(last.end..last.end, format!("{}{block}{}", " ".repeat(at), self.layout.line_end), place);
+            self.piece(last.end..last.end, format!("{}{block}{}", " ".repeat(at), self.pen.layout.line_end), place);
         } else {
             let stop = line_stop(self.text, last.end);
             let mut new = String::new();
-            self.layout.next_line(at, &mut new);
+            self.pen.layout.next_line(at, &mut new);
             self.piece(stop..stop, new + &block, place);
         }
         Ok(())
     }
 
     /// Writes the first keys of a file that so far holds comments only.
-    fn append(&mut self, value: &Value) {
+    fn append(&mut self, what: &Grown) {
         let end = self.text.len();
         let windows = self.text.contains("\r\n");
-        let layout = Layout { line_end: if windows { "\r\n" } else { "\n" }, ..self.layout };
+        let layout = Layout { line_end: if windows { "\r\n" } else { "\n" }, ..self.pen.layout };
         let mut new = String::new();
         if !self.text.trim_start_matches('\u{feff}').is_empty() && !self.text.ends_with('\n') {
             new.push_str(layout.line_end);
         }
-        new.push_str(&layout.block(value, 0));
+        new.push_str(&Pen { layout, original: self.pen.original }.block(what, 0));
         new.push_str(layout.line_end);
         self.piece(end..end, new, None);
     }
@@ -411,147 +471,27 @@ impl<'a> Plan<'a> {
         Ok(out)
     }
 }
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn set(text: &str, path: &str, value: Value) -> String {
-        set_path(text, &KeyPath::parse(path).unwrap(), &value).unwrap()
-    }
-
-    const FILE: &str = "# Values of cart\nreplicaCount: 1 # one is enough\n\nimage:\n  # from the registry\n  pullPolicy: \"Always\"\n\nhosts:\n  - name: a # first\n  - name: b\nflow: {x: 1, list: [1, 2]}\nlong: |\n  one\n  two\nempty:\n";
-
-    #[test]
-    fn an_existing_scalar_is_replaced_alone() {
-        let table = [
-            ("replicaCount", json!(3), "replicaCount: 1 #", "replicaCount: 3 #"),
-            ("image.pullPolicy", json!("IfNotPresent"), "\"Always\"", "IfNotPresent"),
-            ("image.pullPolicy", json!("no"), "\"Always\"", "\"no\""),
-            ("hosts[0].name", json!("1.0"), "name: a #", "name: \"1.0\" #"),
-            ("flow.list[1]", json!("x, y"), "[1, 2]", "[1, \"x, y\"]"),
-        ];
-        for (path, value, old, new) in table {
-            assert_eq!(set(FILE, path, value), FILE.replacen(old, new, 1), "{path}");
+/// Puts something into keys that are put together; false where a list place is on the way.
+fn grow(pairs: &mut Vec<(String, Grown)>, steps: &[Segment], what: Grown) -> bool {
+    let Some((Segment::Key(key), rest)) = steps.split_first() else { return false };
+    let known = pairs.iter().position(|(other, _)| other == key);
+    if rest.is_empty() {
+        match known {
+            Some(at) => pairs[at].1 = what,
+            None => pairs.push((key.clone(), what)),
         }
+        return true;
     }
-
-    #[test]
-    fn keys_are_added_and_larger_values_replaced() {
-        for (path, value) in [
-            ("image.tag", json!("x")),
-            ("resources.limits.cpu", json!("500m")),
-            ("flow.z", json!(true)),
-            ("empty", json!({"a": [1]})),
-            ("long", json!("short")),
-            (r"annotations.prometheus\.io/port", json!("8080")),
-            ("flow", json!(1)),
-            ("empty.below", json!(1)),
-            ("hosts[1].port", json!(80)),
-        ] {
-            let path = KeyPath::parse(path).unwrap();
-            let new = set_path(FILE, &path, &value).unwrap_or_else(|error| panic!("{path}: {error}"));
-            assert_eq!(path.find(&read(&new).unwrap()), Some(&value), "{new}");
-        }
-    }
-
-    #[test]
-    fn files_of_comments_only_get_their_first_key() {
-        assert_eq!(set("# x\n", "a.b", json!(1)), "# x\na:\n  b: 1\n");
-        assert_eq!(set("", "a", json!("no")), "a: \"no\"\n");
-        assert_eq!(set("# x\r\n", "a", json!(1)), "# x\r\na: 1\r\n");
-    }
-
-    #[test]
-    fn windows_line_ends_stay() {
-        let text = "a: 1\r\nb:\r\n  c: 2\r\n";
-        assert_eq!(set(text, "b.c", json!(3)), "a: 1\r\nb:\r\n  c: 3\r\n");
-        let grown = set(text, "b.d", json!(4));
-        assert_eq!(grown.matches('\n').count(), grown.matches("\r\n").count(), "{grown:?}");
-    }
-
-    #[test]
-    fn edits_that_would_change_more_are_refused() {
-        for (text, path) in [
-            ("a: &x {k: 1}\nb: *x\n", "b.k"),
-            ("a: 1\n", "a.b"),
-            ("a: [1]\n", "a[5]"),
-            ("a: 1\na: 2\n", "a"),
-            ("- a\n", "a"),
-        ] {
-            assert!(set_path(text, &KeyPath::parse(path).unwrap(), &json!(2)).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_same_value_changes_nothing() {
-        assert_eq!(set(FILE, "replicaCount", json!(1)), FILE);
-    }
-
-    fn values() -> impl Strategy<Value = Value> {
-        prop_oneof![
-            any::<bool>().prop_map(Value::from),
-            any::<i32>().prop_map(Value::from),
-            "\\PC{0,12}".prop_map(Value::from),
-            prop::sample::select(vec!["no", "on", "y", "0x1", "1e3", "null", "~", "a: b", "#", "- x"])
-                .prop_map(Value::from)
-        ]
-    }
-
-    /// A file of `keys` keys with a comment on each line, two levels deep.
-    fn written(keys: &[(String, i64, bool)]) -> String {
-        let mut text = "# top\n".to_owned();
-        for (place, (key, number, nested)) in keys.iter().enumerate() {
-            if *nested {
-                text += &format!(
-                    "{key}{place}: # {number}\n    inner: {number}   # about {key}\n    # after\n    list:\n    - {number}\n\n"
-                );
-            } else {
-                text += &format!("{key}{place}:   '{number}'  # about {key}\n");
-            }
-        }
-        text
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn outside_the_value_every_byte_stays(
-            keys in prop::collection::vec(("[a-z]{1,6}", 0i64..100_000, any::<bool>()), 1..8),
-            pick in any::<prop::sample::Index>(),
-            value in values(),
-        ) {
-            let text = written(&keys);
-            let place = pick.index(keys.len());
-            let (key, _, nested) = &keys[place];
-            let path = KeyPath::root().key(&format!("{key}{place}"));
-            let path = if *nested { path.key("inner") } else { path };
-            let outline = outline(&text);
-            let range = outline.entries[outline.follow(&path).0.unwrap()].value.clone().unwrap();
-            let new = set_path(&text, &path, &value).unwrap();
-            prop_assert!(new.starts_with(&text[..range.start]));
-            prop_assert!(new.ends_with(&text[range.end..]));
-            let tree = read(&new).unwrap();
-            prop_assert_eq!(path.find(&tree), Some(&value));
-        }
-
-        #[test]
-        fn a_new_key_leaves_every_line(
-            keys in prop::collection::vec(("[a-z]{1,6}", 0i64..100_000, any::<bool>()), 1..8),
-            pick in any::<prop::sample::Index>(),
-            value in values(),
-        ) {
-            let text = written(&keys);
-            let place = pick.index(keys.len());
-            let (key, _, nested) = &keys[place];
-            let path = if *nested { KeyPath::root().key(&format!("{key}{place}")).key("added") } else { KeyPath::root().key("Added") };
-            let new = set_path(&text, &path, &value).unwrap();
-            let mut lines = new.lines();
-            for line in text.lines() {
-                prop_assert!(lines.any(|other| other == line), "{:?} is gone from\n{}", line, new);
-            }
-        }
-    }
+    let at = known.unwrap_or_else(|| {
+        pairs.push((key.clone(), Grown::Map(Vec::new())));
+        pairs.len() - 1
+    });
+    let mut below = pairs[at].1.pairs().unwrap_or_default();
+    let done = grow(&mut below, rest, what);
+    pairs[at].1 = Grown::Map(below);
+    done
 }
+
+#[cfg(test)]
+#[path = "editing_tests.rs"]
+mod tests;

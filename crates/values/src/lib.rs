@@ -4,8 +4,10 @@
 //! Everything here is pure: text in, text or findings out. Nothing reads a clock, a disk or a cluster.
 
 mod assist;
+mod brackets;
 mod chart;
 mod comments;
+mod copying;
 mod cursor;
 mod diagnostics;
 mod difference;
@@ -13,9 +15,11 @@ mod editing;
 mod effective;
 mod error;
 mod key_path;
+mod lists;
 mod matrix;
 mod outline;
 mod place;
+mod places;
 mod promotion;
 mod reading;
 mod removal;
@@ -36,7 +40,7 @@ pub use error::{Error, Result};
 pub use key_path::{KeyPath, Segment};
 pub use matrix::{Cell, EnvironmentValues, Matrix, MatrixRow, matrix};
 pub use place::values_path;
-pub use promotion::{Change, PromotionRow, Side, apply_promotion, promote};
+pub use promotion::{Change, LostComment, PromotionRow, Side, apply_promotion, comments_lost, promote};
 pub use reading::{LIMIT, read};
 pub use scalar::inline;
 pub use schema::{SCHEMA_LIMIT, Schema};

@@ -159,13 +159,6 @@ pub(crate) fn parser(text: &str) -> Parser<'_, granit_parser::StrInput<'_>> {
     Parser::new_from_str_with_options(text, options)
 }
 
-/// Line and column, both from 1; the column counts characters.
-pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().filter(|ch| *ch != '\u{feff}').count() + 1)
-}
-
 /// The byte at a line and column, both from 1; the end of the line when it is shorter.
 pub(crate) fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let start = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>();

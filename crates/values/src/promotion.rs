@@ -1,12 +1,15 @@
 //! Taking values from one environment's file to another's.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+use crate::copying::Original;
 use crate::editing::{Edit, edit};
 use crate::key_path::{KeyPath, Segment};
-use crate::outline::{Outline, Shape, Style, outline};
+use crate::outline::outline;
+use crate::places::{Lines, Ways};
+use crate::reading::document;
 use crate::{Error, Result, read};
 
 /// What taking a row over does to the target.
@@ -76,9 +79,9 @@ pub fn promote(source: &str, target: &str, base: Option<&str>) -> Result<Vec<Pro
     compare(&KeyPath::root(), base.as_ref(), Some(&from), Some(&to), base.is_some(), &mut rows);
     for (text, is_source) in [(source, true), (target, false)] {
         let (outline, lines) = (outline(text), Lines::new(text));
-        let index = Index::new(&outline);
+        let ways = Ways::new(&outline);
         for row in &mut rows {
-            let line = index.find(&row.path).map(|found| lines.of(outline.entries[found].key.start));
+            let line = ways.find(&row.path).map(|found| lines.line(outline.entries[found].key.start));
             if is_source { row.source_line = line } else { row.target_line = line }
         }
     }
@@ -137,16 +140,17 @@ fn compare(
 }
 
 /// Takes the chosen key paths over from the source into the target's text: a value, a whole subtree or a list, or a
-/// removal where the source has no such key. A mapping changes key by key; what is not chosen, and every comment
-/// outside a replaced list, stays byte for byte. A value on one line is written as the source writes it.
+/// removal where the source has no such key. A mapping changes key by key, a list entry by entry; what is not chosen,
+/// and every comment at what stays, stays byte for byte. What is taken over is written as the source writes it, with the
+/// comments inside it.
 ///
 /// # Errors
 /// When a text cannot be read, or a change cannot be made without touching something else; then nothing is changed.
 pub fn apply_promotion(source: &str, target: &str, paths: &[KeyPath]) -> Result<String> {
-    let (from, to) = (read(source)?, read(target)?);
-    let mut rows = Vec::new();
+    let (from, to) = (document(source)?, read(target)?);
+    let mut changes = Vec::new();
     for path in paths {
-        let (value, old) = (path.find(&from), path.find(&to));
+        let (value, old) = (path.find(&from.tree), path.find(&to));
         if value.is_none() && old.is_none() {
             let why = "neither file holds this key".to_owned();
             return Err(Error::EditRefused { path: path.to_string(), why });
@@ -155,39 +159,70 @@ pub fn apply_promotion(source: &str, target: &str, paths: &[KeyPath]) -> Result<
             let why = "a list is taken over as a whole".to_owned();
             return Err(Error::EditRefused { path: path.to_string(), why });
         }
-        compare(path, None, value, old, false, &mut rows);
+        differences(path, value, old, &mut changes);
     }
-    let outline = outline(source);
-    let index = Index::new(&outline);
+    let going: HashSet<KeyPath> =
+        changes.iter().filter(|(_, value)| value.is_none()).map(|(path, _)| path.clone()).collect();
+    let mut leaving = HashSet::new();
+    if !going.is_empty() {
+        leaves(&KeyPath::root(), &to, &going, &mut leaving);
+    }
     let mut edits = Vec::new();
     let mut seen: HashSet<KeyPath> = HashSet::new();
-    let going: HashSet<KeyPath> = rows.iter().filter(|row| row.source.is_none()).map(|row| row.path.clone()).collect();
-    for row in rows {
-        let path = if row.source.is_none() { topmost(row.path, &from, &to, &going) } else { row.path };
+    for (path, value) in changes {
+        let path = if value.is_none() { topmost(path, &from.tree, &leaving) } else { path };
         if seen.insert(path.clone()) {
-            let written =
-                row.source.as_ref().and_then(|_| index.find(&path)).and_then(|at| one_line(source, &outline, at));
-            edits.push(Edit { path, value: row.source, written });
+            edits.push(Edit { path, value });
         }
     }
     if edits.is_empty() {
         return Ok(target.to_owned());
     }
-    edit(target, &edits)
+    edit(target, &edits, Some(&Original::new(source, &from.outline)))
+}
+
+/// The changes that make the target's value the source's, as few as possible.
+fn differences(
+    path: &KeyPath,
+    source: Option<&Value>,
+    target: Option<&Value>,
+    out: &mut Vec<(KeyPath, Option<Value>)>,
+) {
+    match (source, target) {
+        (source, target) if source == target => {}
+        (Some(Value::Object(below)), Some(Value::Object(there))) => {
+            for (key, value) in below {
+                differences(&path.key(key), Some(value), there.get(key), out);
+            }
+            for key in there.keys().filter(|key| !below.contains_key(*key)) {
+                out.push((path.key(key), None));
+            }
+        }
+        (source, _) => out.push((path.clone(), source.cloned())),
+    }
+}
+
+/// Whether nothing is left of a value once all goes that goes; `out` gets the mappings of which nothing is.
+fn leaves(path: &KeyPath, value: &Value, going: &HashSet<KeyPath>, out: &mut HashSet<KeyPath>) -> bool {
+    if going.contains(path) {
+        return true;
+    }
+    let Value::Object(map) = value else { return false };
+    let mut all = !map.is_empty();
+    for (key, below) in map {
+        all &= leaves(&path.key(key), below, going, out);
+    }
+    if all {
+        out.insert(path.clone());
+    }
+    all
 }
 
 /// The mapping above a removed key that goes with it, when the source has none and nothing else is left in it.
-fn topmost(path: KeyPath, from: &Value, to: &Value, going: &HashSet<KeyPath>) -> KeyPath {
-    fn all_go(path: &KeyPath, value: &Value, going: &HashSet<KeyPath>) -> bool {
-        going.contains(path)
-            || value.as_object().is_some_and(|map| {
-                !map.is_empty() && map.iter().all(|(key, value)| all_go(&path.key(key), value, going))
-            })
-    }
+fn topmost(path: KeyPath, from: &Value, leaving: &HashSet<KeyPath>) -> KeyPath {
     let mut path = path;
     while let Some(above) = path.parent().filter(|above| !above.segments().is_empty()) {
-        let leaves = above.find(to).is_some_and(|value| all_go(&above, value, going));
-        if above.find(from).is_some() || !leaves {
+        if above.find(from).is_some() || !leaving.contains(&above) {
             break;
         }
         path = above;
@@ -195,38 +230,34 @@ fn topmost(path: KeyPath, from: &Value, to: &Value, going: &HashSet<KeyPath>) ->
     path
 }
 
-/// A scalar as the source writes it, when it stands on one line without an anchor.
-fn one_line(text: &str, outline: &Outline, index: usize) -> Option<String> {
-    let entry = &outline.entries[index];
-    let written = text.get(entry.value.clone()?)?;
-    let plain = matches!(entry.shape, Shape::Scalar(Style::Plain | Style::Quoted)) && !written.contains(['\n', '\r']);
-    // Brackets give some letters a meaning that they have nowhere else.
-    let anywhere = entry.shape != Shape::Scalar(Style::Plain) || !written.contains([',', '[', ']', '{', '}']);
-    (plain && anywhere).then(|| written.to_owned())
+/// A comment that is not in a changed text any more.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostComment {
+    /// Its line in the text before, from 1.
+    pub line: usize,
+    /// The comment with its `#`.
+    pub text: String,
 }
 
-/// Finds entries by path without searching.
-struct Index<'a>(std::collections::HashMap<(Option<usize>, &'a Segment), usize>);
-
-impl<'a> Index<'a> {
-    fn new(outline: &'a Outline) -> Self {
-        Self(outline.entries.iter().enumerate().map(|(at, entry)| ((entry.parent, &entry.segment), at)).collect())
+/// The comments of a text that are not in what became of it.
+pub fn comments_lost(before: &str, after: &str) -> Vec<LostComment> {
+    let comments = |text: &str| -> Vec<(usize, String)> {
+        let lines = Lines::new(text);
+        let found = outline(text).comments.into_iter();
+        found.filter_map(|range| Some((lines.line(range.start), text.get(range)?.trim().to_owned()))).collect()
+    };
+    let mut left: HashMap<String, usize> = HashMap::new();
+    for (_, text) in comments(after) {
+        *left.entry(text).or_default() += 1;
     }
-
-    fn find(&self, path: &KeyPath) -> Option<usize> {
-        path.segments().iter().try_fold(None, |at, segment| Some(Some(*self.0.get(&(at, segment))?)))?
-    }
-}
-
-/// The beginnings of a text's lines.
-struct Lines(Vec<usize>);
-
-impl Lines {
-    fn new(text: &str) -> Self {
-        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
-    }
-
-    fn of(&self, offset: usize) -> usize {
-        self.0.partition_point(|start| *start <= offset)
-    }
+    let gone = |(_, text): &(usize, String)| match left.get_mut(text) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    let lost = comments(before).into_iter().filter(gone);
+    lost.map(|(line, text)| LostComment { line, text }).collect()
 }

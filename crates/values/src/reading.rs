@@ -4,7 +4,7 @@ use pilothouse_cluster::Unfolding;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::outline::{DEPTH, Shape, Style, outline, parser};
+use crate::outline::{DEPTH, Outline, Shape, Style, outline, parser};
 use crate::scalar::{bool_word, surprising_bool, surprising_integer};
 use crate::{Error, Result};
 
@@ -18,17 +18,32 @@ pub const LIMIT: usize = 1024 * 1024;
 /// Too large, not YAML, several documents, duplicate keys, or anything but a mapping at the top. Aliases that
 /// unfold beyond reason are refused before a tree is made of them.
 pub fn read(text: &str) -> Result<Value> {
-    let shape = check_shape(text)?;
-    if shape == TopShape::Nothing {
-        return Ok(Value::Object(Map::new()));
+    document(text).map(|document| document.tree)
+}
+
+/// A text that was read, and where its keys stand.
+pub(crate) struct Document {
+    pub outline: Outline,
+    pub tree: Value,
+}
+
+/// Reads a text as [`read`] does, and keeps the outline that was needed for it.
+pub(crate) fn document(text: &str) -> Result<Document> {
+    match check_shape(text)? {
+        TopShape::Nothing => Ok(Document { outline: outline(text), tree: Value::Object(Map::new()) }),
+        TopShape::Mapping => document_of(text, outline(text)),
     }
-    let normal = as_helm_reads(text);
+}
+
+/// Reads a text whose shape has been checked.
+pub(crate) fn document_of(text: &str, outline: Outline) -> Result<Document> {
+    let normal = as_helm_reads(text, &outline);
     let mut tree: serde_yaml::Value = serde_yaml::from_str(&normal).map_err(|error| syntax(&error))?;
     if text.contains("<<") {
         apply_merges(&mut tree)?;
     }
     match to_json(tree) {
-        object @ Value::Object(_) => Ok(object),
+        tree @ Value::Object(_) => Ok(Document { outline, tree }),
         _ => Err(Error::NotAMapping { found: "something else" }),
     }
 }
@@ -149,14 +164,14 @@ fn second_document(text: &str) -> usize {
 
 /// The text with every unquoted word that Helm takes for a boolean or a number written the way all readers
 /// agree on.
-fn as_helm_reads(text: &str) -> String {
+fn as_helm_reads(text: &str, outline: &Outline) -> String {
     let mut changes = Vec::new();
-    for entry in outline(text).entries {
+    for entry in &outline.entries {
         if entry.key_style == Some(Style::Plain) {
             changes.extend(common_word(text, entry.key.clone()));
         }
         if entry.shape == Shape::Scalar(Style::Plain) {
-            changes.extend(entry.value.and_then(|range| common_word(text, range)));
+            changes.extend(entry.value.clone().and_then(|range| common_word(text, range)));
         }
     }
     let mut out = String::with_capacity(text.len() + 4 * changes.len());

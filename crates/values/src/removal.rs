@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use crate::Result;
+use crate::copying::Grown;
 use crate::editing::Plan;
 use crate::writing::{dash, line_start};
 
@@ -39,7 +40,7 @@ fn empty(plan: &mut Plan<'_>, parent: Option<usize>, all: &[usize]) -> Result<()
     if let Some(index) = parent {
         let list = plan.outline.entries[index].collection().is_some_and(|collection| collection.list);
         let nothing = if list { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
-        return plan.replace(index, &nothing, None);
+        return plan.replace(index, &Grown::Value(nothing, None));
     }
     match plan.outline.top.clone() {
         Some((collection, range)) if collection.flow => plan.piece(range, "{}".to_owned(), None),
@@ -86,8 +87,8 @@ fn in_block(plan: &mut Plan<'_>, all: &[usize], gone: &[usize]) -> Result<()> {
             continue;
         }
         // It shares its line with the dash of what holds it: the next entry moves up to the dash.
-        let place = all.iter().position(|one| one == index).unwrap_or(0);
-        let Some(next) = all.get(place + 1).copied().filter(|next| !gone.contains(next)) else {
+        let place = all.binary_search(index).unwrap_or(0);
+        let Some(next) = all.get(place + 1).copied().filter(|next| gone.binary_search(next).is_err()) else {
             return Err(plan.refused(&plan.outline.path(*index), "it shares its line with what holds it"));
         };
         let range = from..start(plan, next)?;
@@ -98,13 +99,15 @@ fn in_block(plan: &mut Plan<'_>, all: &[usize], gone: &[usize]) -> Result<()> {
 }
 
 fn in_flow(plan: &mut Plan<'_>, parent: Option<usize>, all: &[usize], gone: &[usize]) -> Result<()> {
+    // From here on everything goes.
+    let rest = all.iter().rposition(|one| gone.binary_search(one).is_err()).map_or(0, |last| last + 1);
     let mut kept = None;
     for (place, index) in all.iter().enumerate() {
         if gone.binary_search(index).is_err() {
             kept = Some(*index);
             continue;
         }
-        let rest_goes = all[place..].iter().all(|one| gone.binary_search(one).is_ok());
+        let rest_goes = place >= rest;
         let range = match (rest_goes, kept, all.get(place + 1)) {
             (true, Some(kept), _) => {
                 let last = all.last().copied().unwrap_or(*index);

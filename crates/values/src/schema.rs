@@ -23,6 +23,8 @@ const MOST_PATTERNS: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Schema {
     document: Value,
+    /// The patterns of `patternProperties`, ready to be asked; one that is missing matches nothing.
+    patterns: HashMap<String, regex::Regex>,
 }
 
 impl Schema {
@@ -45,7 +47,9 @@ impl Schema {
         if patterns(&document) > MOST_PATTERNS {
             return Err(refused(format!("it has more than {MOST_PATTERNS} patterns")));
         }
-        let schema = Self { document };
+        let mut patterns = HashMap::new();
+        key_patterns(&document, &mut patterns);
+        let schema = Self { document, patterns };
         validator(&schema.document).map_err(|error| refused(error.to_string().chars().take(300).collect()))?;
         Ok(schema)
     }
@@ -67,10 +71,17 @@ impl Schema {
             for schema in here {
                 let Some(map) = schema.as_object() else { continue };
                 match segment {
-                    Segment::Key(key) => match map.get("properties").and_then(|all| all.get(key)) {
-                        Some(one) => next.push(one),
-                        None => next.extend(map.get("additionalProperties").filter(|one| one.is_object())),
-                    },
+                    Segment::Key(key) => {
+                        let own = map.get("properties").and_then(|all| all.get(key));
+                        let patterns = map.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
+                        let fits = |pattern: &String| self.patterns.get(pattern).is_some_and(|one| one.is_match(key));
+                        let before = next.len();
+                        next.extend(own);
+                        next.extend(patterns.filter(|(pattern, _)| fits(pattern)).map(|(_, one)| one));
+                        if next.len() == before {
+                            next.extend(map.get("additionalProperties").filter(|one| one.is_object()));
+                        }
+                    }
                     Segment::Index(index) => {
                         let listed =
                             |name: &str| map.get(name).and_then(Value::as_array).and_then(|all| all.get(*index));
@@ -244,6 +255,37 @@ fn localise(value: &mut Value, top: bool) -> Result<()> {
         Value::Array(items) => items.iter_mut().try_for_each(|inner| localise(inner, false)),
         _ => Ok(()),
     }
+}
+
+/// Makes the patterns of keys ready. What the engine does not take fits nothing here; the validator says so anyway.
+fn key_patterns(value: &Value, out: &mut HashMap<String, regex::Regex>) {
+    match value {
+        Value::Object(map) => {
+            for pattern in map.get("patternProperties").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+                if let Ok(ready) = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build() {
+                    out.insert(pattern.clone(), ready);
+                }
+            }
+            map.values().for_each(|inner| key_patterns(inner, out));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| key_patterns(inner, out)),
+        _ => {}
+    }
+}
+
+/// The keys that a pattern names one by one, such as `^(http|https)$`.
+pub(crate) fn named_by(pattern: &str) -> Vec<String> {
+    let inner = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$'));
+    let Some(inner) = inner else { return Vec::new() };
+    let group = inner.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let group = group.map(|group| group.strip_prefix("?:").unwrap_or(group));
+    if group.is_none() && inner.contains('|') {
+        return Vec::new();
+    }
+    let names: Vec<&str> = group.unwrap_or(inner).split('|').collect();
+    let plain =
+        |name: &&str| !name.is_empty() && name.chars().all(|ch| ch.is_ascii_alphanumeric() || "_-".contains(ch));
+    if names.iter().all(plain) { names.into_iter().map(str::to_owned).collect() } else { Vec::new() }
 }
 
 /// How many patterns a schema has, wherever they stand.

@@ -3,6 +3,7 @@
 use crate::diagnostics::{Diagnostic, Severity};
 use crate::key_path::Segment;
 use crate::outline::{Entry, Outline, Shape, Style};
+use crate::places::Lines;
 
 /// Ends of key names (without `-` and `_`, lower-cased) under which a secret is usually kept.
 const NAMES: [&str; 11] = [
@@ -24,7 +25,7 @@ const MARKS: [&str; 12] =
     ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "ASIA", "sk_live_", "ATATT3", "npm_"];
 
 /// Says so when an entry looks like a secret in clear text. The words never hold the value.
-pub(crate) fn suspect(text: &str, outline: &Outline, index: usize) -> Option<Diagnostic> {
+pub(crate) fn suspect(text: &str, lines: &Lines<'_>, outline: &Outline, index: usize) -> Option<Diagnostic> {
     let entry = outline.entries.get(index)?;
     if !matches!(entry.shape, Shape::Scalar(_)) {
         return None;
@@ -45,7 +46,7 @@ pub(crate) fn suspect(text: &str, outline: &Outline, index: usize) -> Option<Dia
         "{why}: everyone who can read the repository can read `{}`. Keep it in a Kubernetes Secret and name the Secret here.",
         outline.path(index)
     );
-    let finding = Diagnostic::at(text, range.start, Severity::Warning, "clear-text-secret", message);
+    let finding = Diagnostic::at(lines, range.start, Severity::Warning, "clear-text-secret", message);
     Some(finding.about(outline.path(index)))
 }
 

@@ -5,7 +5,9 @@ use serde_json::Value;
 use crate::diagnostics::{Diagnostic, MOST, Severity};
 use crate::effective::{Parameter, Passed};
 use crate::key_path::{KeyPath, Segment};
-use crate::outline::{Entry, Shape, Style, outline};
+use crate::outline::{Entry, Outline, Shape, Style};
+use crate::places::Lines;
+use crate::reading::document;
 
 /// Parameters that every deploy passes (cd-pipeline-operator, generateTemplatePatch), even when none are given here.
 const ALWAYS_PASSED: [&str; 3] = ["image.tag", "image.repository", "image.digest"];
@@ -16,18 +18,29 @@ const ALWAYS_PASSED: [&str; 3] = ["image.tag", "image.repository", "image.digest
 ///
 /// A key the defaults do not mention is a hint only: a template may read it all the same.
 pub fn keys_without_effect(text: &str, defaults: Option<&Value>, parameters: &[Parameter]) -> Vec<Diagnostic> {
-    if crate::read(text).is_err() {
-        return Vec::new();
+    match document(text) {
+        Ok(document) => effectless(text, &Lines::new(text), &document.outline, defaults, parameters),
+        Err(_) => Vec::new(),
     }
+}
+
+/// What [`keys_without_effect`] finds in a text that was read.
+pub(crate) fn effectless(
+    text: &str,
+    lines: &Lines<'_>,
+    outline: &Outline,
+    defaults: Option<&Value>,
+    parameters: &[Parameter],
+) -> Vec<Diagnostic> {
     let mut passed = Passed::new(parameters);
     ALWAYS_PASSED.iter().filter_map(|name| KeyPath::parse(name).ok()).for_each(|path| passed.add(path));
     let mut found: Vec<Diagnostic> = Vec::new();
-    let outline = outline(text);
+    let mut likeness = Likeness { left: MOST_COMPARED };
     let mut next = 0;
     while let Some(entry) = outline.entries.get(next) {
         let path = outline.path(next);
         let finding = if passed.decide(&path) { Some(by_parameter(&path)) } else { None };
-        let finding = finding.or_else(|| against_default(text, entry, &path, defaults?));
+        let finding = finding.or_else(|| against_default(text, entry, &path, defaults?, &mut likeness));
         next += 1;
         if let Some((severity, code, message)) = finding {
             let at = if code == "unknown-key" || code == "passed-as-parameter" {
@@ -35,7 +48,7 @@ pub fn keys_without_effect(text: &str, defaults: Option<&Value>, parameters: &[P
             } else {
                 entry.value.as_ref().map_or(entry.key.start, |value| value.start)
             };
-            found.push(Diagnostic::at(text, at, severity, code, message).about(path));
+            found.push(Diagnostic::at(lines, at, severity, code, message).about(path));
             // Once a mapping is reported, the keys below it say nothing new.
             next = entry.last;
         }
@@ -55,7 +68,13 @@ fn by_parameter(path: &KeyPath) -> Finding {
     (Severity::Warning, "passed-as-parameter", message)
 }
 
-fn against_default(text: &str, entry: &Entry, path: &KeyPath, defaults: &Value) -> Option<Finding> {
+fn against_default(
+    text: &str,
+    entry: &Entry,
+    path: &KeyPath,
+    defaults: &Value,
+    likeness: &mut Likeness,
+) -> Option<Finding> {
     let Some((Segment::Key(key), above)) = path.segments().split_last() else { return None };
     // `global` is shared with subcharts, which have defaults of their own; so has everything below a list.
     if above.is_empty() && matches!(key.as_str(), "global" | "<<")
@@ -71,12 +90,12 @@ fn against_default(text: &str, entry: &Entry, path: &KeyPath, defaults: &Value) 
     let parent = parent.as_object().filter(|map| !map.is_empty())?;
     match parent.get(key) {
         Some(default) => of_type(text, entry, path, default),
-        None => Some(unknown(path, key, parent)),
+        None => Some(unknown(path, key, parent, likeness)),
     }
 }
 
-fn unknown(path: &KeyPath, key: &str, parent: &serde_json::Map<String, Value>) -> Finding {
-    let near = nearest(key, parent.keys());
+fn unknown(path: &KeyPath, key: &str, parent: &serde_json::Map<String, Value>, likeness: &mut Likeness) -> Finding {
+    let near = likeness.nearest(key, parent.keys());
     let ask = near.map_or_else(
         || "it may have no effect, unless a template reads it".to_owned(),
         |near| format!("did you mean `{near}`?"),
@@ -143,17 +162,30 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The key most like `key`, when it is at most two letters away.
-pub(crate) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
-    if key.chars().count() < 4 || key.chars().count() > 60 {
-        return None;
+/// How many keys are compared with unknown ones in one check; beyond that nothing is said of what may have been meant.
+const MOST_COMPARED: usize = 50_000;
+
+/// Finds the key that may have been meant.
+struct Likeness {
+    left: usize,
+}
+
+impl Likeness {
+    /// The key most like `key`, when it is at most two letters away.
+    fn nearest<'a>(&mut self, key: &str, known: impl ExactSizeIterator<Item = &'a String>) -> Option<&'a str> {
+        let key = key.to_lowercase();
+        let letters = key.chars().count();
+        if !(4..=60).contains(&letters) {
+            return None;
+        }
+        self.left = self.left.checked_sub(known.len())?;
+        known
+            .filter(|other| other.len() <= 120 && other.chars().count().abs_diff(letters) <= 2)
+            .map(|other| (distance(&key, &other.to_lowercase()), other))
+            .filter(|(distance, _)| *distance <= 2)
+            .min()
+            .map(|(_, other)| other.as_str())
     }
-    known
-        .filter(|other| other.len() <= 120)
-        .map(|other| (distance(&key.to_lowercase(), &other.to_lowercase()), other))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, other)| other.as_str())
 }
 
 /// The number of letters to add, drop or change to come from one word to the other.

@@ -268,3 +268,51 @@ fn type_changes_are_told_with_both_types() {
         assert_eq!(&told, expected, "{text}");
     }
 }
+
+#[test]
+fn keys_and_values_are_offered_in_brackets() {
+    let chart = Chart::new(
+        Some("service: {type: ClusterIP, port: 80, name: x}\nhosts:\n- {name: a, path: /}\n"),
+        Some(r#"{"properties":{"service":{"properties":{"type":{"enum":["ClusterIP","NodePort"]}}}}}"#),
+    );
+    let offered = |text: &str| {
+        let (line, at) = text.lines().enumerate().find_map(|(no, line)| Some((no + 1, line.find('^')?))).unwrap();
+        let column = text.lines().nth(line - 1).unwrap()[..at].chars().count() + 1;
+        let found = completions(&text.replace('^', ""), line, column, &chart);
+        found.into_iter().map(|one| (one.insert, one.from)).collect::<Vec<_>>()
+    };
+    let pairs = |all: &[(&str, usize)]| all.iter().map(|(text, from)| ((*text).to_owned(), *from)).collect::<Vec<_>>();
+    assert_eq!(offered("service: {^"), pairs(&[("type: ", 11), ("port: ", 11), ("name: ", 11)]));
+    assert_eq!(offered("service: {port: 1, t^}\n"), pairs(&[("type: ", 20)]));
+    assert_eq!(offered("service: {^, name: y, type: z}\n"), pairs(&[("port: ", 11)]));
+    assert_eq!(offered("service: {type: ^}\n"), pairs(&[("ClusterIP", 17), ("NodePort", 17)]));
+    assert_eq!(offered("service: {\n  port: 80, # {\n  type: No^\n}\n"), pairs(&[("NodePort", 9)]));
+    assert_eq!(offered("a: 1\nhosts:\n  - {name: \"x, {\", ^}\n"), pairs(&[("path: ", 20)]));
+    assert_eq!(offered("hosts: [{name: x}, {^"), pairs(&[("name: ", 21), ("path: ", 21)]));
+    assert_eq!(offered("service: {port: 80}\n^"), pairs(&[("hosts:\n  - ", 1)]));
+    for text in ["service: {port: 80, # ty^\n", "service: 'x {^'\n"] {
+        assert_eq!(offered(text), [], "{text}");
+    }
+}
+
+#[test]
+fn what_patterns_say_of_keys_is_offered() {
+    let schema = r#"{"properties":{"ports":{"patternProperties":{
+        "^(http|https)$":{"type":"object","properties":{"port":{"type":"integer","description":"Where it listens."}}},
+        "^x-":{"enum":["on","off"]},
+        "(unclosed":{"type":"string"}},
+        "additionalProperties":{"type":"boolean"}}}}"#;
+    // A pattern that no engine takes makes the schema useless; it is told, and nothing else breaks.
+    assert!(!Chart::new(None, Some(schema)).has_schema());
+    let chart = Chart::new(None, Some(&schema.replace("(unclosed", "^unclosed")));
+    let names = |text: &str, line, column| -> Vec<String> {
+        completions(text, line, column, &chart).into_iter().map(|one| one.label).collect()
+    };
+    assert_eq!(names("ports:\n  ", 2, 3), ["http", "https"]);
+    assert_eq!(names("ports:\n  http:\n    ", 3, 5), ["port"]);
+    assert_eq!(names("ports:\n  x-mode: ", 2, 11), ["on", "off"]);
+    let about = |path: &str| chart.about(&KeyPath::parse(path).unwrap()).and_then(|one| one.kind);
+    assert_eq!(about("ports.https.port").as_deref(), Some("a whole number"));
+    assert_eq!(about("ports.other").as_deref(), Some("true or false"));
+    assert_eq!(about("ports.x-mode"), None, "a pattern that fits goes before additionalProperties");
+}

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use pilothouse_values::{
-    Change, EnvironmentValues, KeyPath, Parameter, Side, Source, apply_promotion, matrix, promote, read,
+    Change, EnvironmentValues, KeyPath, LostComment, Parameter, Side, Source, apply_promotion, comments_lost, matrix,
+    promote, read, set_path,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ fn chosen_paths_are_taken_over_and_the_rest_stays() {
     let new = apply_promotion(SOURCE, TARGET, &paths(&["log", "hosts", "res.cpu", "new", "old"])).unwrap();
     assert_eq!(
         new,
-        "# qa\nreplicaCount: 5   # measured\nlog: 'debug'\nhosts:   # one\n  - a\n  - b\nres:\n  cpu: 2\n  # enough\n  memory: 4Gi\nnew:\n  deep:\n    x: 1.1\n"
+        "# qa\nreplicaCount: 5   # measured\nlog: 'debug'\nhosts:   # one\n  - a\n  - b\nres:\n  cpu: 2\n  # enough\n  memory: 4Gi\nnew:\n  deep: {x: 1.10}\n"
     );
     assert_eq!(apply_promotion(SOURCE, TARGET, &[]).unwrap(), TARGET);
     assert!(apply_promotion(SOURCE, TARGET, &paths(&["nowhere"])).is_err());
@@ -60,6 +61,117 @@ fn a_subtree_the_source_lacks_goes_as_a_whole() {
     assert_eq!(new, "a: 1\nf: 1\n");
     let new = apply_promotion("a: 1\n", "a: 1\nb:\n  c:\n    d: 1\n  e: 2\nf: 1\n", &paths(&["b.c.d"])).unwrap();
     assert_eq!(new, "a: 1\nb:\n  e: 2\nf: 1\n");
+}
+
+#[test]
+fn what_is_taken_over_is_written_as_the_source_writes_it() {
+    let source = "a: 1\nnew:\n    # how it is made\n    version: 1.10   # not 1.1\n    'on': \"no\"\n    octal: 0o17\n    ports:\n    - 8080\n    -   name: x\n        big: 12345678901234567890\n    text: |\n        one\n          two\n\n        three\nlast: 1_000\n";
+    let target = "top:\n  a: 1\na: 1\n";
+    let new = apply_promotion(source, target, &paths(&["new", "last"])).unwrap();
+    assert_eq!(
+        new,
+        "top:\n  a: 1\na: 1\nnew:\n  # how it is made\n  version: 1.10   # not 1.1\n  'on': \"no\"\n  octal: 0o17\n  ports:\n  - 8080\n  -   name: x\n      big: 12345678901234567890\n  text: |\n      one\n        two\n\n      three\nlast: 1_000\n"
+    );
+    // An alias leads nowhere in the other file; then the value is written out.
+    let source = "x: &x {k: 1.50}\nnew:\n  a: *x\n  b: 2.50\n";
+    let new = apply_promotion(source, "a: 1\n", &paths(&["new"])).unwrap();
+    assert_eq!(new, "a: 1\nnew:\n  a:\n    k: 1.5\n  b: 2.5\n");
+    // Line ends are the target's.
+    let new = apply_promotion("n:\n  a: 1.0\n  b: 2\n", "x: 1\r\n", &paths(&["n"])).unwrap();
+    assert_eq!(new, "x: 1\r\nn:\r\n  a: 1.0\r\n  b: 2\r\n");
+}
+
+#[test]
+fn a_list_keeps_the_lines_of_what_stays_in_it() {
+    let target =
+        "hosts:\n  # the first\n  - a   # main\n  # the second\n  - b\n  - name: c # inner\n    port: 1\n  # end\n";
+    let source = "hosts: [x, a, b2, {name: c, port: 2}, d]\n";
+    let new = apply_promotion(source, target, &paths(&["hosts"])).unwrap();
+    assert_eq!(
+        new,
+        "hosts:\n  - x\n  # the first\n  - a   # main\n  # the second\n  - b2\n  - name: c # inner\n    port: 2\n  - d\n  # end\n"
+    );
+    assert_eq!(comments_lost(target, &new), []);
+    let fewer = apply_promotion("hosts: [b]\n", target, &paths(&["hosts"])).unwrap();
+    assert_eq!(fewer, "hosts:\n  # the first\n  # the second\n  - b\n  # end\n");
+    let lost = |line, text: &str| LostComment { line, text: text.into() };
+    assert_eq!(comments_lost(target, &fewer), [lost(3, "# main"), lost(6, "# inner")]);
+    // In brackets a list is one value, and what is lost with it is told.
+    let flow = "hosts: [a, # one\n  b]\n";
+    let new = apply_promotion("hosts: [b, c]\n", flow, &paths(&["hosts"])).unwrap();
+    assert_eq!((new.as_str(), comments_lost(flow, &new)), ("hosts: [b, c]\n", vec![lost(1, "# one")]));
+}
+
+#[test]
+fn a_large_file_is_taken_over_whole() {
+    let file = |number: usize| {
+        let keys = |n: usize| format!("  key{n}: {}\n", n * number);
+        let gone = |n: usize| format!("  only{number}x{n}: 1\n");
+        "map:\n".to_owned() + &(0..9_000).map(keys).collect::<String>() + &(0..1_000).map(gone).collect::<String>()
+    };
+    let (source, target) = (file(1), file(2));
+    let rows = promote(&source, &target, None).unwrap();
+    assert_eq!(rows.len(), 8_999 + 2_000);
+    let all: Vec<KeyPath> = rows.into_iter().map(|row| row.path).collect();
+    let new = apply_promotion(&source, &target, &all).unwrap();
+    assert_eq!(read(&new).unwrap(), read(&source).unwrap());
+}
+
+fn items() -> impl Strategy<Value = Vec<Value>> {
+    let item = prop_oneof![
+        (0..4i64).prop_map(Value::from),
+        prop::sample::select(vec!["no", "x", "1.0"]).prop_map(Value::from),
+        (0..3i64, 0..3i64).prop_map(|(name, port)| json!({"name": name, "port": port})),
+        prop::collection::vec(0..3i64, 1..3).prop_map(Value::from),
+    ];
+    prop::collection::vec(item, 1..7)
+}
+
+/// A list as somebody could have written it, with a comment above each entry.
+fn listed(items: &[Value], indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let mut out = "# top\nlist: # all\n".to_owned();
+    for (place, item) in items.iter().enumerate() {
+        out += &format!("{pad}# above {place}\n");
+        match item.as_object() {
+            Some(map) => out += &format!("{pad}- name: {}\n{pad}  port: {}   # port\n", map["name"], map["port"]),
+            None => out += &format!("{pad}- {item}\n"),
+        }
+    }
+    out + "other: 1.50 # last\n"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_list_that_becomes_another_keeps_the_comments_between_its_entries(
+        old in items(), new in items(), indent in 0..5usize,
+    ) {
+        let text = listed(&old, indent);
+        let done = set_path(&text, &KeyPath::parse("list").unwrap(), &Value::from(new.clone())).unwrap();
+        prop_assert_eq!(&read(&done).unwrap()["list"], &Value::from(new.clone()), "{}", done);
+        prop_assert!(done.starts_with("# top\nlist: # all\n") && done.ends_with("other: 1.50 # last\n"), "{}", done);
+        for lost in comments_lost(&text, &done) {
+            prop_assert_eq!(&lost.text, "# port", "{}", done);
+        }
+        let source = listed(&new, 2);
+        let taken = apply_promotion(&source, &text, &[KeyPath::parse("list").unwrap()]).unwrap();
+        prop_assert_eq!(&read(&taken).unwrap()["list"], &Value::from(new), "{}", taken);
+        prop_assert!(comments_lost(&text, &taken).iter().all(|lost| lost.text == "# port"), "{}", taken);
+    }
+
+    #[test]
+    fn a_subtree_is_copied_with_its_numbers(source in tree(), column in 1..4usize) {
+        let mut from = "new:\n".to_owned();
+        written(&source, 1 + column, &mut from);
+        let target = "a:\n    b: 1 # four\n";
+        let done = apply_promotion(&from, target, &paths(&["new"])).unwrap();
+        prop_assert_eq!(&read(&done).unwrap()["new"], &source, "{}", done);
+        prop_assert!(done.starts_with(target), "{}", done);
+        let bare = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+        prop_assert_eq!(&bare(&done)[2..], &bare(&from)[..], "{}", done);
+    }
 }
 
 fn tree() -> impl Strategy<Value = Value> {
