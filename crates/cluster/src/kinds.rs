@@ -92,6 +92,14 @@ kinds! {
     DEPLOYMENT = "apps", "v1", "Deployment", "deployments";
     /// A StatefulSet.
     STATEFUL_SET = "apps", "v1", "StatefulSet", "statefulsets";
+    /// A DaemonSet.
+    DAEMON_SET = "apps", "v1", "DaemonSet", "daemonsets";
+    /// Argo Rollouts: a Deployment that rolls out by steps.
+    ROLLOUT = "argoproj.io", "v1alpha1", "Rollout", "rollouts";
+    /// A revision of a StatefulSet or a DaemonSet.
+    CONTROLLER_REVISION = "apps", "v1", "ControllerRevision", "controllerrevisions";
+    /// How many pods may be away at once.
+    POD_DISRUPTION_BUDGET = "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets";
     /// A ReplicaSet.
     REPLICA_SET = "apps", "v1", "ReplicaSet", "replicasets";
     /// A Pod.

@@ -14,15 +14,6 @@ pub fn images_of(workload: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The containers whose image is new or another, among `containers` when that names any.
-pub fn changed(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>, containers: &[String]) -> Vec<String> {
-    new.iter()
-        .filter(|(name, _)| containers.is_empty() || containers.contains(name))
-        .filter(|(name, image)| old.get(*name) != Some(image))
-        .map(|(name, _)| name.clone())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -36,16 +27,5 @@ mod tests {
         let images = images_of(&workload);
         assert_eq!(images.into_iter().collect::<Vec<_>>(), [("c".into(), "b:1".into()), ("i".into(), "a:1".into())]);
         assert!(images_of(&json!({})).is_empty());
-    }
-
-    #[test]
-    fn changes() {
-        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let old = map(&[("a", "1"), ("b", "1")]);
-        assert!(changed(&old, &old, &[]).is_empty());
-        assert_eq!(changed(&old, &map(&[("a", "2"), ("b", "1")]), &[]), ["a"]);
-        assert!(changed(&old, &map(&[("a", "2"), ("b", "1")]), &["b".into()]).is_empty());
-        assert_eq!(changed(&old, &map(&[("a", "1"), ("b", "1"), ("c", "1")]), &[]), ["c"]);
-        assert!(changed(&old, &map(&[("a", "1")]), &[]).is_empty(), "a container that goes brings no new image");
     }
 }

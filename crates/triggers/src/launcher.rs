@@ -57,6 +57,10 @@ pub trait Launcher: Send + Sync {
     /// Starts a run. To be called again with the same run is harmless.
     async fn launch(&self, launch: &Launch) -> Result<Launched, LaunchError>;
 
+    /// Stops a run and takes back what it did, because all triggers are halted. To be called again, or for a run that
+    /// has ended, is harmless.
+    async fn stop(&self, launch: &Launch) -> Result<(), LaunchError>;
+
     /// How a run stands; an error when that cannot be told now.
     async fn state(&self, launch: &Launch) -> Result<RunState, LaunchError>;
 }

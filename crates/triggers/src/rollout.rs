@@ -11,7 +11,7 @@ pub enum Rollout {
     Progressing(String),
     /// Every replica is of the newest revision and available.
     Complete,
-    /// The Deployment is paused.
+    /// It is paused.
     Paused,
     /// Replicas cannot be made; the cluster's words.
     Failed(String),
@@ -22,12 +22,11 @@ pub enum Rollout {
 /// The state of a workload's rollout, by the rules of `kubectl rollout status`.
 pub fn rollout_state(kind: WorkloadKind, workload: &Value) -> Rollout {
     let number = |pointer: &str| workload.pointer(pointer).and_then(Value::as_i64);
-    let generation = number("/metadata/generation").unwrap_or(0);
-    let seen = number("/status/observedGeneration").unwrap_or(0);
-    if kind == WorkloadKind::Deployment && workload.pointer("/spec/paused") == Some(&Value::Bool(true)) {
+    let pauses = matches!(kind, WorkloadKind::Deployment | WorkloadKind::Rollout);
+    if pauses && workload.pointer("/spec/paused") == Some(&Value::Bool(true)) {
         return Rollout::Paused;
     }
-    if seen < generation {
+    if !taken_up(workload) {
         return Rollout::Progressing("the cluster has not taken the change up yet".to_owned());
     }
     let wanted = number("/spec/replicas").unwrap_or(1);
@@ -35,6 +34,61 @@ pub fn rollout_state(kind: WorkloadKind, workload: &Value) -> Rollout {
     match kind {
         WorkloadKind::Deployment => deployment(workload, wanted, &count),
         WorkloadKind::StatefulSet => stateful_set(workload, wanted, &count),
+        WorkloadKind::DaemonSet => daemon_set(workload, &count),
+        WorkloadKind::Rollout => argo_rollout(workload),
+    }
+}
+
+/// Whether the cluster has taken up a workload's newest change. An Argo Rollout writes its number as text.
+pub fn taken_up(workload: &Value) -> bool {
+    let generation = workload.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
+    let seen = match workload.pointer("/status/observedGeneration") {
+        Some(Value::String(text)) => text.parse().unwrap_or(0),
+        Some(value) => value.as_i64().unwrap_or(0),
+        None => 0,
+    };
+    seen >= generation
+}
+
+/// How many of a workload's replicas are wanted: those of a DaemonSet follow from the nodes.
+pub fn wanted(kind: WorkloadKind, workload: &Value) -> i64 {
+    let number = |pointer: &str| workload.pointer(pointer).and_then(Value::as_i64);
+    match kind {
+        WorkloadKind::DaemonSet => number("/status/desiredNumberScheduled").unwrap_or(0),
+        _ => number("/spec/replicas").unwrap_or(1),
+    }
+}
+
+/// How many of them are ready.
+pub fn ready(kind: WorkloadKind, workload: &Value) -> i64 {
+    let field = if kind == WorkloadKind::DaemonSet { "/status/numberReady" } else { "/status/readyReplicas" };
+    workload.pointer(field).and_then(Value::as_i64).unwrap_or(0)
+}
+
+fn daemon_set(workload: &Value, count: &dyn Fn(&str) -> i64) -> Rollout {
+    let by_hand = workload.pointer("/spec/updateStrategy/type").and_then(Value::as_str) == Some("OnDelete");
+    let (wanted, updated) = (count("desiredNumberScheduled"), count("updatedNumberScheduled"));
+    if updated < wanted {
+        let how = if by_hand { "; its pods are replaced by hand (OnDelete)" } else { "" };
+        return Rollout::Progressing(format!("{updated} of {wanted} replicas are updated{how}"));
+    }
+    let available = count("numberAvailable");
+    if available < wanted {
+        return Rollout::Progressing(format!("{available} of {wanted} replicas are available"));
+    }
+    Rollout::Complete
+}
+
+/// By the phase that Argo Rollouts itself tells, and the revision that it calls stable.
+fn argo_rollout(workload: &Value) -> Rollout {
+    let text = |pointer: &str| workload.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let message = text("/status/message").to_owned();
+    match text("/status/phase") {
+        "Healthy" if text("/status/stableRS") == text("/status/currentPodHash") => Rollout::Complete,
+        "Paused" => Rollout::Paused,
+        "Degraded" if message.contains("ProgressDeadlineExceeded") => Rollout::TimedOut,
+        "Degraded" => Rollout::Failed(message),
+        _ => Rollout::Progressing("the new revision is not the stable one yet".to_owned()),
     }
 }
 
@@ -148,5 +202,39 @@ mod tests {
         let mut unready = done;
         unready["readyReplicas"] = json!(2);
         assert_eq!(state(json!({"replicas": 3}), unready), "progressing");
+    }
+
+    #[test]
+    fn daemon_sets() {
+        let state = |status: Value| {
+            let object = json!({"metadata": {"generation": 2}, "spec": {}, "status": status});
+            word(&rollout_state(WorkloadKind::DaemonSet, &object))
+        };
+        let done = json!({"observedGeneration": 2, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2,
+            "numberAvailable": 2, "numberReady": 2});
+        assert_eq!(state(done.clone()), "complete");
+        for (field, value) in [("updatedNumberScheduled", 1), ("numberAvailable", 1), ("observedGeneration", 1)] {
+            let mut status = done.clone();
+            status[field] = json!(value);
+            assert_eq!(state(status), "progressing", "{field}");
+        }
+        let object = json!({"spec": {"replicas": 7}, "status": done});
+        assert_eq!((wanted(WorkloadKind::DaemonSet, &object), ready(WorkloadKind::DaemonSet, &object)), (2, 2));
+    }
+
+    #[test]
+    fn argo_rollouts() {
+        let state = |phase: &str, stable: &str, message: &str| {
+            let object = json!({"metadata": {"generation": 2}, "spec": {}, "status": {"observedGeneration": "2",
+                "phase": phase, "stableRS": stable, "currentPodHash": "b", "message": message}});
+            word(&rollout_state(WorkloadKind::Rollout, &object))
+        };
+        assert_eq!(state("Healthy", "b", ""), "complete");
+        assert_eq!(state("Healthy", "a", ""), "progressing");
+        assert_eq!(state("Progressing", "a", ""), "progressing");
+        assert_eq!(state("Paused", "a", "CanaryPauseStep"), "paused");
+        assert_eq!(state("Degraded", "a", "ProgressDeadlineExceeded: …"), "timed out");
+        assert_eq!(state("Degraded", "a", "RolloutAborted"), "failed");
+        assert!(!taken_up(&json!({"metadata": {"generation": 3}, "status": {"observedGeneration": "2"}})));
     }
 }

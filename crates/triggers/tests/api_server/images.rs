@@ -1,144 +1,14 @@
-//! Triggers against a real API server, with its own controllers rolling workloads out.
-
-// Clippy takes only the functions marked as tests for tests, not what they share.
-#![allow(clippy::unwrap_used)]
+//! An image trigger: it fires once for each change of an image, and for nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
-use pilothouse_cluster::{Cluster, Kind, kinds};
-use pilothouse_rig::Rig;
+use kube::api::{Patch, PatchParams};
+use pilothouse_cluster::kinds;
 use pilothouse_triggers::spec::{Outcome, TriggerStatus};
-use pilothouse_triggers::{Engine, Launch, LaunchError, Launched, Launcher, RunState};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-/// Runs in memory: a name is created once, as the API server would see to.
-#[derive(Default)]
-struct MemoryLauncher {
-    created: Mutex<Vec<String>>,
-    open: Mutex<bool>,
-}
-
-#[async_trait]
-impl Launcher for MemoryLauncher {
-    async fn launch(&self, launch: &Launch) -> Result<Launched, LaunchError> {
-        let mut created = self.created.lock().unwrap();
-        if created.contains(&launch.run) {
-            return Ok(Launched::Already);
-        }
-        created.push(launch.run.clone());
-        Ok(Launched::Created)
-    }
-
-    async fn state(&self, _: &Launch) -> Result<RunState, LaunchError> {
-        Ok(if *self.open.lock().unwrap() { RunState::Open } else { RunState::Ended("Pass".into()) })
-    }
-}
-
-struct Place {
-    cluster: Cluster,
-    namespace: String,
-    launcher: Arc<MemoryLauncher>,
-}
-
-type Running = (CancellationToken, JoinHandle<()>);
-
-impl Place {
-    async fn new() -> Self {
-        let rig = Rig::get();
-        let cluster = Cluster::from_client(rig.client().await, "rig", false);
-        pilothouse_cluster::crds::install(&cluster).await.unwrap();
-        Self { cluster, namespace: rig.namespace("triggers").await, launcher: Arc::default() }
-    }
-
-    async fn create(&self, kind: &Kind, mut object: Value) {
-        object["apiVersion"] = json!(kind.api_version());
-        object["kind"] = json!(kind.kind);
-        let object = serde_json::from_value(object).unwrap();
-        self.cluster.api(kind, &self.namespace).create(&PostParams::default(), &object).await.unwrap();
-    }
-
-    async fn deployment(&self) {
-        let pod = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "app", "image": "app:1"}]});
-        self.create(
-            &kinds::DEPLOYMENT,
-            json!({"metadata": {"name": "cart"}, "spec": {"replicas": 1,
-                "selector": {"matchLabels": {"app": "cart"}},
-                "template": {"metadata": {"labels": {"app": "cart"}}, "spec": pod}}}),
-        )
-        .await;
-    }
-
-    async fn trigger(&self, guards: Value) {
-        self.create(
-            &kinds::EVENT_TRIGGER,
-            json!({"metadata": {"name": "on-image"}, "spec": {"project": "shop", "workflow": "kill-cart",
-                "target": {"kind": "Deployment", "namespace": self.namespace, "names": ["cart"]}, "guards": guards}}),
-        )
-        .await;
-    }
-
-    async fn patch(&self, patch: Value) {
-        let api = self.cluster.api(&kinds::DEPLOYMENT, &self.namespace);
-        api.patch("cart", &PatchParams::default(), &Patch::Strategic(&patch)).await.unwrap();
-    }
-
-    async fn image(&self, image: &str) {
-        self.patch(json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}}})).await;
-    }
-
-    async fn status(&self) -> TriggerStatus {
-        let object = self.cluster.api(&kinds::EVENT_TRIGGER, &self.namespace).get("on-image").await.unwrap();
-        object.data.get("status").map(|status| serde_json::from_value(status.clone()).unwrap()).unwrap_or_default()
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&TriggerStatus) -> bool) -> TriggerStatus {
-        for _ in 0..900 {
-            let status = self.status().await;
-            if holds(&status) {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("never saw {what}: {:#?}", self.status().await);
-    }
-
-    fn engine(&self) -> Running {
-        let cancel = CancellationToken::new();
-        let run = Engine::run(
-            self.cluster.clone(),
-            vec![self.namespace.clone()],
-            self.launcher.clone(),
-            Arc::new(Timestamp::now),
-            Arc::new(|_| {}),
-            cancel.clone(),
-        );
-        (cancel, tokio::spawn(run))
-    }
-
-    fn created(&self) -> Vec<String> {
-        self.launcher.created.lock().unwrap().clone()
-    }
-}
-
-fn count(status: &TriggerStatus, outcome: Outcome) -> usize {
-    status.decisions.iter().filter(|one| one.decision == outcome).count()
-}
-
-fn settled_on(status: &TriggerStatus, image: &str) -> bool {
-    status.observed.iter().any(|one| one.images == BTreeMap::from([("app".to_owned(), image.to_owned())]))
-}
-
-async fn stop((cancel, task): Running) {
-    cancel.cancel();
-    task.await.unwrap();
-}
+use crate::place::{Place, count, settled_on, stop};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_image_fires_once_and_nothing_else_does() {
@@ -156,7 +26,7 @@ async fn a_changed_image_fires_once_and_nothing_else_does() {
     assert_eq!(status.decisions.len(), 1, "{:#?}", status.decisions);
     let fired = &status.decisions[0];
     assert_eq!((fired.old_images["app"].as_str(), fired.new_images["app"].as_str()), ("app:1", "app:2"));
-    assert_eq!(place.created(), [fired.run.clone().unwrap()]);
+    assert_eq!(place.created().await, [fired.run.clone().unwrap()]);
     place.until("its verdict", |status| status.decisions[0].verdict.as_deref() == Some("Pass")).await;
     stop(engine).await;
 
@@ -176,13 +46,13 @@ async fn a_changed_image_fires_once_and_nothing_else_does() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     witness.delete("witness", &Default::default()).await.unwrap();
-    assert_eq!(place.created().len(), 1);
+    assert_eq!(place.created().await.len(), 1);
 
     // Images that were there before come back: that is a change, and another run.
     place.image("app:1").await;
     let status = place.until("the second run", |status| count(status, Outcome::Fired) == 2).await;
     let runs: BTreeSet<_> = status.decisions.iter().filter_map(|one| one.run.clone()).collect();
-    assert_eq!(runs, place.created().into_iter().filter(|run| runs.contains(run)).collect());
+    assert_eq!(runs, place.created().await.into_iter().filter(|run| runs.contains(run)).collect());
     assert_eq!(runs.len(), 2);
     stop(engine).await;
 }
@@ -216,7 +86,7 @@ async fn a_stateful_set_fires_once_for_each_change_of_an_image_and_for_nothing_e
             })
             .await;
         assert_eq!(status.decisions.len(), runs, "{:#?}", status.decisions);
-        assert_eq!(place.created().len(), runs);
+        assert_eq!(place.created().await.len(), runs);
     };
 
     let engine = place.engine();
@@ -268,7 +138,7 @@ async fn two_engines_start_one_run() {
                 && status.decisions.iter().all(|one| one.verdict.is_some())
         };
         place.until("a settled run", ended).await;
-        assert_eq!(place.created().len(), runs);
+        assert_eq!(place.created().await.len(), runs);
     }
     stop(engines.0).await;
     stop(engines.1).await;
@@ -286,7 +156,7 @@ async fn a_change_that_nobody_saw_is_offered_and_not_run() {
     let engine = place.engine();
     let status = place.until("the missed change", |status| count(status, Outcome::Missed) == 1).await;
     assert!(settled_on(&status, "app:2"));
-    assert!(place.created().is_empty());
+    assert!(place.created().await.is_empty());
     stop(engine).await;
 }
 
@@ -305,13 +175,13 @@ async fn a_run_in_progress_holds_the_next_one_back() {
         status.decisions.iter().any(|one| one.decision == Outcome::Waited && one.reason.contains("not ended"))
     };
     place.until("the next change to wait", held).await;
-    assert_eq!(place.created().len(), 1);
+    assert_eq!(place.created().await.len(), 1);
     // A restart in between loses nothing: the change was known.
     stop(engine).await;
     *place.launcher.open.lock().unwrap() = false;
     let engine = place.engine();
     place.until("the second run", |status| count(status, Outcome::Fired) == 2).await;
-    assert_eq!(place.created().len(), 2);
+    assert_eq!(place.created().await.len(), 2);
     stop(engine).await;
 }
 

@@ -1,0 +1,127 @@
+//! JMESPath keys, as Litmus' policies have them, within bounds: what comes from a cluster is not trusted to be short,
+//! shallow or cheap. Only what looks at a document is allowed. What builds new values (multi-selects, mapping, joining)
+//! could double its size with every step, and no policy's key needs it.
+
+use jmespath::ast::Ast;
+use jmespath::{Expression, Variable};
+use serde_json::Value;
+
+/// The longest expression.
+const MAX_LENGTH: usize = 512;
+/// How deep brackets, and marks before an operand, may nest.
+const MAX_NESTING: usize = 16;
+/// The most nodes, and so the deepest, a tree may be.
+const MAX_NODES: usize = 96;
+
+/// The functions that only look.
+const FUNCTIONS: [&str; 15] = [
+    "abs",
+    "avg",
+    "ceil",
+    "contains",
+    "ends_with",
+    "floor",
+    "keys",
+    "length",
+    "max",
+    "min",
+    "sort",
+    "starts_with",
+    "sum",
+    "to_number",
+    "type",
+];
+
+/// Compiles a key.
+///
+/// # Errors
+/// What is wrong with it or not allowed, in words.
+pub fn compile(key: &str) -> Result<Expression<'static>, String> {
+    if key.trim().is_empty() || key.len() > MAX_LENGTH {
+        return Err(format!("give a JMESPath expression of 1 to {MAX_LENGTH} characters"));
+    }
+    // The parser descends into itself at each of these.
+    if key.bytes().filter(|b| matches!(b, b'(' | b'[' | b'{' | b'!' | b'&')).count() > MAX_NESTING {
+        return Err(format!("at most {MAX_NESTING} brackets"));
+    }
+    let expression = jmespath::compile(key).map_err(|error| {
+        format!("not a JMESPath expression: {}", error.to_string().lines().next().unwrap_or_default())
+    })?;
+    let mut nodes = 0;
+    allowed(expression.as_ast(), &mut nodes)?;
+    Ok(expression)
+}
+
+fn allowed(ast: &Ast, nodes: &mut usize) -> Result<(), String> {
+    *nodes += 1;
+    if *nodes > MAX_NODES {
+        return Err("the expression is too long".to_owned());
+    }
+    let mut both = |a: &Ast, b: &Ast| allowed(a, nodes).and_then(|()| allowed(b, nodes));
+    match ast {
+        Ast::Identity { .. } | Ast::Field { .. } | Ast::Index { .. } | Ast::Literal { .. } | Ast::Slice { .. } => {
+            Ok(())
+        }
+        Ast::Comparison { lhs, rhs, .. }
+        | Ast::Projection { lhs, rhs, .. }
+        | Ast::And { lhs, rhs, .. }
+        | Ast::Or { lhs, rhs, .. }
+        | Ast::Subexpr { lhs, rhs, .. } => both(lhs, rhs),
+        Ast::Condition { predicate, then, .. } => both(predicate, then),
+        Ast::Flatten { node, .. } | Ast::Not { node, .. } | Ast::ObjectValues { node, .. } => allowed(node, nodes),
+        Ast::Function { name, args, .. } if FUNCTIONS.contains(&name.as_str()) => {
+            args.iter().try_for_each(|one| allowed(one, nodes))
+        }
+        Ast::Function { name, .. } => Err(format!("the function {name} is not allowed here")),
+        Ast::MultiList { .. } | Ast::MultiHash { .. } | Ast::Expref { .. } => {
+            Err("[a, b], {a: b} and &a are not allowed here".to_owned())
+        }
+    }
+}
+
+/// What a key finds in an object; `null` for nothing.
+///
+/// # Errors
+/// Why it cannot be told, in words.
+pub fn search(key: &str, object: &Value) -> Result<Value, String> {
+    let expression = compile(key)?;
+    let failed = |error: &dyn std::fmt::Display| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let data = Variable::from_serializable(object).map_err(|error| failed(&error))?;
+    let found = expression.search(data).map_err(|error| failed(&error))?;
+    serde_json::to_value(&*found).map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_of_policies() {
+        let object = json!({"metadata": {"annotations": {"a/b": "x"}}, "spec": {"replicas": 1,
+            "template": {"spec": {"containers": [{"image": "nginx:1"}, {"image": "side:2"}]}}}});
+        let find = |key: &str| search(key, &object).unwrap();
+        assert_eq!(find("spec.replicas"), json!(1));
+        assert_eq!(find("spec.template.spec.containers[0].image"), json!("nginx:1"));
+        assert_eq!(find("spec.template.spec.containers[*].image"), json!(["nginx:1", "side:2"]));
+        assert_eq!(find("metadata.annotations.\"a/b\""), json!("x"));
+        assert_eq!(find("spec.nothing"), Value::Null);
+        assert_eq!(find("length(spec.template.spec.containers)"), json!(2));
+        assert_eq!(find("spec.template.spec.containers[?contains(image, 'side')].image | [0]"), json!("side:2"));
+    }
+
+    #[test]
+    fn what_is_hostile_is_refused_before_it_runs() {
+        let doubling = "[@,@]|".repeat(7) + "[@,@]";
+        let nested = "(".repeat(200) + "a" + &")".repeat(200);
+        let marks = "!".repeat(400) + "a";
+        let long = "a.".repeat(100) + "a";
+        for key in
+            [&*doubling, &nested, &marks, &long, "map(&a, @)", "to_string(@)", "join('x', a)", "{a: b}", "a[", ""]
+        {
+            assert!(compile(key).is_err(), "{key}");
+        }
+        assert!(search("abs(a)", &json!({"a": "x"})).is_err(), "an error, no panic");
+    }
+}

@@ -1,0 +1,230 @@
+//! A namespace of its own on the rig's API server, with workloads, a trigger, and engines over it. A run is a ConfigMap
+//! of its name: the API server itself sees to it that there is one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use pilothouse_cluster::{Cluster, Kind, kinds};
+use pilothouse_rig::Rig;
+use pilothouse_triggers::spec::{DecisionRecord, Outcome, TriggerStatus};
+use pilothouse_triggers::{Engine, Launch, LaunchError, Launched, Launcher, RunState};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const RUN: &str = "test/run";
+
+pub struct ObjectLauncher {
+    cluster: Cluster,
+    namespace: String,
+    /// Whether runs go on until they are ended.
+    pub open: Mutex<bool>,
+    /// Calls of `launch`, also those that found the run there.
+    pub launches: Mutex<usize>,
+    /// What was stopped.
+    pub stopped: Mutex<Vec<String>>,
+}
+
+fn later(error: impl std::fmt::Display) -> LaunchError {
+    LaunchError { message: error.to_string(), retry: true }
+}
+
+#[async_trait]
+impl Launcher for ObjectLauncher {
+    async fn launch(&self, launch: &Launch) -> Result<Launched, LaunchError> {
+        *self.launches.lock().unwrap() += 1;
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": launch.run, "labels": {RUN: launch.trigger}}});
+        let object = serde_json::from_value(object).unwrap();
+        let api = self.cluster.api(&kinds::CONFIG_MAP, &self.namespace);
+        match api.create(&PostParams::default(), &object).await {
+            Ok(_) => Ok(Launched::Created),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Launched::Already),
+            Err(error) => Err(later(error)),
+        }
+    }
+
+    async fn stop(&self, launch: &Launch) -> Result<(), LaunchError> {
+        let api = self.cluster.api(&kinds::CONFIG_MAP, &self.namespace);
+        api.delete(&launch.run, &DeleteParams::default()).await.map_err(later)?;
+        self.stopped.lock().unwrap().push(launch.run.clone());
+        Ok(())
+    }
+
+    async fn state(&self, launch: &Launch) -> Result<RunState, LaunchError> {
+        let api = self.cluster.api(&kinds::CONFIG_MAP, &self.namespace);
+        match api.get_opt(&launch.run).await.map_err(later)? {
+            None => Ok(RunState::Gone),
+            Some(_) if *self.open.lock().unwrap() => Ok(RunState::Open),
+            Some(_) => Ok(RunState::Ended("Pass".into())),
+        }
+    }
+}
+
+pub struct Place {
+    pub cluster: Cluster,
+    pub namespace: String,
+    pub launcher: Arc<ObjectLauncher>,
+}
+
+pub type Running = (CancellationToken, JoinHandle<()>);
+
+impl Place {
+    pub async fn new() -> Self {
+        let rig = Rig::get();
+        let cluster = Cluster::from_client(rig.client().await, "rig", false);
+        pilothouse_cluster::crds::install(&cluster).await.unwrap();
+        let namespace = rig.namespace("triggers").await;
+        let launcher = Arc::new(ObjectLauncher {
+            cluster: cluster.clone(),
+            namespace: namespace.clone(),
+            open: Mutex::new(false),
+            launches: Mutex::new(0),
+            stopped: Mutex::default(),
+        });
+        Self { cluster, namespace, launcher }
+    }
+
+    pub async fn create(&self, kind: &Kind, mut object: Value) {
+        object["apiVersion"] = json!(kind.api_version());
+        object["kind"] = json!(kind.kind);
+        let object = serde_json::from_value(object).unwrap();
+        self.cluster.api(kind, &self.namespace).create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    /// A Deployment `cart` of one pod with one container `app`.
+    pub async fn deployment(&self) {
+        self.deployment_of("cart", json!({})).await;
+    }
+
+    pub async fn deployment_of(&self, name: &str, annotations: Value) {
+        let pod = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "app", "image": "app:1"}]});
+        self.create(
+            &kinds::DEPLOYMENT,
+            json!({"metadata": {"name": name, "annotations": annotations}, "spec": {"replicas": 1,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {"metadata": {"labels": {"app": name}}, "spec": pod}}}),
+        )
+        .await;
+    }
+
+    /// A trigger `on-image` on `cart`, under guards.
+    pub async fn trigger(&self, guards: Value) {
+        self.trigger_with(json!({"guards": guards})).await;
+    }
+
+    pub async fn trigger_with(&self, more: Value) {
+        let mut spec = json!({"project": "shop", "workflow": "kill-cart",
+            "target": {"kind": "Deployment", "namespace": self.namespace, "names": ["cart"]}});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.create(&kinds::EVENT_TRIGGER, json!({"metadata": {"name": "on-image"}, "spec": spec})).await;
+    }
+
+    pub async fn patch(&self, patch: Value) {
+        self.patch_as("cart", patch, "kubectl-edit").await;
+    }
+
+    pub async fn patch_as(&self, name: &str, patch: Value, manager: &str) {
+        let api = self.cluster.api(&kinds::DEPLOYMENT, &self.namespace);
+        let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+        api.patch(name, &parameters, &Patch::Strategic(&patch)).await.unwrap();
+    }
+
+    /// Changes the trigger: its spec, or its annotations.
+    pub async fn patch_trigger(&self, patch: Value) {
+        let api = self.cluster.api(&kinds::EVENT_TRIGGER, &self.namespace);
+        api.patch("on-image", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    }
+
+    pub async fn image(&self, image: &str) {
+        self.patch(containers(json!([{"name": "app", "image": image}]))).await;
+    }
+
+    pub async fn status(&self) -> TriggerStatus {
+        self.status_of("on-image").await
+    }
+
+    pub async fn status_of(&self, trigger: &str) -> TriggerStatus {
+        let object = self.cluster.api(&kinds::EVENT_TRIGGER, &self.namespace).get(trigger).await.unwrap();
+        object.data.get("status").map(|status| serde_json::from_value(status.clone()).unwrap()).unwrap_or_default()
+    }
+
+    pub async fn until(&self, what: &str, holds: impl Fn(&TriggerStatus) -> bool) -> TriggerStatus {
+        for _ in 0..900 {
+            let status = self.status().await;
+            if holds(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("never saw {what}: {:#?}", self.status().await);
+    }
+
+    /// Waits until `cart` with this image is settled, `runs` have been started and ended, and nothing waits.
+    pub async fn settled(&self, image: &str, runs: usize) -> TriggerStatus {
+        let status = self
+            .until("a settled change", |status| {
+                settled_on(status, image)
+                    && count(status, Outcome::Fired) == runs
+                    && count(status, Outcome::Waited) == 0
+                    && status.open_runs().is_empty()
+            })
+            .await;
+        assert_eq!(self.created().await.len(), runs);
+        status
+    }
+
+    /// Waits until a decision of this kind is the newest one; returns it.
+    pub async fn newest(&self, outcome: Outcome, words: &str) -> DecisionRecord {
+        let is = |status: &TriggerStatus| {
+            status.decisions.last().is_some_and(|one| one.decision == outcome && one.reason.contains(words))
+        };
+        self.until(words, is).await.decisions.pop().unwrap()
+    }
+
+    pub fn engine(&self) -> Running {
+        self.engine_at(Arc::new(Timestamp::now))
+    }
+
+    pub fn engine_at(&self, clock: pilothouse_triggers::Clock) -> Running {
+        let cancel = CancellationToken::new();
+        let namespaces = vec![self.namespace.clone()];
+        let sink = Arc::new(|_| {});
+        let run = Engine::run(self.cluster.clone(), namespaces, self.launcher.clone(), clock, sink, cancel.clone());
+        (cancel, tokio::spawn(run))
+    }
+
+    /// The runs that there are.
+    pub async fn created(&self) -> Vec<String> {
+        let api = self.cluster.api(&kinds::CONFIG_MAP, &self.namespace);
+        let found = api.list(&ListParams::default().labels(RUN)).await.unwrap();
+        found.items.into_iter().filter_map(|one| one.metadata.name).collect()
+    }
+}
+
+pub fn containers(list: Value) -> Value {
+    json!({"spec": {"template": {"spec": {"containers": list}}}})
+}
+
+pub fn count(status: &TriggerStatus, outcome: Outcome) -> usize {
+    status.decisions.iter().filter(|one| one.decision == outcome).count()
+}
+
+pub fn settled_on(status: &TriggerStatus, image: &str) -> bool {
+    status.observed.iter().any(|one| one.images == BTreeMap::from([("app".to_owned(), image.to_owned())]))
+}
+
+pub async fn stop((cancel, task): Running) {
+    cancel.cancel();
+    task.await.unwrap();
+}
+
+/// Ends an engine as a power cut would: wherever it is.
+pub async fn kill((_, task): Running) {
+    task.abort();
+    let _ = task.await;
+}
