@@ -65,7 +65,11 @@ pub(crate) fn render(application: &Value, git: &dyn GitAccess) -> Result<Rendere
             }
             None => (repository_of(source.text("/repoURL")), &revisions[index], file),
         };
-        let text = git.read(&repository, commit, path)?.ok_or_else(|| {
+        let found = git.read(&repository, commit, path)?;
+        if found.is_none() && source.at("/helm/ignoreMissingValueFiles") == &json!(true) {
+            continue;
+        }
+        let text = found.ok_or_else(|| {
             fail(
                 index + 1,
                 format!(
@@ -78,8 +82,18 @@ pub(crate) fn render(application: &Value, git: &dyn GitAccess) -> Result<Rendere
     }
     let values = effective_values(&defaults, &files, source.items("/helm/parameters"))
         .map_err(|unreadable| fail(index + 1, unreadable.0))?;
-    let (deployment, service) = manifests(application, source.text("/helm/releaseName"), &values);
+    let (deployment, service) = manifests(application, release_of(application), &values);
     Ok(Rendered { deployment, service, revisions })
+}
+
+/// The name of an Application's release, which is its own where no source says another.
+pub(crate) fn release_of(application: &Value) -> &str {
+    let mut sources = application.items("/spec/sources").iter().chain([application.at("/spec/source")]);
+    let named = |source: &'_ &Value| !source.text("/helm/releaseName").is_empty();
+    match sources.find(named) {
+        Some(source) => source.text("/helm/releaseName"),
+        None => application.text("/metadata/name"),
+    }
 }
 
 /// `acme/cart` of any of the address forms that Git knows.
@@ -267,6 +281,19 @@ mod tests {
         let (_dir, git) = remote(Some("a: [1"));
         let broken = render(&application(true), &git).unwrap_err().to_string();
         assert!(broken.contains("failed to parse mypipe/dev/"), "{broken}");
+    }
+
+    #[test]
+    fn a_missing_file_is_passed_over_where_the_application_says_so() {
+        let (_dir, git) = remote(None);
+        let mut passing = application(true);
+        assert!(render(&passing, &git).is_err());
+        for source in passing["spec"]["sources"].as_array_mut().unwrap() {
+            if source["helm"].is_object() {
+                source["helm"]["ignoreMissingValueFiles"] = json!(true);
+            }
+        }
+        assert_eq!(render(&passing, &git).unwrap().deployment.number("/spec/replicas"), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
-use super::application_rendering::{Rendered, TRACKING_ANNOTATION, VALUES_ANNOTATION, render};
+use super::application_rendering::{Rendered, TRACKING_ANNOTATION, VALUES_ANNOTATION, release_of, render};
 use super::application_sets::merge;
 use super::kinds::{APPLICATION, DEPLOYMENT, SERVICE};
 use super::object_fields::{Fields, Named};
@@ -232,8 +232,9 @@ async fn refresh(application: &DynamicObject, scene: &Scene) -> Result<()> {
 /// Sync and health as they are now, as a merge patch of the status.
 async fn comparison(application: &DynamicObject, scene: &Scene) -> Result<Value> {
     let namespace = application.text("/spec/destination/namespace");
+    let whole = whole(application)?;
     let workload = match application.label("app.edp.epam.com/app-name") {
-        "" => application.text("/spec/source/helm/releaseName"),
+        "" => release_of(&whole),
         name => name,
     };
     let live = scene.get(DEPLOYMENT, namespace, workload).await?;
