@@ -71,6 +71,14 @@ pub fn run() -> Result<(), Box<dyn std::error::Error>> {
             }
             Ok(())
         })
+        .on_window_event(|window, event| {
+            // Whoever comes back to the window wants to see what others did meanwhile.
+            if let tauri::WindowEvent::Focused(true) = event
+                && let Some(app) = window.try_state::<Arc<App>>()
+            {
+                app.look_again();
+            }
+        })
         .build(tauri::generate_context!())?
         .run(|handle, event| {
             if let tauri::RunEvent::Exit = event

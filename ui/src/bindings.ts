@@ -19,6 +19,10 @@ export const commands = {
 	authority: () => typedError<AuthorityView, AppError>(__TAURI_INVOKE("authority")),
 	/**  Trusts the certificates of a file that the user picked; none trusts the system's alone again. */
 	setAuthority: (path: string | null) => typedError<AuthorityView, AppError>(__TAURI_INVOKE("set_authority", { path })),
+	/**  Whether commits are signed, and with what. */
+	signing: () => typedError<SigningView, AppError>(__TAURI_INVOKE("signing")),
+	/**  Signs commits with a key from now on; none switches signing off. */
+	setSigning: (key: CredentialInput | null) => typedError<SigningView, AppError>(__TAURI_INVOKE("set_signing", { key })),
 	/**  Cancels a long operation; false when it is not running. */
 	cancelOperation: (operation: string) => typedError<boolean, AppError>(__TAURI_INVOKE("cancel_operation", { operation })),
 	/**  The contexts of the kubeconfig files, and whether the practice cluster is on offer. */
@@ -199,6 +203,8 @@ export const commands = {
 	chaosOverview: () => typedError<ChaosOverview, AppError>(__TAURI_INVOKE("chaos_overview")),
 	/**  Tries a project's repository. */
 	testProject: (form: ChaosProjectForm) => typedError<RemoteCheck, AppError>(__TAURI_INVOKE("test_project", { form })),
+	/**  What enabling GitOps for a project would do. */
+	previewProject: (form: ChaosProjectForm) => typedError<ProjectPreview, AppError>(__TAURI_INVOKE("preview_project", { form })),
 	/**  Enables GitOps for a project and syncs it once. */
 	enableProject: (form: ChaosProjectForm, operation: string) => typedError<ChaosProjectEntry, AppError>(__TAURI_INVOKE("enable_project", { form, operation })),
 	/**  Disables GitOps for a project; Git and workflows stay. */
@@ -614,6 +620,8 @@ export type ChaosWorkflowEntry = {
 	runPolicy: RunPolicy,
 	/**  Why it does not run by itself although it is set to; none when nothing holds it back. */
 	heldBack: string | null,
+	/**  How its schedule stands; none where it does not run on one. */
+	schedule: WorkflowSchedule | null,
 	/**  Its last run. */
 	lastRun: LastRun | null,
 };
@@ -1944,6 +1952,41 @@ export type ProjectAuth =
 /**  A key over SSH. */
 "ssh";
 
+/**  What enabling GitOps for a project would do, before it is done. */
+export type ProjectPreview = {
+	/**  The branch that would be followed. */
+	branch: string,
+	/**  The repository has no commit yet; the first change makes the branch. */
+	empty: boolean,
+	/**  The folder in the repository. */
+	folder: string,
+	/**  Why nothing could be pushed there; none where the server takes this user's pushes. */
+	cannotWrite: string | null,
+	/**  The repository that the project follows now, where that is another one, or another branch of it. */
+	follows: string | null,
+	/**  Every workflow on either side, and what would become of it. */
+	items: PreviewItem[],
+	/**  Whether these are all; a folder may hold more files than are read. */
+	complete: boolean,
+};
+
+/**  What would become of a workflow. */
+export type PreviewItem = {
+	/**  The workflow. */
+	workflow: string,
+	/**  Its file. */
+	path: string,
+	/**  What would be done. */
+	what: PreviewWhat,
+	/**  Why, where that is not plain. */
+	message: string | null,
+	/**  The line the message is about. */
+	line: number | null,
+};
+
+/**  What would be done about a workflow. */
+export type PreviewWhat = "import" | "export" | "update" | "merge" | "same" | "conflict" | "invalid" | "missing";
+
 /**  How a project's sync stands. */
 export type ProjectState = 
 /**  Not synced yet. */
@@ -2760,6 +2803,18 @@ export type SidesSeen = {
 	manifest: string,
 };
 
+/**  Whether commits are signed with an SSH key, and with which. */
+export type SigningView = {
+	/**  The key's algorithm, such as `ssh-ed25519`; none when commits are not signed. */
+	algorithm: string | null,
+	/**  Its fingerprint; none when commits are not signed. */
+	fingerprint: string | null,
+	/**  Its public half, for the provider's list of signing keys. */
+	publicKey: string | null,
+	/**  Why commits cannot be signed although they are to be; none is made until that is mended. */
+	problem: string | null,
+};
+
 /**  An ApplicationSet that reads another repository or branch. */
 export type StaleSetView = {
 	/**  Its name, which is the flow's. */
@@ -3399,6 +3454,10 @@ export type WorkflowReach = {
 	images: string[],
 	/**  What else it asks for, such as paths of the node or privileges. */
 	powers: string[],
+	/**  When its own schedule runs it, in words. */
+	schedule: string | null,
+	/**  Why it has no schedule that can be followed; none where it has one. */
+	scheduleProblem: string | null,
 	/**  Why it cannot be let run by itself at all. */
 	blocked: string | null,
 };
@@ -3418,12 +3477,24 @@ text: string } |
 /**  Deleted in Git: put the file back. */
 { kind: "restore" };
 
+/**  How the schedule of a workflow stands. */
+export type WorkflowSchedule = {
+	/**  The schedule that was agreed to, in words. */
+	words: string | null,
+	/**  When it runs next (RFC 3339). */
+	next: string | null,
+	/**  What became of times that did not run. */
+	note: string | null,
+};
+
 /**  Both sides of a workflow that a sync cannot settle. */
 export type WorkflowSides = {
 	/**  The text in Git; none where there is no file that can be read. */
 	git: string | null,
 	/**  The text in the cluster. */
 	cluster: string,
+	/**  What both held when they were last equal; none where that is no longer known. */
+	base: string | null,
 	/**  Identifies the two versions, to be given back with the decision. */
 	seen: SidesSeen,
 };

@@ -17,6 +17,7 @@ use crate::{
     charts::ChartShelf,
     contract::{AppError, ErrorCode},
     journal::Journal,
+    keeping::Keeping,
     keychain::{Keychain, SecretStore, SystemStore},
     operations::Operations,
     outbox::Outbox,
@@ -25,6 +26,7 @@ use crate::{
     remotes::ShownKeys,
     seen_charts::SeenCharts,
     session::Live,
+    signing::OpenedKey,
     storage::Storage,
 };
 
@@ -72,6 +74,8 @@ pub struct App {
     pub(crate) changes: Changes,
     pub(crate) shown_keys: Arc<ShownKeys>,
     pub(crate) picked: PickedFiles,
+    pub(crate) keeping: Keeping,
+    pub(crate) signing: OpenedKey,
     pub(crate) authority: ChosenAuthority,
     pub(crate) session: RwLock<Option<Arc<Live>>>,
     pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
@@ -117,6 +121,8 @@ impl App {
             changes,
             shown_keys: Arc::default(),
             picked: PickedFiles::default(),
+            keeping: Keeping::default(),
+            signing: OpenedKey::default(),
             authority,
             session: RwLock::default(),
             practice: tokio::sync::Mutex::default(),

@@ -1,4 +1,4 @@
-//! What goes on while connected, without anybody clicking: runs are followed, projects synced, triggers served, and
+//! What goes on while connected, without anybody clicking: runs are followed, the GitOps repository is fetched, and
 //! what a killed app left open is looked into.
 
 use std::{
@@ -11,7 +11,6 @@ use std::{
 use kube::api::ListParams;
 use pilothouse_chaos::{
     names::label_value,
-    project::Project,
     run::{Run, Verdict},
     workflow_object::{LastRun, WorkflowObject, note_last_run},
 };
@@ -26,7 +25,7 @@ use crate::{
     session::Live,
 };
 
-/// How often projects are synced and the GitOps repository is fetched.
+/// How often the GitOps repository is fetched.
 const ROUND: Duration = Duration::from_secs(30);
 /// How long changes of runs are gathered.
 const GATHER: Duration = Duration::from_millis(300);
@@ -46,8 +45,9 @@ impl App {
         };
         spawn(live.clone(), Box::pin(Self::look_into_interrupted(self.me.clone(), live.clone())));
         spawn(live.clone(), Box::pin(Self::follow_runs(self.me.clone(), live.clone())));
-        spawn(live.clone(), Box::pin(Self::keep_in_step(self.me.clone(), live.clone())));
-        // The engine ends by itself, so that it can give up its Lease.
+        spawn(live.clone(), Box::pin(Self::keep_in_step(self.me.clone())));
+        // These end by themselves, so that they can give up their Leases.
+        self.tasks.spawn(Self::keep_projects(self.me.clone(), live.clone()));
         self.tasks.spawn(Self::serve_triggers(self.me.clone(), live));
     }
 
@@ -149,18 +149,18 @@ impl App {
         }
     }
 
-    /// Syncs the enabled projects and fetches the GitOps repository, again and again.
-    async fn keep_in_step(me: Weak<App>, live: Arc<Live>) {
+    /// Fetches the GitOps repository, again and again.
+    async fn keep_in_step(me: Weak<App>) {
         loop {
             {
                 let Some(app) = me.upgrade() else { return };
-                app.one_round(&live).await;
+                app.one_round().await;
             }
             tokio::time::sleep(ROUND).await;
         }
     }
 
-    async fn one_round(&self, live: &Arc<Live>) {
+    async fn one_round(&self) {
         if let Ok(Some(repository)) = self.maybe_gitops().await
             && let Ok(Some(before)) = self.on_disk(&repository.url).await
         {
@@ -170,22 +170,6 @@ impl App {
             {
                 self.changes.tell(Topic::Repository);
                 self.changes.tell(Topic::Environments);
-            }
-        }
-        let projects: Vec<Project> =
-            live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).filter(|p| p.enabled).collect();
-        for project in projects {
-            let Ok(url) = self.remote(&project.url) else { continue };
-            // Whoever can write the object could otherwise have this user's credential used for it.
-            if !self.consented(live, &project).await.unwrap_or(false) {
-                continue;
-            }
-            // A colleague's project, for which this machine has no credential, is the colleague's to sync.
-            if !matches!(self.kept_credential(&url).await, Ok(Some(_))) {
-                continue;
-            }
-            if let Err(error) = self.sync_changes(live, &project, None).await {
-                tracing::debug!(%error, project = %project.id, "a sync in the background failed");
             }
         }
     }
@@ -275,7 +259,7 @@ type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[cfg(test)]
 mod tests {
-    use pilothouse_chaos::project::{self, Auth, Enable};
+    use pilothouse_chaos::project::{self, Auth, Enable, Project};
     use pilothouse_practice::{git_remote::GitRemote, seed};
 
     use super::*;
@@ -334,27 +318,36 @@ mod tests {
             all.into_iter().find(|p| p.id == "shop").unwrap().message
         };
 
+        let until = async |is: &dyn Fn(Option<String>) -> bool| {
+            while !is(state().await) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+
         // A colleague makes a project for a repository that this user has a credential for.
         project::enable(&live.cluster, "litmus", &form("acme/one")).await.unwrap();
-        known(&|p| p.enabled).await;
-        app.one_round(&live).await;
+        let seen = known(&|p| p.enabled).await;
+        assert!(!app.keeps(&live, &seen).await);
         assert_eq!(state().await, None);
         assert_eq!(said().await.as_deref(), Some(crate::consent::ASK));
 
         app.sync_project("shop".into(), "sync".into()).await.unwrap();
         assert_eq!(state().await.as_deref(), Some("InSync"));
-        remote.commit_files("acme/one", "main", &[("README.md", "y\n")], "Go on").unwrap();
-        let before = known(&|p| p.commit.is_some()).await.commit;
+        let before = known(&|p| p.commit.is_some()).await;
+        assert!(app.keeps(&live, &before).await);
         assert_eq!(said().await, None);
-        app.one_round(&live).await;
-        assert_ne!(project::get(&live.cluster, "litmus", "shop").await.unwrap().commit, before);
+        // From now on it is synced without anybody's doing; coming to the window is enough.
+        remote.commit_files("acme/one", "main", &[("README.md", "y\n")], "Go on").unwrap();
+        app.look_again();
+        known(&|p| p.commit.is_some() && p.commit != before.commit).await;
 
         // The colleague leads it elsewhere.
         project::disable(&live.cluster, "litmus", "shop").await.unwrap();
+        until(&|state| state.as_deref() == Some("Disabled")).await;
         project::enable(&live.cluster, "litmus", &form("acme/two")).await.unwrap();
-        known(&|p| p.enabled && p.url.ends_with("two")).await;
-        app.one_round(&live).await;
-        assert_eq!(state().await.as_deref(), Some("Disabled"));
+        let seen = known(&|p| p.enabled && p.url.ends_with("two")).await;
+        app.look_again();
+        assert!(!app.keeps(&live, &seen).await);
         assert_eq!(said().await.as_deref(), Some(crate::consent::ASK));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pilothouse_chaos::{
     Error as ChaosError,
     instantiate::RunLabels,
+    launch::Cause,
     plan::SyncState,
     project::{self, Auth, Enable, Project},
     sync::{SyncReport as Synced, Watched, sync_knowing},
@@ -28,10 +29,10 @@ use crate::{
 };
 
 /// Where a project's repository is, as the user gave it.
-struct Place {
-    shown: String,
-    url: RemoteUrl,
-    auth: Auth,
+pub(crate) struct Place {
+    pub(crate) shown: String,
+    pub(crate) url: RemoteUrl,
+    pub(crate) auth: Auth,
 }
 
 fn project_object(namespace: &str, id: &str) -> String {
@@ -170,7 +171,7 @@ impl App {
     }
 
     /// Where a form's repository is.
-    async fn place(&self, form: &ChaosProjectForm) -> Result<Place> {
+    pub(crate) async fn place(&self, form: &ChaosProjectForm) -> Result<Place> {
         let (shown, url) = if form.use_gitops_repository {
             let repository = self.gitops().await?;
             (repository.shown().to_owned(), repository.url)
@@ -190,7 +191,7 @@ impl App {
         Ok(Place { shown, url, auth })
     }
 
-    async fn form_credential(&self, form: &ChaosProjectForm, place: &Place) -> Result<Option<Credential>> {
+    pub(crate) async fn form_credential(&self, form: &ChaosProjectForm, place: &Place) -> Result<Option<Credential>> {
         match &form.credential {
             Some(input) if !form.use_gitops_repository && place.url.scheme() != Scheme::Local => {
                 Ok(Some(self.credential_of(input.clone(), &place.url).await?))
@@ -310,6 +311,7 @@ impl App {
             url: self.remote(&project.url)?,
             branch: project.branch.clone(),
             operation: operation.cloned(),
+            credential: None,
         })
     }
 
@@ -365,7 +367,7 @@ impl App {
         }
         let labels = RunLabels { project: project.id.clone(), workflow: workflow.into(), ..RunLabels::default() };
         let words = format!("Run {workflow}, because its file changed and it runs on commit");
-        match self.start_automatic(live, &project.namespace, &due.run, &labels, Some(due), words).await? {
+        match self.start_automatic(live, &project.namespace, &due.run, &labels, Cause::Commit(due), words).await? {
             Ok(_) => {
                 if let Err(error) = settle_due(&live.cluster, &project.namespace, &project.id, due).await {
                     tracing::warn!(%error, %workflow, "a change that was run stays marked as due");

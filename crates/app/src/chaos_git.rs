@@ -9,7 +9,7 @@ use pilothouse_chaos::{
     plan::{Content, GitFile},
 };
 use pilothouse_git::{
-    BareClone, BlobId, CommitId, CommitInfo, EntryKind, ExpectedChange, FetchOutcome, PublishOutcome, PublishRequest,
+    BareClone, BlobId, CommitId, CommitInfo, Credential, EntryKind, ExpectedChange, FetchOutcome, PublishOutcome, PublishRequest,
     RemoteUrl, RepoPath,
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct ProjectGit {
     /// Empty for the remote's own default.
     pub(crate) branch: String,
     pub(crate) operation: Option<Operation>,
+    /// The credential to go in with, where it is not the one that is kept.
+    pub(crate) credential: Option<Credential>,
 }
 
 fn chaos_error(error: AppError) -> ChaosError {
@@ -91,7 +93,10 @@ impl ProjectGit {
         if self.branch.is_empty() {
             return self.app.fetch(&self.url, "main", self.operation.as_ref()).await;
         }
-        let credential = self.app.credential(&self.url).await?;
+        let credential = match &self.credential {
+            Some(given) => given.clone(),
+            None => self.app.credential(&self.url).await?,
+        };
         let access = self.app.access(&self.url, credential, self.operation.as_ref()).await?;
         let clone = self.app.bare_clone(&self.url).await?;
         let (here, branch) = (clone.clone(), self.branch.clone());

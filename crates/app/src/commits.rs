@@ -69,6 +69,8 @@ impl App {
             AppError::new(ErrorCode::NoIdentity, "commits need your name and e-mail address")
                 .with_hint("enter them once; they are kept in the app's settings")
         })?;
+        // Said before anything is written: a commit that was to be signed is not to be made without.
+        self.signer().await?;
         Ok(Identity { name: identity.name, email: identity.email })
     }
 

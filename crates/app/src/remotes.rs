@@ -298,12 +298,14 @@ impl App {
     /// The clone of a remote, made empty when it is not there.
     pub(crate) async fn bare_clone(&self, url: &RemoteUrl) -> Result<BareClone> {
         let (dir, url) = (self.clone_dir(url), url.clone());
+        // A key that is gone keeps nobody from reading; who writes asks for it before.
+        let signer = self.signer().await.unwrap_or_default();
         self.git(move || {
             if let Some(parent) = dir.parent() {
                 std::fs::create_dir_all(parent)
                     .map_err(|e| GitError::Clone { path: parent.display().to_string(), why: e.to_string() })?;
             }
-            BareClone::open_or_create(&dir, &url)
+            Ok(BareClone::open_or_create(&dir, &url)?.signed_by(signer))
         })
         .await
     }

@@ -7,11 +7,10 @@ use pilothouse_chaos::{
     blast::Aim,
     engine::Target,
     instantiate::RunLabels,
-    launch::{self, Next, Prepared, Started},
+    launch::{self, Cause, Next, Prepared, Started},
     names::{PROJECT_LABEL, RUN_LABEL, label_value, run_name},
     run::{FaultRun, Phase, Run, run_view},
     stop,
-    workflow_object::Due,
 };
 use pilothouse_cluster::{Kind, kinds};
 use serde_json::Value;
@@ -316,10 +315,10 @@ impl App {
         namespace: &str,
         run: &str,
         labels: &RunLabels,
-        due: Option<&Due>,
+        cause: Cause<'_>,
         words: String,
     ) -> Result<std::result::Result<Started, ChaosError>> {
-        let prepared = match launch::automatic(&live.cluster, namespace, run, labels, due).await {
+        let prepared = match launch::automatic(&live.cluster, namespace, run, labels, cause).await {
             Ok(Next::There(started)) => return Ok(Ok(started)),
             Ok(Next::Start(prepared)) => prepared,
             Err(error) => return Ok(Err(error)),

@@ -239,6 +239,7 @@ impl App {
                 }));
             }
         }
+        self.signer().await?;
         let request = PublishRequest {
             changes: vec![ExpectedChange {
                 path: path.clone(),

@@ -1,8 +1,5 @@
 //! The trigger engine inside the app: in every namespace that holds triggers it runs under that namespace's Lease, so
 //! that one app is in charge of each, whatever platform the apps have chosen.
-//!
-//! Syncing needs no Lease: its every write is over the version that it was planned on, and what it starts is named by
-//! what it runs.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -35,7 +32,7 @@ const LEASE: &str = "pilothouse-triggers";
 const GATHER: Duration = Duration::from_secs(1);
 
 /// Who this app is among the candidates, in words that mean something to a colleague.
-fn identity() -> String {
+pub(crate) fn identity() -> String {
     let user = ["USER", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
     let user: String = user.unwrap_or_default().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     let user = if user.is_empty() { "desktop".to_owned() } else { user };
@@ -104,7 +101,7 @@ impl Launcher for Runs {
         };
         let words = format!("Run {}, because the trigger {} saw a new image", launch.workflow, launch.trigger);
         let started = app
-            .start_automatic(&self.live, &launch.namespace, &launch.run, &labels, None, words)
+            .start_automatic(&self.live, &launch.namespace, &launch.run, &labels, launch::Cause::Event, words)
             .await
             .map_err(|error| LaunchError { message: error.message, retry: true })?
             .map_err(refused)?;

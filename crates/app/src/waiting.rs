@@ -92,6 +92,7 @@ impl App {
         WorkflowDocument::accept(&request.project, path.as_str(), &request.text)?;
         let live = self.live()?;
         let project = self.project(&live, &request.project).await?;
+        let message = self.workflow_message(&live, &project, &request.name, &request.message);
         let change = Change {
             kind: ActivityKind::Chaos,
             words: format!("Commit the chaos workflow {} of {}", request.name, request.project),
@@ -99,7 +100,7 @@ impl App {
             path,
             base_blob: request.base_blob,
             text: Some(request.text),
-            message: request.message,
+            message,
             accept: readable_values(),
         };
         Ok((change, self.remote(&project.url)?, project.branch))

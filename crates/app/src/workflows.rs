@@ -10,7 +10,9 @@ use pilothouse_chaos::{
     reach::Reach,
     resolve,
     run::Verdict as Found,
+    schedule::Schedule,
     templates::{Request, TemplateTarget, render, templates},
+    trailers::with_trailers,
     workflow_object::{self, RunPolicy as Policy, WorkflowObject},
 };
 use pilothouse_cluster::{Error as ClusterError, Name, Subdomain, kinds};
@@ -23,8 +25,8 @@ use crate::{
     contract::{
         ActivityKind, AppError, ChaosTarget, ChaosWorkflowEntry, CommitOutcome, Diagnostic, ErrorCode, FieldProblem,
         ImportedWorkflow, LastRun, OpenedWorkflow, Review, RunPolicy, SaveWorkflow, Severity, SidesSeen,
-        TemplateChoice, TemplateParameter, Topic, Verdict, WorkflowReach, WorkflowResolution, WorkflowSides,
-        WorkflowState, WorkflowTemplate,
+        TemplateChoice, TemplateParameter, Topic, Verdict, WorkflowReach, WorkflowResolution, WorkflowSchedule,
+        WorkflowSides, WorkflowState, WorkflowTemplate,
     },
     journal::{Begin, End, Intent},
     runs::only_by_hand,
@@ -126,6 +128,15 @@ pub(crate) fn verdict_word(word: &str) -> Verdict {
     }
 }
 
+/// How a workflow's schedule stands, where it runs on one.
+fn schedule_view(object: &WorkflowObject) -> Option<WorkflowSchedule> {
+    if object.run_policy != Policy::OnSchedule {
+        return None;
+    }
+    let status = object.schedule.clone().unwrap_or_default();
+    Some(WorkflowSchedule { words: object.agreed_schedule.clone(), next: status.next, note: status.note })
+}
+
 fn entry(object: &WorkflowObject, namespace: &str) -> ChaosWorkflowEntry {
     let document = WorkflowDocument::parse(&object.manifest).ok();
     let run_namespace = document.as_ref().and_then(|d| d.namespace.clone()).unwrap_or_else(|| namespace.to_owned());
@@ -140,6 +151,7 @@ fn entry(object: &WorkflowObject, namespace: &str) -> ChaosWorkflowEntry {
         author: object.author.clone(),
         run_policy: policy_view(object.run_policy),
         held_back: object.held_back(namespace),
+        schedule: schedule_view(object),
         last_run: object.last_run.as_ref().map(|run| LastRun {
             name: run.name.clone(),
             namespace: run_namespace,
@@ -155,9 +167,12 @@ fn entry(object: &WorkflowObject, namespace: &str) -> ChaosWorkflowEntry {
 pub(crate) fn reach_view(object: &WorkflowObject, namespace: &str) -> Result<WorkflowReach> {
     let document = WorkflowDocument::accept(&object.project, &object.path, &object.manifest)?;
     let reach = Reach::of(&document, namespace);
+    let schedule = Schedule::of(&document);
     let list = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
     Ok(WorkflowReach {
-        digest: reach.digest(),
+        digest: workflow_object::agreement(&document, namespace),
+        schedule: schedule.as_ref().ok().map(|schedule| schedule.words().to_owned()),
+        schedule_problem: schedule.err(),
         accounts: list(&reach.accounts),
         namespaces: list(&reach.namespaces),
         images: list(&reach.images),
@@ -327,6 +342,7 @@ impl App {
         WorkflowDocument::accept(&request.project, path.as_str(), &request.text)?;
         let (live, project, _) = self.project_of(&request.project).await?;
         let (id, file) = (request.project.clone(), path.to_string());
+        let message = self.workflow_message(&live, &project, &request.name, &request.message);
         let change = Change {
             kind: ActivityKind::Chaos,
             words: format!("Commit the chaos workflow {} of {}", request.name, request.project),
@@ -334,12 +350,22 @@ impl App {
             path,
             base_blob: request.base_blob,
             text: Some(request.text),
-            message: request.message,
+            message,
             accept: Arc::new(move |_, bytes| {
                 std::str::from_utf8(bytes).is_ok_and(|text| WorkflowDocument::accept(&id, &file, text).is_ok())
             }),
         };
         self.commit_workflow(live, project, change, "Committing the workflow", operation).await
+    }
+
+    /// The message of a commit about a workflow, with the trailers that say so. A missing message stays missing.
+    pub(crate) fn workflow_message(&self, live: &Live, project: &Project, name: &str, message: &str) -> String {
+        if message.trim().is_empty() {
+            return String::new();
+        }
+        let objects = self.workflow_objects(live, &project.namespace, &project.id);
+        let run = objects.iter().find(|object| object.workflow == name).and_then(|object| object.last_run.as_ref());
+        with_trailers(message, &project.id, &[(name, run)])
     }
 
     async fn commit_workflow(
@@ -441,7 +467,7 @@ impl App {
         let (live, project, git) = self.project_of(&project).await?;
         let sides = resolve::sides(&live.cluster, &project.namespace, (&project.id, &name), &git).await?;
         let seen = SidesSeen { blob: sides.seen.blob, manifest: sides.seen.manifest };
-        Ok(WorkflowSides { git: sides.git, cluster: sides.cluster, seen })
+        Ok(WorkflowSides { git: sides.git, cluster: sides.cluster, base: sides.base, seen })
     }
 
     /// Settles what a sync cannot settle by itself, a conflict or a file deleted in Git, between the versions that the
@@ -535,7 +561,12 @@ impl App {
             path,
             base_blob,
             text: None,
-            message: format!("Delete chaos workflow {name} of {}", project.id),
+            message: self.workflow_message(
+                &live,
+                &project,
+                &name,
+                &format!("Delete chaos workflow {name} of {}", project.id),
+            ),
             accept: Arc::new(|_, _| false),
         };
         let (cluster, namespace, id) = (live.cluster.clone(), project.namespace.clone(), project.id.clone());

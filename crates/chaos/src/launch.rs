@@ -20,6 +20,9 @@ use crate::workflow_object::{self, Due, RunPolicy, WorkflowObject, typed};
 /// Annotation on a run's object: the digest of the object as it was prepared, by which the run is known again.
 pub const PREPARED: &str = "pilothouse.dev/prepared-digest";
 
+/// Annotation on a run's object: the commit that it was started for.
+pub const COMMIT: &str = "pilothouse.dev/commit";
+
 /// A run that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
@@ -195,7 +198,10 @@ pub async fn automatic(
     if let Some(why) = object.not_agreed(&Reach::of(&document, namespace)) {
         return refuse(why);
     }
-    let prepared = Prepared { strict: false, ..Prepared::new(&document, namespace, run_name, labels)? };
+    let mut prepared = Prepared { strict: false, ..Prepared::new(&document, namespace, run_name, labels)? };
+    if let Cause::Commit(due) = cause {
+        prepared.object["metadata"]["annotations"][COMMIT] = json!(due.commit);
+    }
     let is_it = |there: &Value| is_run(there, run_name, labels);
     if let Some(started) = find(cluster, &prepared.kind, &prepared.namespace, run_name, is_it).await? {
         return Ok(Next::There(started));

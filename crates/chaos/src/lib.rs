@@ -37,6 +37,7 @@ pub mod sync;
 mod template_yaml;
 pub mod templates;
 pub mod ticks;
+pub mod trailers;
 pub mod verdicts;
 pub mod workflow_object;
 

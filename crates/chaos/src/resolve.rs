@@ -5,6 +5,7 @@ use pilothouse_cluster::Cluster;
 use crate::document::{WorkflowDocument, folder_of, path_of};
 use crate::error::{Error, Result};
 use crate::git_side::{GitChange, GitSide, Publication};
+use crate::names::digest;
 use crate::plan::{Content as FileContent, GitFile, SyncState};
 use crate::sync::MAX_FILES;
 use crate::workflow_object::{self, Content, WorkflowObject};
@@ -27,6 +28,8 @@ pub struct Sides {
     pub git: Option<String>,
     /// The text in the cluster.
     pub cluster: String,
+    /// What both held when they were last equal; `None` where Git no longer has it, or they never were.
+    pub base: Option<String>,
     /// What identifies the two.
     pub seen: Seen,
 }
@@ -54,7 +57,12 @@ pub async fn sides(
         FileContent::Text(text) => Some(text),
         FileContent::Unreadable(_) => None,
     });
-    Ok(Sides { git: text, cluster: object.manifest, seen })
+    let base = match &object.synced_blob {
+        Some(blob) => git.blob_text(blob).await?,
+        None => None,
+    };
+    let base = base.filter(|base| Some(digest(base)) == object.synced_digest);
+    Ok(Sides { git: text, cluster: object.manifest, base, seen })
 }
 
 /// Refuses when either side is not what the person saw.

@@ -14,6 +14,7 @@ use crate::git_side::{Entry, GitChange, GitSide, Publication, Snapshot, Tip};
 use crate::memory::Memory;
 use crate::names::digest;
 use crate::plan::{Action, Base, ClusterItem, Planned, Sides, SyncState, keyed, plan_knowing};
+use crate::trailers::with_trailers;
 use crate::workflow_object::{self, Due, WorkflowObject};
 
 /// The most files a project may have.
@@ -21,6 +22,9 @@ pub const MAX_FILES: usize = 20_000;
 /// How often it plans anew because somebody else wrote meanwhile. Two passes are ordinary: writing to Git is followed
 /// by a look at what Git has then.
 const PASSES: u32 = 8;
+
+/// The most workflows that a commit message names.
+const NAMED: usize = 50;
 
 /// What a sync did.
 #[derive(Debug, Clone, Default)]
@@ -106,7 +110,7 @@ pub async fn sync_knowing(
         if refused_by_git.is_none() {
             let changes: Vec<_> = planned.iter().filter_map(git_change).collect();
             if !changes.is_empty() {
-                match git.publish(&changes, &commit_message(&planned)).await {
+                match git.publish(&changes, &commit_message(project, &planned, &objects)).await {
                     Ok(Publication::Published { .. }) => {
                         report.writes += 1;
                         let wrote = planned.iter().filter(|one| git_change(one).is_some());
@@ -221,13 +225,17 @@ fn git_change(planned: &Planned) -> Option<GitChange> {
     Some(GitChange { path: planned.path.clone(), base_blob, text: Some(text.clone()) })
 }
 
-fn commit_message(planned: &[Planned]) -> String {
+fn commit_message(project: &str, planned: &[Planned], objects: &BTreeMap<String, WorkflowObject>) -> String {
     let names: Vec<&str> =
         planned.iter().filter(|one| git_change(one).is_some()).map(|one| one.workflow.as_str()).collect();
-    match names[..] {
+    let subject = match names[..] {
         [one] => format!("Take chaos workflow {one} over from the cluster"),
-        _ => format!("Take {} chaos workflows over from the cluster\n\n{}", names.len(), names.join("\n")),
-    }
+        _ => format!("Take {} chaos workflows over from the cluster", names.len()),
+    };
+    let run = |name: &&str| objects.get(*name).and_then(|object| object.last_run.as_ref());
+    // A first sync may take over thousands; a message has bounds.
+    let about: Vec<_> = names.iter().take(NAMED).map(|name| (*name, run(name))).collect();
+    with_trailers(&subject, project, &about)
 }
 
 /// What could not be written to Git stays in the cluster, and says so.
@@ -239,4 +247,20 @@ fn stay_ahead(planned: &mut [Planned], why: &str) {
             one.message = format!("changed in the cluster, and Git did not take it: {why}");
         }
     }
+}
+
+/// What a sync would do now, and nothing done: what the first sync brings where a project is about to be enabled, or to
+/// follow another repository.
+pub async fn preview(
+    cluster: &Cluster,
+    namespace: &str,
+    project: &str,
+    git: &dyn GitSide,
+) -> Result<(Snapshot, Vec<Planned>)> {
+    Name::parse("project", project)?;
+    let place = Place { cluster, namespace, project, git };
+    let (snapshot, _) = place.snapshot(None).await?;
+    let objects = workflow_object::list(cluster, namespace, project).await?;
+    let (_, planned) = plan_aside(sides(&place, &snapshot, &objects).await?, &Arc::default()).await?;
+    Ok((snapshot, planned))
 }

@@ -6,7 +6,7 @@ use pilothouse_app::{
     App, Result,
     contract::{
         ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ChaosWorkflowEntry, CommitOutcome, Diagnostic,
-        ImportedWorkflow, OpenedWorkflow, RemoteCheck, Review, RunPolicy, SaveWorkflow, SidesSeen, SyncReport,
+        ImportedWorkflow, OpenedWorkflow, ProjectPreview, RemoteCheck, Review, RunPolicy, SaveWorkflow, SidesSeen, SyncReport,
         TemplateChoice, WorkflowReach, WorkflowResolution, WorkflowSides, WorkflowTemplate,
     },
 };
@@ -24,6 +24,13 @@ pub async fn chaos_overview(app: State<'_, Arc<App>>) -> Result<ChaosOverview> {
 #[specta::specta]
 pub async fn test_project(app: State<'_, Arc<App>>, form: ChaosProjectForm) -> Result<RemoteCheck> {
     app.test_project(form).await
+}
+
+/// What enabling GitOps for a project would do.
+#[tauri::command]
+#[specta::specta]
+pub async fn preview_project(app: State<'_, Arc<App>>, form: ChaosProjectForm) -> Result<ProjectPreview> {
+    app.preview_project(form).await
 }
 
 /// Enables GitOps for a project and syncs it once.

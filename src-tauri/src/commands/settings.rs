@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pilothouse_app::{
     App, Result,
-    contract::{AppInfo, AuthorityView, Preferences},
+    contract::{AppInfo, AuthorityView, CredentialInput, Preferences, SigningView},
 };
 use tauri::State;
 
@@ -55,4 +55,18 @@ pub async fn set_authority(app: State<'_, Arc<App>>, path: Option<String>) -> Re
 #[specta::specta]
 pub async fn cancel_operation(app: State<'_, Arc<App>>, operation: String) -> Result<bool> {
     app.cancel_operation(operation).await
+}
+
+/// Whether commits are signed, and with what.
+#[tauri::command]
+#[specta::specta]
+pub async fn signing(app: State<'_, Arc<App>>) -> Result<SigningView> {
+    app.signing().await
+}
+
+/// Signs commits with a key from now on; none switches signing off.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_signing(app: State<'_, Arc<App>>, key: Option<CredentialInput>) -> Result<SigningView> {
+    app.set_signing(key).await
 }

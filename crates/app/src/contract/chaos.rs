@@ -189,8 +189,22 @@ pub struct ChaosWorkflowEntry {
     pub run_policy: RunPolicy,
     /// Why it does not run by itself although it is set to; none when nothing holds it back.
     pub held_back: Option<String>,
+    /// How its schedule stands; none where it does not run on one.
+    pub schedule: Option<WorkflowSchedule>,
     /// Its last run.
     pub last_run: Option<LastRun>,
+}
+
+/// How the schedule of a workflow stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowSchedule {
+    /// The schedule that was agreed to, in words.
+    pub words: Option<String>,
+    /// When it runs next (RFC 3339).
+    pub next: Option<String>,
+    /// What became of times that did not run.
+    pub note: Option<String>,
 }
 
 /// What a workflow reaches when it runs. Letting it run by itself means agreeing to this and to nothing more.
@@ -207,6 +221,10 @@ pub struct WorkflowReach {
     pub images: Vec<String>,
     /// What else it asks for, such as paths of the node or privileges.
     pub powers: Vec<String>,
+    /// When its own schedule runs it, in words.
+    pub schedule: Option<String>,
+    /// Why it has no schedule that can be followed; none where it has one.
+    pub schedule_problem: Option<String>,
     /// Why it cannot be let run by itself at all.
     pub blocked: Option<String>,
 }
@@ -256,6 +274,8 @@ pub struct WorkflowSides {
     pub git: Option<String>,
     /// The text in the cluster.
     pub cluster: String,
+    /// What both held when they were last equal; none where that is no longer known.
+    pub base: Option<String>,
     /// Identifies the two versions, to be given back with the decision.
     pub seen: SidesSeen,
 }
@@ -386,4 +406,62 @@ pub struct SaveWorkflow {
     pub base_blob: Option<String>,
     /// The commit message.
     pub message: String,
+}
+
+/// What enabling GitOps for a project would do, before it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectPreview {
+    /// The branch that would be followed.
+    pub branch: String,
+    /// The repository has no commit yet; the first change makes the branch.
+    pub empty: bool,
+    /// The folder in the repository.
+    pub folder: String,
+    /// Why nothing could be pushed there; none where the server takes this user's pushes.
+    pub cannot_write: Option<String>,
+    /// The repository that the project follows now, where that is another one, or another branch of it.
+    pub follows: Option<String>,
+    /// Every workflow on either side, and what would become of it.
+    pub items: Vec<PreviewItem>,
+    /// Whether these are all; a folder may hold more files than are read.
+    pub complete: bool,
+}
+
+/// What would become of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviewItem {
+    /// The workflow.
+    pub workflow: String,
+    /// Its file.
+    pub path: String,
+    /// What would be done.
+    pub what: PreviewWhat,
+    /// Why, where that is not plain.
+    pub message: Option<String>,
+    /// The line the message is about.
+    pub line: Option<u32>,
+}
+
+/// What would be done about a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum PreviewWhat {
+    /// Its file is taken into the cluster.
+    Import,
+    /// It is written to Git.
+    Export,
+    /// The cluster's is brought to what Git has.
+    Update,
+    /// Both are brought to what both changed together.
+    Merge,
+    /// Both hold the same.
+    Same,
+    /// Both differ, and a person will decide.
+    Conflict,
+    /// Its file cannot be used.
+    Invalid,
+    /// It has no file there; a person will decide.
+    Missing,
 }

@@ -118,3 +118,17 @@ pub struct AcceptHostKey {
     /// The fingerprint that was shown; another key is not accepted.
     pub fingerprint: String,
 }
+
+/// Whether commits are signed with an SSH key, and with which.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningView {
+    /// The key's algorithm, such as `ssh-ed25519`; none when commits are not signed.
+    pub algorithm: Option<String>,
+    /// Its fingerprint; none when commits are not signed.
+    pub fingerprint: Option<String>,
+    /// Its public half, for the provider's list of signing keys.
+    pub public_key: Option<String>,
+    /// Why commits cannot be signed although they are to be; none is made until that is mended.
+    pub problem: Option<String>,
+}

@@ -24,6 +24,7 @@ async fn a_conflict_that_moved_is_not_settled() {
     let ways = || [Resolution::TakeGit, Resolution::TakeCluster, Resolution::Take(text("joined"))];
     let sides = look().await;
     assert_eq!((sides.git.as_deref(), sides.cluster.as_str()), (Some(text("git").as_str()), text("cluster").as_str()));
+    assert_eq!(sides.base, Some(text("base")));
 
     // Git moved under the decision, and then the cluster did.
     git.put(&path, Some(&text("git-two")));
