@@ -298,7 +298,7 @@ async function switchOn(d, id) {
   assert.equal(await state(), 'true', `${id} is on`);
 }
 
-async function typeAtEnd(d, editor, text) {
+export async function typeAtEnd(d, editor, text) {
   await d.click(editor);
   await d.run((id) => document.querySelector(`[data-testid="${id}"] .cm-content`).focus(), editor);
   await d.type(['Control', 'End']);
@@ -320,11 +320,11 @@ function git(stage, ...args) {
   return execFileSync('git', ['-C', join(stage.repositories, OWNER, `${REPOSITORY}.git`), ...args], { encoding: 'utf8' });
 }
 
-function show(stage, path) {
+export function show(stage, path) {
   return git(stage, 'show', `main:${path}`);
 }
 
-function pushAs(name, stage, path, text) {
+export function pushAs(name, stage, path, text) {
   const work = mkdtempSync(join(tmpdir(), 'pilothouse-someone-'));
   const run = (...args) => execFileSync('git', ['-C', work, '-c', `user.name=${name}`, '-c', 'user.email=sam@example.com', ...args], { stdio: 'pipe' });
   execFileSync('git', ['clone', '-q', join(stage.repositories, OWNER, `${REPOSITORY}.git`), work], { stdio: 'pipe' });

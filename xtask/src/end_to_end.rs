@@ -84,6 +84,7 @@ pub fn all(only: &[&str]) -> Outcome<Count> {
         ("deploys.test.mjs", Stage::Practice),
         ("values.test.mjs", Stage::Practice),
         ("waiting.test.mjs", Stage::Real),
+        ("chaos.test.mjs", Stage::Real),
         ("states.test.mjs", Stage::Real),
         ("notification.test.mjs", Stage::Practice),
         ("dialog.test.mjs", Stage::Real),

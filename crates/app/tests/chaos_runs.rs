@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
 
+#[path = "chaos_runs/projects.rs"]
+mod projects;
+
 use std::{path::Path, sync::Arc};
 
 use pilothouse_app::{

@@ -6,6 +6,12 @@
 #[path = "main_job/stage.rs"]
 #[allow(dead_code, reason = "the stage has more than this story needs")]
 mod stage;
+#[path = "main_job/killed.rs"]
+mod killed;
+#[path = "main_job/storm.rs"]
+mod storm;
+#[path = "main_job/two_sides.rs"]
+mod two_sides;
 
 use pilothouse_app::contract::{
     ActivityOutcome, ChaosProjectForm, ChaosTarget, CloneState, CommitOutcome, CommitValues, DecisionKind,
