@@ -54,6 +54,17 @@ pub(crate) fn check_message(message: &str) -> Result<()> {
     Ok(())
 }
 
+/// Files that one commit puts as they are: joined with somebody else's change they would be neither's.
+pub(crate) struct WholeFiles {
+    pub(crate) kind: ActivityKind,
+    pub(crate) changes: Vec<ExpectedChange>,
+    pub(crate) message: String,
+    /// For the timeline.
+    pub(crate) words: String,
+    /// The page about it.
+    pub(crate) page: String,
+}
+
 /// The digest by which an interrupted commit is recognised later.
 pub(crate) fn content_digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -170,6 +181,60 @@ impl App {
                 app.forget_twins(&fetched, &change.path, text, &change.message).await;
             }
             app.published(id, words, page, fetched, change.path, outcome).await
+        });
+        follow.await.map_err(|e| AppError::internal(format!("the commit ended early: {e}")))?
+    }
+
+    /// Commits and pushes values files whole, and notes it in the timeline.
+    pub(crate) async fn publish_whole(
+        &self,
+        url: &RemoteUrl,
+        fetched: Fetched,
+        files: WholeFiles,
+        operation: &Operation,
+    ) -> Result<CommitOutcome> {
+        let identity = self.author().await?;
+        let WholeFiles { kind, changes, message, words, page } = files;
+        let request = PublishRequest { changes, identity, message };
+        let access = self.access(url, self.credential(url).await?, Some(operation)).await?;
+        let begin = Begin { kind, words, context: self.context_name(), object: None, intent: Intent::Other };
+        let entry = self.journal.enter(begin).await?;
+        operation.step("Committing and pushing", 1, None);
+        // Followed to its end even when the operation is cancelled: the timeline must say what came of it.
+        let app = self.arc()?;
+        let follow = tokio::spawn(async move {
+            let (clone, branch) = (fetched.clone.clone(), fetched.branch);
+            let refuse: Accept = Arc::new(|_, _| false);
+            let outcome = app.git(move || clone.publish_checked(&access, &branch, &request, refuse)).await;
+            let published = |outcome: &PublishOutcome| matches!(outcome, PublishOutcome::Published { .. });
+            app.note_push(fetched.clone.url(), &outcome, published).await;
+            let outcome = outcome.and_then(|outcome| match outcome {
+                PublishOutcome::Published { commit, replays, merged } => Ok(CommitOutcome::Published {
+                    commit: commit_entry(commit),
+                    replays,
+                    merged,
+                    blob: None,
+                    text: None,
+                }),
+                PublishOutcome::Unchanged { .. } => Ok(CommitOutcome::Unchanged),
+                PublishOutcome::Conflict { path, their_commit, .. } => Err(AppError::blocked(format!(
+                    "{} changed {path} meanwhile; nothing was pushed",
+                    their_commit.author_name
+                ))),
+            });
+            let done = entry
+                .close_with(outcome, |outcome| End {
+                    commit: match outcome {
+                        CommitOutcome::Published { commit, .. } => Some(commit.id.clone()),
+                        _ => None,
+                    },
+                    url: Some(page),
+                    ..End::default()
+                })
+                .await;
+            app.changes.tell(Topic::Repository);
+            app.changes.tell(Topic::Environments);
+            done
         });
         follow.await.map_err(|e| AppError::internal(format!("the commit ended early: {e}")))?
     }

@@ -80,8 +80,9 @@ impl App {
         })
     }
 
-    /// Cancels a run. `confirm` is the environment's name, which production needs typed.
-    pub async fn cancel_deploy(&self, run: RunRef, confirm: Option<String>) -> Result<()> {
+    /// Cancels the run that was shown, by its unique id. `confirm` is the environment's name, which production needs
+    /// typed.
+    pub async fn cancel_deploy(&self, run: RunRef, uid: String, confirm: Option<String>) -> Result<()> {
         let (live, platform) = self.platform()?;
         confirmed(live.cluster.is_production(), live.name(), &run.env, confirm.as_deref())?;
         let words = format!("Cancel the run {} in {}/{}", run.run, run.flow, run.env);
@@ -93,7 +94,7 @@ impl App {
             intent: Intent::Other,
         };
         let entry = self.journal.enter(begin).await?;
-        let outcome = cancel_run(&live.cluster, &platform, &run.flow, &run.env, &run.run).await;
+        let outcome = cancel_run(&live.cluster, &platform, &run.flow, &run.env, &run.run, &uid).await;
         entry
             .close_with(outcome.map_err(AppError::from), |asked| End {
                 words: (!asked).then(|| format!("{words}: it had ended already")),

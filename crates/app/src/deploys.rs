@@ -234,8 +234,8 @@ impl App {
         // What can be shown has to be seen. Where the TriggerTemplates cannot be listed, only the start reads them.
         let planned = plan(&objects, &request.flow, &request.env, &choices)?;
         if request.seen.is_none() && objects.templates.iter().flatten().any(|t| t.meta.name == planned.template) {
-            let environment = format!("{}/{}", request.flow, request.env);
-            return Err(pilothouse_delivery::Error::PreviewStale { environment }.into());
+            let what = format!("what would be deployed to `{}/{}`", request.flow, request.env);
+            return Err(pilothouse_delivery::Error::PreviewStale { what }.into());
         }
         let tags: Vec<String> = request.choices.iter().map(|c| format!("{} {}", c.application, c.tag)).collect();
         let back = match &request.rollback_of {

@@ -87,7 +87,7 @@ impl From<pilothouse_delivery::Error> for AppError {
             E::Unknown { .. } => AppError::not_found(message),
             E::Busy { .. } => AppError::blocked(message),
             E::PreviewStale { .. } => AppError::new(ErrorCode::DeployPreviewStale, message)
-                .with_hint("look at what is shown now, then deploy again"),
+                .with_hint("look at what is shown now, then decide again"),
             E::Choice(_) | E::Template { .. } => AppError::new(ErrorCode::Delivery, message),
         }
     }
@@ -99,6 +99,10 @@ impl From<pilothouse_delivery::chart::ChartError> for AppError {
         let message = error.to_string();
         match error {
             E::Git(error) => error.into(),
+            E::Web(error) => error.into(),
+            E::LoginNeeded { .. } => AppError::new(ErrorCode::NoCredential, message)
+                .with_hint("enter a user name and a password or token for this server beside the chart’s name"),
+            E::Unpublished { .. } => AppError::not_found(message),
             E::Absent { .. } => AppError::not_found(message),
             E::Disk { .. } => AppError::new(ErrorCode::Storage, message)
                 .with_hint("check that the data folder can be written and that the disk is not full"),
@@ -152,6 +156,16 @@ impl From<pilothouse_chaos::Error> for AppError {
             E::Taken { .. } => AppError::fields(vec![FieldProblem { field: "id".into(), message }]),
             E::PreviewStale { .. } => AppError::new(ErrorCode::ChaosPreviewStale, message),
             E::Refused(_) => AppError::new(ErrorCode::Chaos, message),
+            E::Center(error) => {
+                let refused = matches!(error, pilothouse_cluster::web::WebError::Auth { .. });
+                let edge = AppError::from(error);
+                if refused {
+                    edge.with_hint("make a new token in ChaosCenter, and add the connection again")
+                } else {
+                    edge
+                }
+            }
+            E::CenterRefused { .. } => AppError::new(ErrorCode::ChaosCenter, message),
         }
     }
 }

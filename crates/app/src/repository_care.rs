@@ -1,7 +1,6 @@
 //! The care of the GitOps repository: what wants attention, and what can be done about it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use pilothouse_cluster::{WatchState, kinds};
 use pilothouse_delivery::{
@@ -12,18 +11,17 @@ use pilothouse_delivery::{
         flow_shapes, plan_edit, stale_sets, strays, warnings_on,
     },
 };
-use pilothouse_git::{EntryKind, ExpectedChange, PublishOutcome, PublishRequest, RepoPath};
+use pilothouse_git::{EntryKind, ExpectedChange, RepoPath};
 use serde_json::Value;
 
 use crate::{
     App, Result,
-    commits::FILE_LIMIT,
+    commits::{FILE_LIMIT, WholeFiles, check_message},
     contract::{
         ActivityKind, AppError, CareAction, CommitOutcome, ErrorCode, FieldChangeView, FieldProblem, OperatorView,
         Permission, RepositoryCare, RepositoryEdit, RepositoryEditPreview, RepositoryPermissions, RepositoryStrategy,
         RepositoryWarning, StaleSetView, StrayFile, StrayFiles, TidyFile, Topic, WarningSeverity,
     },
-    gitops::commit_entry,
     journal::{Begin, End, Intent},
     session::Live,
     values::{small, text_diff},
@@ -348,15 +346,11 @@ impl App {
 
     /// Renames and deletes values files that nothing reads, as one commit.
     pub async fn tidy_values(&self, files: Vec<TidyFile>, message: String, operation: String) -> Result<CommitOutcome> {
-        let identity = self.author().await?;
-        if message.trim().is_empty() {
-            let message = "Say in a few words what the change is.".to_owned();
-            return Err(AppError::fields(vec![FieldProblem { field: "message".into(), message }]));
-        }
+        self.author().await?;
+        check_message(&message)?;
         if files.is_empty() || files.len() > MOST_STRAYS {
             return Err(AppError::blocked(format!("choose between one and {MOST_STRAYS} files")));
         }
-        let app = self.arc()?;
         self.operations
             .run(operation, "Putting values files in order", |operation| async move {
                 let (repository, fetched) = self.fetch_gitops(Some(&operation)).await?;
@@ -370,56 +364,18 @@ impl App {
                 let changes = self.git(move || tidy_changes(&clone, &tip, &wanted, &shapes)).await?;
                 let changes =
                     changes.ok_or_else(|| AppError::blocked("the files changed meanwhile; look at them again"))?;
-                let request = PublishRequest { changes, identity, message: message.trim().to_owned() };
-                let access =
-                    self.access(&repository.url, self.credential(&repository.url).await?, Some(&operation)).await?;
                 let first = files.first().map(|one| one.path.clone()).unwrap_or_default();
-                let begin = Begin {
+                let files = WholeFiles {
                     kind: ActivityKind::Values,
+                    changes,
+                    message: message.trim().to_owned(),
                     words: match files.len() {
                         1 => format!("Put the values file {first} in order"),
                         many => format!("Put {many} values files in order"),
                     },
-                    context: self.context_name(),
-                    object: None,
-                    intent: Intent::Other,
+                    page: "/repository".to_owned(),
                 };
-                let entry = self.journal.enter(begin).await?;
-                operation.step("Committing and pushing", 1, None);
-                // Followed to its end even when the operation is cancelled: the timeline must say what came of it.
-                let (clone, branch) = (fetched.clone.clone(), fetched.branch.clone());
-                let follow = tokio::spawn(async move {
-                    let refuse = Arc::new(|_: &RepoPath, _: &[u8]| false);
-                    let outcome = app.git(move || clone.publish_checked(&access, &branch, &request, refuse)).await;
-                    let outcome = outcome.and_then(|outcome| match outcome {
-                        PublishOutcome::Published { commit, replays, merged } => Ok(CommitOutcome::Published {
-                            commit: commit_entry(commit),
-                            replays,
-                            merged,
-                            blob: None,
-                            text: None,
-                        }),
-                        PublishOutcome::Unchanged { .. } => Ok(CommitOutcome::Unchanged),
-                        PublishOutcome::Conflict { path, their_commit, .. } => Err(AppError::blocked(format!(
-                            "{} changed {path} meanwhile; nothing was pushed",
-                            their_commit.author_name
-                        ))),
-                    });
-                    let done = entry
-                        .close_with(outcome, |outcome| End {
-                            commit: match outcome {
-                                CommitOutcome::Published { commit, .. } => Some(commit.id.clone()),
-                                _ => None,
-                            },
-                            url: Some("/repository".into()),
-                            ..End::default()
-                        })
-                        .await;
-                    app.changes.tell(Topic::Repository);
-                    app.changes.tell(Topic::Environments);
-                    done
-                });
-                follow.await.map_err(|e| AppError::internal(format!("the commit ended early: {e}")))?
+                self.publish_whole(&repository.url, fetched, files, &operation).await
             })
             .await
     }

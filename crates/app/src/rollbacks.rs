@@ -1,20 +1,19 @@
 //! Going back: an earlier deploy's choices, and the values files as they were deployed then.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use pilothouse_delivery::deploy::{Rollback, rollback};
-use pilothouse_git::{BareClone, CommitId, ExpectedChange, PublishOutcome, PublishRequest, RepoPath};
+use pilothouse_git::{BareClone, CommitId, ExpectedChange, RepoPath};
 
 use crate::{
     App, Result,
-    commits::{FILE_LIMIT, check_message},
+    commits::{FILE_LIMIT, WholeFiles, check_message},
     contract::{
-        ActivityKind, AppError, CommitOutcome, DeployChoice, RestoreValues, RollbackView, RunRef, Topic, ValuesFile,
+        ActivityKind, AppError, CommitOutcome, DeployChoice, RestoreValues, RollbackView, RunRef, ValuesFile,
         ValuesThen,
     },
     environments::run_entry,
     gitops::{Fetched, commit_entry},
-    journal::{Begin, End, Intent},
     values::text_diff,
 };
 
@@ -34,6 +33,16 @@ fn versions(clone: &BareClone, tip: &CommitId, commit: &CommitId, path: &RepoPat
         blob: now.as_ref().map(|content| content.blob.clone()),
         now: now.map(|content| content.bytes),
     })
+}
+
+impl Versions {
+    /// What putting the file of then back means.
+    fn tell(&self, one: &mut ValuesThen) {
+        one.same = self.then == self.now;
+        one.removes = self.then.is_none() && self.now.is_some();
+        one.blob = self.blob.as_ref().map(ToString::to_string);
+        one.diff = (!one.same).then(|| text_diff(&lossy(&self.now), &lossy(&self.then)));
+    }
 }
 
 fn lossy(bytes: &Option<Vec<u8>>) -> String {
@@ -90,10 +99,7 @@ impl App {
             let read = self.git(move || Ok((versions(&clone, &tip, &commit, &at)?, clone.commit_info(&commit)?))).await;
             match read {
                 Ok((versions, info)) => {
-                    one.same = versions.then == versions.now;
-                    one.removes = versions.then.is_none() && versions.now.is_some();
-                    one.blob = versions.blob.as_ref().map(ToString::to_string);
-                    one.diff = (!one.same).then(|| text_diff(&lossy(&versions.now), &lossy(&versions.then)));
+                    versions.tell(&mut one);
                     one.commit = Some(commit_entry(info));
                 }
                 // The repository may have been rewritten or replaced since.
@@ -107,7 +113,7 @@ impl App {
     /// Puts values files back as an earlier run deployed them, with one commit. Their content comes from Git, not from
     /// the window; a file that is not as it was shown any more is left alone, and with it all others.
     pub async fn restore_values(&self, request: RestoreValues, operation: String) -> Result<CommitOutcome> {
-        let identity = self.author().await?;
+        self.author().await?;
         check_message(&request.message)?;
         let (live, _) = self.platform()?;
         let back = rollback(&self.objects(&live), &request.run.flow, &request.run.env, &request.run.run)?;
@@ -128,7 +134,6 @@ impl App {
         if wanted.is_empty() {
             return Err(AppError::blocked("choose at least one file"));
         }
-        let app = self.arc()?;
         self.operations
             .run(operation, "Putting values files back", |operation| async move {
                 let (repository, mut fetched) = self.fetch_gitops(Some(&operation)).await?;
@@ -169,56 +174,63 @@ impl App {
                 if changes.is_empty() {
                     return Ok(CommitOutcome::Unchanged);
                 }
-                let message = request.message.trim().to_owned();
-                let publish = PublishRequest { changes, identity, message };
-                let access =
-                    self.access(&repository.url, self.credential(&repository.url).await?, Some(&operation)).await?;
                 let RunRef { flow, env, run } = request.run;
-                let begin = Begin {
+                let files = WholeFiles {
                     kind: ActivityKind::Values,
+                    changes,
+                    message: request.message.trim().to_owned(),
                     words: format!("Put the values of {} in {flow}/{env} back as of {run}", names.join(", ")),
-                    context: self.context_name(),
-                    object: None,
-                    intent: Intent::Other,
+                    page: format!("/environments/{flow}/{env}"),
                 };
-                let entry = self.journal.enter(begin).await?;
-                operation.step("Committing and pushing", 1, None);
-                // Followed to its end even when the operation is cancelled: the timeline must say what came of it.
-                let (clone, branch) = (fetched.clone.clone(), fetched.branch.clone());
-                let follow = tokio::spawn(async move {
-                    // Files are put back whole: joined with somebody else's change they would be neither's.
-                    let refuse = Arc::new(|_: &RepoPath, _: &[u8]| false);
-                    let outcome = app.git(move || clone.publish_checked(&access, &branch, &publish, refuse)).await;
-                    let outcome = outcome.and_then(|outcome| match outcome {
-                        PublishOutcome::Published { commit, replays, merged } => Ok(CommitOutcome::Published {
-                            commit: commit_entry(commit),
-                            replays,
-                            merged,
-                            blob: None,
-                            text: None,
-                        }),
-                        PublishOutcome::Unchanged { .. } => Ok(CommitOutcome::Unchanged),
-                        PublishOutcome::Conflict { path, their_commit, .. } => Err(AppError::blocked(format!(
-                            "{} changed {path} meanwhile; nothing was pushed",
-                            their_commit.author_name
-                        ))),
-                    });
-                    let done = entry
-                        .close_with(outcome, |outcome| End {
-                            commit: match outcome {
-                                CommitOutcome::Published { commit, .. } => Some(commit.id.clone()),
-                                _ => None,
-                            },
-                            url: Some(format!("/environments/{flow}/{env}")),
-                            ..End::default()
-                        })
-                        .await;
-                    app.changes.tell(Topic::Repository);
-                    app.changes.tell(Topic::Environments);
-                    done
-                });
-                follow.await.map_err(|e| AppError::internal(format!("the commit ended early: {e}")))?
+                self.publish_whole(&repository.url, fetched, files, &operation).await
             })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pilothouse_git::{FileChange, Identity, RemoteUrl};
+
+    use super::*;
+
+    #[test]
+    fn what_had_no_file_then_loses_it_and_what_lost_it_gets_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = RemoteUrl::local(&folder.path().join("remote")).unwrap();
+        let clone = BareClone::open_or_create(&folder.path().join("clone"), &url).unwrap();
+        let author = Identity { name: "Robin".into(), email: "robin@example.com".into() };
+        let path = RepoPath::parse("shop/dev/cart-values.yaml").unwrap();
+        let readme = FileChange { path: RepoPath::parse("README.md").unwrap(), content: Some(b"Hello\n".to_vec()) };
+        let write = |text: &str| FileChange { path: path.clone(), content: Some(text.as_bytes().to_vec()) };
+        let before = clone.commit(None, &[readme], &author, "Begin").unwrap();
+        let added = clone.commit(Some(&before), &[write("a: 1\nb: 2\n")], &author, "Add").unwrap();
+        let gone = FileChange { path: path.clone(), content: None };
+        let removed = clone.commit(Some(&added), &[gone], &author, "Remove").unwrap();
+
+        let told = |tip: &CommitId, then: &CommitId| {
+            let mut one = ValuesThen {
+                application: "cart".into(),
+                path: path.to_string(),
+                commit: None,
+                unknown: None,
+                same: false,
+                removes: false,
+                diff: None,
+                blob: None,
+            };
+            versions(&clone, tip, then, &path).unwrap().tell(&mut one);
+            one
+        };
+        let away = told(&added, &before);
+        assert!(away.removes && !away.same && away.blob.is_some(), "{away:?}");
+        assert_eq!(away.diff.map(|diff| (diff.added, diff.removed)), Some((0, 2)));
+        let back = told(&removed, &added);
+        assert!(!back.removes && !back.same && back.blob.is_none(), "{back:?}");
+        assert_eq!(back.diff.map(|diff| (diff.added, diff.removed)), Some((2, 0)));
+        let same = told(&added, &added);
+        assert!(same.same && !same.removes && same.diff.is_none(), "{same:?}");
+        let never = told(&removed, &before);
+        assert!(never.same && !never.removes, "{never:?}");
     }
 }

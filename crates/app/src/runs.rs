@@ -171,6 +171,8 @@ impl App {
             verdict: view.verdict,
             score: view.score,
             image: self.image_of_run(live, &run.name),
+            of_running: None,
+            started_at: view.started_at,
             namespace: view.namespace,
             run: view.name,
             finished_at: view.finished_at,

@@ -37,6 +37,7 @@ fn diagnostic(found: pilothouse_values::Diagnostic) -> Diagnostic {
         },
         code: found.code.to_owned(),
         message: found.message,
+        path: found.path.map(|path| path.to_string()),
     }
 }
 
@@ -99,7 +100,7 @@ impl ValuesFile {
 impl App {
     /// The flows of the platform with their environments.
     pub async fn list_flows(&self) -> Result<Vec<FlowEntry>> {
-        let (live, _) = self.platform()?;
+        let (live, _) = self.deliverer()?;
         let found = flows(&self.objects(&live));
         Ok(found
             .into_iter()
@@ -113,7 +114,7 @@ impl App {
                         namespace: e.namespace,
                         cluster: e.cluster,
                         trigger_type: e.trigger_type,
-                        applications: flow.applications.clone(),
+                        applications: e.applications,
                         status: e.status,
                     })
                     .collect(),
@@ -129,6 +130,12 @@ impl App {
         let Some(live) = self.maybe_live() else { return Vec::new() };
         let objects = self.objects(&live);
         let Some(application) = objects.application(&file.flow, &file.env, &file.app) else { return Vec::new() };
+        if let Some(convention) = &objects.convention {
+            let placed = convention.get(&file.flow, &file.env, &file.app);
+            let source = placed.and_then(|placed| application.sources.get(placed.place.chart));
+            let all = source.into_iter().flat_map(|source| source.parameters.iter());
+            return all.map(|(name, value)| Parameter { name: name.clone(), value: value.clone() }).collect();
+        }
         let passed = ["image.tag", "image.repository", "image.digest"];
         let value = |name: &str| application.parameter(name).map(str::to_owned);
         passed.iter().filter_map(|n| Some(Parameter { name: (*n).to_owned(), value: value(n)? })).collect()
@@ -151,6 +158,7 @@ impl App {
                 severity: Severity::Info,
                 code: "chart".into(),
                 message: problem.clone(),
+                path: None,
             }));
             Ok(found)
         });
@@ -216,6 +224,7 @@ impl App {
                 severity: Severity::Warning,
                 code: "stale".into(),
                 message: format!("This is the file as it was fetched last: {}", error.message),
+                path: None,
             });
         }
         Ok(OpenedValues {

@@ -68,6 +68,7 @@ fn diagnostic(problem: &Problem) -> Diagnostic {
         },
         code: problem.code.clone(),
         message: problem.message.clone(),
+        path: None,
     }
 }
 
@@ -78,7 +79,8 @@ fn diagnostics(text: &str) -> Vec<Diagnostic> {
         Err(ChaosError::Refused(problem)) => vec![diagnostic(&problem)],
         Err(other) => {
             let message = other.to_string();
-            vec![Diagnostic { line: 1, column: 1, severity: Severity::Error, code: "document".into(), message }]
+            let code = "document".to_owned();
+            vec![Diagnostic { line: 1, column: 1, severity: Severity::Error, code, message, path: None }]
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pilothouse_app::{
     App, Result,
     contract::{
-        CommitOutcome, DeleteDeployment, DeployPreview, DeployRequest, DeployRunView, DeployStarted, EndingView,
+        CleanRequest, CommitOutcome, DeleteDeployment, DeployPreview, DeployRequest, DeployRunView, DeployStarted, EndingView,
         EnvironmentView, ReleaseRow, RestoreValues, RollbackView, RunRef, StepLogView, SyncRequest,
     },
 };
@@ -53,11 +53,16 @@ pub async fn step_log(app: State<'_, Arc<App>>, run: RunRef, task: String, step:
     app.step_log(run, task, step).await
 }
 
-/// Cancels a run.
+/// Cancels the run that was shown.
 #[tauri::command]
 #[specta::specta]
-pub async fn cancel_deploy(app: State<'_, Arc<App>>, run: RunRef, confirm: Option<String>) -> Result<()> {
-    app.cancel_deploy(run, confirm).await
+pub async fn cancel_deploy(
+    app: State<'_, Arc<App>>,
+    run: RunRef,
+    uid: String,
+    confirm: Option<String>,
+) -> Result<()> {
+    app.cancel_deploy(run, uid, confirm).await
 }
 
 /// What a clean run of an environment means.
@@ -70,13 +75,8 @@ pub async fn preview_clean(app: State<'_, Arc<App>>, flow: String, env: String) 
 /// Removes what is deployed in an environment.
 #[tauri::command]
 #[specta::specta]
-pub async fn clean(
-    app: State<'_, Arc<App>>,
-    flow: String,
-    env: String,
-    confirm: Option<String>,
-) -> Result<DeployStarted> {
-    app.clean(flow, env, confirm).await
+pub async fn clean(app: State<'_, Arc<App>>, request: CleanRequest) -> Result<DeployStarted> {
+    app.clean(request).await
 }
 
 /// What deleting one application's deployment means.

@@ -4,16 +4,20 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
 
+#[path = "deploys/argo_cd_alone.rs"]
+mod argo_cd_alone;
 #[path = "main_job/stage.rs"]
 #[allow(dead_code, reason = "the main job uses more of it")]
 mod stage;
+#[path = "deploys/trigger_types.rs"]
+mod trigger_types;
 
 use std::sync::Arc;
 
 use kube::Api;
 use kube::api::DynamicObject;
 use pilothouse_app::contract::{
-    ActivityOutcome, ApplicationView, CommitOutcome, CommitValues, ConnectTarget, DeleteDeployment, DeployChoice,
+    ActivityOutcome, ApplicationView, CleanRequest, CommitOutcome, CommitValues, ConnectTarget, DeleteDeployment, DeployChoice,
     DeployRequest, DeployRunView, DeployStatus, EnvironmentView, ErrorCode, RepositoryForm, RepositoryStrategy,
     RestoreFile, RestoreValues, RunRef, SyncRequest, TaskStatus, Transport,
 };
@@ -219,13 +223,15 @@ async fn commit(app: &App, text: &str) {
 }
 
 async fn deploys(app: &Arc<App>, stage: &Stage) {
+    trigger_types::are_told(app, stage).await;
+    let undeployed = app.preview_clean(FLOW.into(), ENV.into()).await.unwrap();
     let first = first_deploy(app, stage).await;
     let updated = update(app, stage).await;
     values_alone(app).await;
     unchecked(app, stage).await;
     back_to(app, stage, &updated).await;
     two_at_once_and_a_cancelled_run(app).await;
-    taken_away(app, stage).await;
+    taken_away(app, stage, &undeployed.digest).await;
     assert_ne!(first, updated);
     let entries = app.activity(None, 200).await.unwrap().entries;
     for words in [
@@ -355,7 +361,7 @@ async fn values_alone(app: &App) {
     until("the drift", async || cart(&look(app).await).drift.clone()).await;
     let listed = app.list_releases().await.unwrap();
     assert!(listed.iter().any(|row| row.env == ENV && row.app == APP && row.drift), "{listed:?}");
-    let wanted = SyncRequest { flow: FLOW.into(), env: ENV.into(), app: APP.into(), confirm: None };
+    let wanted = SyncRequest { flow: FLOW.into(), env: ENV.into(), app: APP.into(), prune: None, confirm: None };
     let other = SyncRequest { app: "checkout".into(), ..wanted.clone() };
     let refused = app.sync_values(other).await.unwrap_err();
     assert!(refused.message.contains("is off") || refused.message.contains("not in Git"), "{refused:?}");
@@ -435,7 +441,10 @@ async fn two_at_once_and_a_cancelled_run(app: &Arc<App>) {
             other => panic!("one of two is let through: {other:?}"),
         };
         assert!(refused.message.contains(&started), "the refusal names the run: {refused:?}");
-        app.cancel_deploy(run_ref(&started), None).await.unwrap();
+        let other = app.cancel_deploy(run_ref(&started), "another".into(), None).await.unwrap_err();
+        assert_eq!(other.code, ErrorCode::ClusterConflict, "{other:?}");
+        let shown = app.deploy_run(run_ref(&started)).await.unwrap().entry.uid;
+        app.cancel_deploy(run_ref(&started), shown, None).await.unwrap();
         let ended = follow(app, &started).await;
         until("an environment at rest", async || (!look(app).await.busy).then_some(())).await;
         if ended.entry.status == DeployStatus::Cancelled {
@@ -450,22 +459,27 @@ async fn two_at_once_and_a_cancelled_run(app: &Arc<App>) {
     panic!("no run could be cancelled");
 }
 
-async fn taken_away(app: &Arc<App>, stage: &Stage) {
+async fn taken_away(app: &Arc<App>, stage: &Stage, undeployed: &str) {
     deploy(app, &request(&look(app).await, 0, true)).await;
     let means = app.preview_delete_deployment(FLOW.into(), ENV.into(), "checkout".into()).await.unwrap();
     assert!(means.permission.allowed && means.blocked.is_none(), "{means:?}");
     assert!(means.stays.iter().any(|words| words.contains("not synced")), "{means:?}");
-    let wanted = |uid: Option<String>| DeleteDeployment {
+    let wanted = |uid: &str, seen: &str| DeleteDeployment {
         flow: FLOW.into(),
         env: ENV.into(),
         app: "checkout".into(),
-        uid: uid.unwrap(),
+        uid: uid.to_owned(),
+        seen: seen.to_owned(),
+        leave_running: false,
         confirm: None,
     };
-    let stale = app.delete_deployment(wanted(Some("another".into()))).await.unwrap_err();
-    assert_eq!(stale.code, ErrorCode::ClusterConflict, "{stale:?}");
+    let uid = means.uid.as_deref().unwrap();
+    let another = app.delete_deployment(wanted("another", &means.digest)).await.unwrap_err();
+    assert_eq!(another.code, ErrorCode::ClusterConflict, "{another:?}");
+    let stale = app.delete_deployment(wanted(uid, undeployed)).await.unwrap_err();
+    assert_eq!(stale.code, ErrorCode::DeployPreviewStale, "{stale:?}");
     let version = look(app).await.applications.into_iter().find(|one| one.name == "checkout").unwrap().version;
-    app.delete_deployment(wanted(means.uid.clone())).await.unwrap();
+    app.delete_deployment(wanted(uid, &means.digest)).await.unwrap();
     until("the Application made anew", async || {
         let now = app.preview_delete_deployment(FLOW.into(), ENV.into(), "checkout".into()).await.unwrap();
         let view = look(app).await;
@@ -478,7 +492,12 @@ async fn taken_away(app: &Arc<App>, stage: &Stage) {
 
     let means = app.preview_clean(FLOW.into(), ENV.into()).await.unwrap();
     assert!(means.blocked.is_none() && means.yaml.is_some_and(|yaml| yaml.contains("name: clean")), "no clean run");
-    let run = app.clean(FLOW.into(), ENV.into(), None).await.unwrap().run;
+    let clean =
+        |seen: &str| CleanRequest { flow: FLOW.into(), env: ENV.into(), seen: seen.to_owned(), confirm: None };
+    // What was deployed since it was looked at is not removed.
+    let stale = app.clean(clean(undeployed)).await.unwrap_err();
+    assert_eq!(stale.code, ErrorCode::DeployPreviewStale, "{stale:?}");
+    let run = app.clean(clean(&means.digest)).await.unwrap().run;
     let ended = follow(app, &run).await;
     assert!(ended.entry.clean && ended.entry.status == DeployStatus::Succeeded, "{ended:#?}");
     until("the cart is gone and its Application back", async || {

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{CommitEntry, DeployChoice, DeployRunEntry, HealthView, LastVerdict, Permission, SyncView, TextDiff};
+use super::{
+    CommitEntry, DeployChoice, DeployRunEntry, HealthView, LastVerdict, LeftRunning, Permission, SyncView, TextDiff,
+};
 
 /// A run followed to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
@@ -113,6 +115,24 @@ pub struct EndingView {
     pub yaml: Option<String>,
     /// The Argo CD Application that would be deleted, by its unique id.
     pub uid: Option<String>,
+    /// The digest of what is shown.
+    pub digest: String,
+    /// What it means when what runs is left alone; none where that cannot be chosen.
+    pub left_running: Option<LeftRunning>,
+}
+
+/// An environment to clean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct CleanRequest {
+    /// The flow.
+    pub flow: String,
+    /// The environment.
+    pub env: String,
+    /// The digest of what was shown; nothing is started where it would be something else.
+    pub seen: String,
+    /// The environment's name, typed by the user; needed on a production context.
+    pub confirm: Option<String>,
 }
 
 /// An application's deployment to delete.
@@ -127,6 +147,10 @@ pub struct DeleteDeployment {
     pub app: String,
     /// The Application that was shown, by its unique id.
     pub uid: String,
+    /// The digest of what was shown; nothing is deleted where it would be something else.
+    pub seen: String,
+    /// What runs is left alone, where that can be chosen.
+    pub leave_running: bool,
     /// The application's name, typed by the user; needed on a production context.
     pub confirm: Option<String>,
 }
@@ -201,6 +225,9 @@ pub struct SyncRequest {
     pub env: String,
     /// The application.
     pub app: String,
+    /// What is no longer in Git is removed from the cluster. None is the platform's way, which does; where Argo CD alone
+    /// deploys none does not.
+    pub prune: Option<bool>,
     /// The environment's name, typed by the user; needed on a production context.
     pub confirm: Option<String>,
 }

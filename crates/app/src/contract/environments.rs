@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{Permission, Verdict};
+use super::{ArgoApplication, Permission, Verdict};
 
 /// An environment with its applications.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
@@ -21,6 +21,8 @@ pub struct EnvironmentView {
     pub cluster: String,
     /// `Manual`, `Auto` or `Auto-stable`.
     pub trigger_type: String,
+    /// The TriggerTemplate that a deploy run is made from, such as `deploy` or `deploy-with-approve`.
+    pub deploy_template: String,
     /// The platform's status word.
     pub status: String,
     /// What the platform says about a failure.
@@ -51,6 +53,8 @@ pub struct ApplicationView {
     pub version: Option<String>,
     /// The deployed digest.
     pub digest: Option<String>,
+    /// When the deployed image was built, by the application's image streams; none where they do not say.
+    pub image_created: Option<String>,
     /// The values override.
     #[serde(rename = "override")]
     pub values_override: OverrideState,
@@ -82,6 +86,8 @@ pub struct ApplicationView {
     pub urls: Vec<String>,
     /// The verdict of the last run against it.
     pub last_verdict: Option<LastVerdict>,
+    /// What its Application is set to, where Argo CD alone deploys.
+    pub argo: Option<ArgoApplication>,
 }
 
 /// The values override, live and stored.
@@ -160,7 +166,8 @@ pub struct TagEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationNote {
-    /// `neverDeployed`, `staleDigest`, `overridePending` or `missingValuesFile`.
+    /// `neverDeployed`, `staleDigest`, `overridePending` or `missingValuesFile`; where Argo CD alone deploys also
+    /// `fileIgnored`, `sharedFile`, `otherBranch` and `deleting`.
     pub code: String,
     /// What it means and how to mend it.
     pub message: String,
@@ -188,6 +195,8 @@ pub struct OperationView {
 pub struct DeployRunEntry {
     /// The PipelineRun's name.
     pub name: String,
+    /// Its unique id: a name may be used again.
+    pub uid: String,
     /// It removes what is deployed.
     pub clean: bool,
     /// Somebody asked for it to be cancelled.
@@ -249,6 +258,10 @@ pub struct LastVerdict {
     pub run: String,
     /// The image it was run against, where a trigger noted it.
     pub image: Option<String>,
+    /// Whether that is the image which runs now; none where it is not known.
+    pub of_running: Option<bool>,
+    /// When it started.
+    pub started_at: Option<String>,
     /// When it finished.
     pub finished_at: Option<String>,
 }

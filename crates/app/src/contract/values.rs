@@ -1,5 +1,6 @@
 //! Values files and what a commit ends in.
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
@@ -115,6 +116,8 @@ pub struct Diagnostic {
     pub code: String,
     /// What and how to mend it.
     pub message: String,
+    /// The path of the key that it is about, where it is about one.
+    pub path: Option<String>,
 }
 
 /// The values as Helm will see them.
@@ -263,4 +266,49 @@ pub enum CommitOutcome {
     },
     /// The remote has this text already.
     Unchanged,
+}
+
+/// The server that publishes an application's chart. What is kept for it stays in the keychain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ChartServer {
+    /// Its host, with the port where that is not the usual one.
+    pub server: String,
+    /// The chart's place there.
+    pub place: String,
+    /// Whether a login is kept for it.
+    pub kept: bool,
+    /// Whose login it is.
+    pub username: Option<String>,
+}
+
+/// A login for the server of a chart. It comes in only.
+#[derive(Debug, Clone, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ChartLogin {
+    /// The user name.
+    pub username: String,
+    /// The password or token.
+    #[specta(type = String)]
+    pub token: SecretString,
+}
+
+/// A values file's text with keys of another taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotedText {
+    /// The new text.
+    pub text: String,
+    /// The comments of the old text that are not in it any more.
+    pub lost: Vec<LostComment>,
+}
+
+/// A comment that goes with what is replaced or taken away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct LostComment {
+    /// Its line before, from 1.
+    pub line: u32,
+    /// The comment with its `#`.
+    pub text: String,
 }

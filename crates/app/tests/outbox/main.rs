@@ -58,6 +58,40 @@ async fn case_41_offline_edits_queue_and_push_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_version_is_restored_offline_and_goes_out_later() {
+    let stage = Stage::new().await;
+    let (one, two) = ("# ours\nreplicaCount: 1\n", "# ours\nreplicaCount: 2\n");
+    let base = stage.commit("cart", one, None, "Add the cart").await;
+    stage.commit("cart", two, base, "Two carts").await;
+    stage.app.open_values(file("cart")).await.unwrap();
+    stage.wire.unplug();
+
+    // History and the version of then are on this machine.
+    let history = stage.app.values_history(file("cart"), None).await.unwrap();
+    let first = history.versions.iter().find(|entry| entry.commit.summary == "Add the cart").unwrap();
+    let then = stage.app.values_version(file("cart"), first.commit.id.clone()).await.unwrap();
+    assert_eq!(then.text.as_deref(), Some(one));
+    let opened = stage.app.open_values(file("cart")).await.unwrap();
+    let back = change("cart", then.text.as_deref().unwrap(), opened.base_blob.clone(), "Back to one");
+    let refused = stage.app.commit_values(back.clone(), "back".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::GitNetwork, "{refused:?}");
+    stage.app.keep_values(back).await.unwrap();
+    let waiting = stage.app.open_values(file("cart")).await.unwrap();
+    assert_eq!((waiting.text.as_str(), waiting.waiting.map(|one| one.count)), (one, Some(1)));
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some(two), "nothing went out");
+
+    // A colleague changed another file meanwhile; the restored one follows it.
+    stage.repo.push_file("README.md", "# Changed\n", "Theirs").unwrap();
+    stage.wire.plug_in().unwrap();
+    let report = stage.app.push_waiting("push".into()).await.unwrap();
+    assert!(report.waiting.entries.is_empty(), "{report:?}");
+    assert_eq!(stage.subjects(), ["Add the cart", "Two carts", "Theirs", "Back to one"]);
+    assert_eq!(stage.repo.show("main", &path("cart")).as_deref(), Some(one));
+    let newest = &stage.app.values_history(file("cart"), None).await.unwrap().versions[0];
+    assert_eq!(newest.commit.summary, "Back to one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_goes_out_by_itself_and_before_anything_newer() {
     let stage = Stage::new().await;
     stage.wire.unplug();

@@ -146,10 +146,10 @@ async fn production_wants_the_name_typed() {
 
     let run = RunRef { flow: "shop".into(), env: "dev".into(), run: "deploy-shop-dev-ab12".into() };
     for typed in [None, Some("shop".to_owned())] {
-        let refused = app.cancel_deploy(run.clone(), typed).await.unwrap_err();
+        let refused = app.cancel_deploy(run.clone(), "u-1".into(), typed).await.unwrap_err();
         assert!(refused.message.contains("production"), "{refused:?}");
     }
-    let asked = app.cancel_deploy(run, Some("dev".into())).await.unwrap_err();
+    let asked = app.cancel_deploy(run, "u-1".into(), Some("dev".into())).await.unwrap_err();
     assert!(!asked.message.contains("production"), "{asked:?}");
 
     let plan = app.plan_repository_deletion().await.unwrap();
