@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod desktop;
 pub mod environments;
 pub mod git_servers;
+pub mod interop;
 pub mod outbox;
 pub mod rendering;
 pub mod repository;

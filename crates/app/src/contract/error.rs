@@ -200,6 +200,8 @@ codes! {
     Chaos = "chaos.invalid",
     /// What was shown before a decision is not what would be done now: look again, then decide.
     ChaosPreviewStale = "chaos.previewStale",
+    /// ChaosCenter answered that it does not do it; the message holds its words.
+    ChaosCenter = "chaos.center",
     /// The trigger is not usable; the message says why.
     Trigger = "triggers.invalid",
     /// The practice cluster failed.
