@@ -237,6 +237,40 @@ export const commands = {
 	resolveWorkflow: (project: string, name: string, resolution: WorkflowResolution, seen: SidesSeen, operation: string) => typedError<null, AppError>(__TAURI_INVOKE("resolve_workflow", { project, name, resolution, seen, operation })),
 	/**  Deletes a workflow's file from Git and the workflow from the cluster. */
 	deleteWorkflow: (project: string, name: string, baseBlob: string | null, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("delete_workflow", { project, name, baseBlob, operation })),
+	/**  What is wrong with a workflow's text, here or for ChaosCenter only, with the fixes. */
+	workflowRemarks: (project: string, name: string, text: string) => typedError<WorkflowRemark[], AppError>(__TAURI_INVOKE("workflow_remarks", { project, name, text })),
+	/**  A text with the fixes of these remarks. */
+	mendWorkflow: (project: string, name: string, text: string, ids: string[]) => typedError<string, AppError>(__TAURI_INVOKE("mend_workflow", { project, name, text, ids })),
+	/**  What ties a project's files to installations of ChaosCenter. */
+	projectTies: (project: string) => typedError<ProjectTies, AppError>(__TAURI_INVOKE("project_ties", { project })),
+	/**  What moving a project's files to another installation would change. */
+	previewRemap: (project: string, form: RemapForm) => typedError<RemapPreview, AppError>(__TAURI_INVOKE("preview_remap", { project, form })),
+	/**  Moves a project's files to another installation, as it was shown. */
+	remapProject: (project: string, form: RemapForm, seen: string, message: string, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("remap_project", { project, form, seen, message, operation })),
+	/**  The connections to ChaosCenter. */
+	chaosCenters: () => typedError<CenterConnection[], AppError>(__TAURI_INVOKE("chaos_centers")),
+	/**  Signs in at an installation without keeping anything. */
+	testChaosCenter: (form: CenterForm) => typedError<CenterProject[], AppError>(__TAURI_INVOKE("test_chaos_center", { form })),
+	/**  Adds a connection, once its token is found good. */
+	addChaosCenter: (form: CenterForm) => typedError<CenterConnection, AppError>(__TAURI_INVOKE("add_chaos_center", { form })),
+	/**  Forgets a connection and its token. */
+	forgetChaosCenter: (id: string) => typedError<null, AppError>(__TAURI_INVOKE("forget_chaos_center", { id })),
+	/**  An installation's projects. */
+	centerProjects: (id: string) => typedError<CenterProject[], AppError>(__TAURI_INVOKE("center_projects", { id })),
+	/**  A project's experiments, and how it stands to Git. */
+	centerProject: (id: string, project: string) => typedError<CenterProjectView, AppError>(__TAURI_INVOKE("center_project", { id, project })),
+	/**  The runs of an experiment. */
+	centerRuns: (id: string, project: string, experiment: string) => typedError<CenterRun[], AppError>(__TAURI_INVOKE("center_runs", { id, project, experiment })),
+	/**  A run of an installation in full. */
+	centerRun: (id: string, project: string, run: string) => typedError<CenterRunView, AppError>(__TAURI_INVOKE("center_run", { id, project, run })),
+	/**  Runs an experiment whose name was confirmed. */
+	runCenterExperiment: (id: string, project: string, experiment: string, confirm: string) => typedError<CenterRunView, AppError>(__TAURI_INVOKE("run_center_experiment", { id, project, experiment, confirm })),
+	/**  Stops a run of an installation. */
+	stopCenterRun: (id: string, project: string, experiment: string, run: string) => typedError<null, AppError>(__TAURI_INVOKE("stop_center_run", { id, project, experiment, run })),
+	/**  Switches GitOps on for a project of an installation. */
+	enableCenterGitOps: (id: string, project: string, form: CenterGitOpsForm) => typedError<null, AppError>(__TAURI_INVOKE("enable_center_git_ops", { id, project, form })),
+	/**  Switches GitOps off for a project of an installation. */
+	disableCenterGitOps: (id: string, project: string) => typedError<null, AppError>(__TAURI_INVOKE("disable_center_git_ops", { id, project })),
 	/**  The exact object a run would create, and what it is aimed at. */
 	previewRun: (project: string, name: string) => typedError<RunPreview, AppError>(__TAURI_INVOKE("preview_run", { project, name })),
 	/**  Starts the run that a preview showed; asked again, it answers the same run. */
@@ -521,6 +555,124 @@ export type CarriedApplication = {
 	digest: string | null,
 	/**  The values override; none in automatic deploys, which leave it as it is. */
 	override: boolean | null,
+};
+
+/**  A connection to an installation of ChaosCenter. Its token stays in the keychain. */
+export type CenterConnection = {
+	/**  Its id on this computer. */
+	id: string,
+	/**  Its name. */
+	name: string,
+	/**  The installation's address. */
+	url: string,
+	/**  True when a token is kept for it. */
+	hasToken: boolean,
+};
+
+/**  An experiment of an installation. */
+export type CenterExperiment = {
+	/**  Its id. */
+	id: string,
+	/**  Its name. */
+	name: string,
+	/**  Its schedule. */
+	schedule: string | null,
+	/**  The infrastructure that runs it. */
+	place: string,
+	/**  Its last run. */
+	lastRun: CenterRun | null,
+};
+
+/**  A fault of such a run. */
+export type CenterFault = {
+	/**  Its name. */
+	name: string,
+	/**  Its verdict. */
+	verdict: Verdict,
+	/**  The share of its probes that held, in percent. */
+	share: number | null,
+	/**  Its weight in the score. */
+	weight: number,
+	/**  Why it ended in an error. */
+	why: string | null,
+};
+
+/**  The form that adds a connection. */
+export type CenterForm = {
+	/**  Its name. */
+	name: string,
+	/**  The installation's address, with https. */
+	url: string,
+	/**  A token of the user's. */
+	token: string,
+};
+
+/**  How a project of an installation stands to Git. */
+export type CenterGitOps = {
+	/**  Whether it is on. */
+	enabled: boolean,
+	/**  The repository. */
+	url: string,
+	/**  The branch. */
+	branch: string,
+	/**  How ChaosCenter is let in, in its word. */
+	auth: string,
+};
+
+/**  The form that switches GitOps on for a project of an installation. */
+export type CenterGitOpsForm = {
+	/**  The repository. */
+	url: string,
+	/**  The branch, which must be there. */
+	branch: string,
+	/**  A token or a key for ChaosCenter, which keeps it unencrypted. */
+	credential: CredentialInput,
+};
+
+/**  A project of an installation. */
+export type CenterProject = {
+	/**  Its id. */
+	id: string,
+	/**  Its name. */
+	name: string,
+};
+
+/**  A project's experiments and how it stands to Git. */
+export type CenterProjectView = {
+	/**  The experiments. */
+	experiments: CenterExperiment[],
+	/**  Whether these are all. */
+	complete: boolean,
+	/**  How it stands to Git; none where the user may not see that. */
+	gitOps: CenterGitOps | null,
+	/**  Why not. */
+	gitOpsProblem: string | null,
+};
+
+/**  A run of an installation. */
+export type CenterRun = {
+	/**  Its id, or what names it until it has one. Empty while there is neither. */
+	id: string,
+	/**  Its phase in ChaosCenter's word. */
+	phase: string,
+	/**  Nothing more will happen. */
+	ended: boolean,
+	/**  Its verdict. */
+	verdict: Verdict,
+	/**  Its resilience score, 0 to 100. */
+	score: number | null,
+	/**  When it changed last. */
+	at: string | null,
+};
+
+/**  A run of an installation, in full. */
+export type CenterRunView = {
+	/**  The run. */
+	run: CenterRun,
+	/**  Its faults. */
+	faults: CenterFault[],
+	/**  What to know before believing it. */
+	warnings: string[],
 };
 
 /**  Something changed. Bursts are gathered for 200 ms. */
@@ -1341,6 +1493,8 @@ export type ErrorCode =
 "chaos.invalid" | 
 /**  What was shown before a decision is not what would be done now: look again, then decide. */
 "chaos.previewStale" | 
+/**  ChaosCenter answered that it does not do it; the message holds its words. */
+"chaos.center" | 
 /**  The trigger is not usable; the message says why. */
 "triggers.invalid" | 
 /**  The practice cluster failed. */
@@ -1594,6 +1748,22 @@ export type ImportedWorkflow = {
 	text: string,
 	/**  Remarks on the text. */
 	diagnostics: Diagnostic[],
+};
+
+/**  An infrastructure's new id. */
+export type InfraChange = {
+	/**  The id in the files. */
+	from: string,
+	/**  The id in the other installation. */
+	to: string,
+};
+
+/**  An infrastructure that files name. */
+export type InfraTie = {
+	/**  Its id. */
+	id: string,
+	/**  How many files name it. */
+	files: number,
 };
 
 /**  A deleted repository that can be brought back. */
@@ -2000,6 +2170,18 @@ export type ProjectState =
 /**  GitOps is off. */
 "disabled";
 
+/**  What ties a project's files to installations of ChaosCenter. */
+export type ProjectTies = {
+	/**  The infrastructures that files name, the most named first. */
+	infras: InfraTie[],
+	/**  How many files carry an experiment's id. */
+	experiments: number,
+	/**  How many workflow files were read. */
+	files: number,
+	/**  False when the project has more files than are read at once. */
+	complete: boolean,
+};
+
 /**  What could be taken over from one environment's values file to another's. */
 export type Promotion = {
 	/**  The keys that differ. */
@@ -2163,6 +2345,34 @@ export type ReleaseRow = {
 	busy: boolean,
 	/**  The verdict of the last chaos run against it. */
 	lastVerdict: LastVerdict | null,
+};
+
+/**  How a project's files are moved to another installation. */
+export type RemapForm = {
+	/**  The infrastructures that change. */
+	infras: InfraChange[],
+	/**  Whether the experiments' ids are emptied, so that the other installation takes the files for new experiments. */
+	forgetExperiments: boolean,
+};
+
+/**  What a move would change. */
+export type RemapPreview = {
+	/**  The files that would change. */
+	files: RemappedFile[],
+	/**  Files that cannot be moved, with the reason; they stay as they are. */
+	problems: string[],
+	/**  The commit message proposed. */
+	message: string,
+	/**  Identifies what is shown, to be given back when committing. */
+	digest: string,
+};
+
+/**  A file that would change. */
+export type RemappedFile = {
+	/**  Its path. */
+	path: string,
+	/**  The change. */
+	diff: TextDiff,
 };
 
 /**  What a test of a remote found. */
@@ -3460,6 +3670,24 @@ export type WorkflowReach = {
 	scheduleProblem: string | null,
 	/**  Why it cannot be let run by itself at all. */
 	blocked: string | null,
+};
+
+/**  A remark on a workflow's text, with its fix where there is one. */
+export type WorkflowRemark = {
+	/**  Names it among the remarks of this very text. */
+	id: string,
+	/**  The line, from 1; none where it is about no line. */
+	line: number | null,
+	/**  How much it matters here. */
+	severity: Severity,
+	/**  True when it is only ChaosCenter that minds; the workflow runs here all the same. */
+	onlyChaosCenter: boolean,
+	/**  A stable code. */
+	code: string,
+	/**  What is wrong and how to mend it. */
+	message: string,
+	/**  What the fix does; none where only a person can tell what is right. */
+	fix: string | null,
 };
 
 /**  How something is settled that a sync cannot settle by itself. */

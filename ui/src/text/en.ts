@@ -1,6 +1,7 @@
 // Every word the window shows. A translation is another file with the same keys.
 import { activity } from './en/activity';
 import { care } from './en/care';
+import { centers } from './en/centers';
 import { chaos } from './en/chaos';
 import { environments } from './en/environments';
 import { kit } from './en/kit';
@@ -25,6 +26,7 @@ export const en = {
   ...values,
   ...rendering,
   ...chaos,
+  ...centers,
   ...triggers,
   ...outbox,
 } as const;

@@ -16,6 +16,8 @@ export const area: Area = {
   routes: [
     { pattern: '/chaos', load: () => import('./ChaosPage.svelte') },
     { pattern: '/chaos/new/project', load: () => import('./EnablePage.svelte') },
+    { pattern: '/chaos/chaoscenter/connections', load: () => import('./CentersPage.svelte') },
+    { pattern: '/chaos/chaoscenter/connections/:id', load: () => import('./CenterPage.svelte') },
     { pattern: '/chaos/:project', load: () => import('./ProjectPage.svelte') },
     { pattern: '/chaos/:project/new', load: () => import('./NewWorkflowPage.svelte'), wide: true },
     { pattern: '/chaos/runs/:namespace/:name', load: () => import('./RunPage.svelte') },
@@ -26,6 +28,7 @@ export const area: Area = {
     const group = t('nav.chaos');
     return [
       { id: 'chaos:enable', title: t('chaos.enable'), group, run: () => router.go('/chaos/new/project') },
+      { id: 'chaos:centers', title: t('centers.title'), group, run: () => router.go('/chaos/chaoscenter/connections') },
       ...projects.map((project) => ({
         id: `chaos:${project.id}`,
         title: t('chaos.project') + ' ' + project.id,
