@@ -4,6 +4,9 @@
 
 mod activity;
 mod app;
+mod application_changes;
+mod argo_cd;
+mod argo_charts;
 mod authority;
 mod background;
 mod centers;
@@ -31,6 +34,7 @@ mod keeping;
 mod kept_commits;
 pub mod keychain;
 mod live_objects;
+mod new_applications;
 pub mod operations;
 mod outbox;
 mod picked_files;

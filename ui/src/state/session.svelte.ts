@@ -16,6 +16,11 @@ class Current {
     return this.value?.components.some((one) => one.id === component && one.present) ?? false;
   }
 
+  /** Argo CD alone deploys here: there is no platform of KubeRocketCI. */
+  get argoAlone(): boolean {
+    return this.value !== undefined && this.value.platform === null && this.has('argoCd');
+  }
+
   async load(): Promise<void> {
     try {
       this.value = (await call(commands.currentSession())) ?? undefined;

@@ -1,5 +1,6 @@
 // Every word the window shows. A translation is another file with the same keys.
 import { activity } from './en/activity';
+import { argo } from './en/argo';
 import { care } from './en/care';
 import { centers } from './en/centers';
 import { chaos } from './en/chaos';
@@ -23,6 +24,7 @@ export const en = {
   ...servers,
   ...care,
   ...environments,
+  ...argo,
   ...values,
   ...rendering,
   ...chaos,

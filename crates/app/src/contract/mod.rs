@@ -5,6 +5,7 @@
 //! from the window to Rust.
 
 mod activity;
+mod argo_cd;
 mod chaos;
 mod deploys;
 mod environments;
@@ -26,6 +27,7 @@ mod values_compare;
 mod values_history;
 
 pub use activity::*;
+pub use argo_cd::*;
 pub use chaos::*;
 pub use deploys::*;
 pub use environments::*;

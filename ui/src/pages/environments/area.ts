@@ -1,4 +1,5 @@
 import Layers from '@lucide/svelte/icons/layers';
+import Plus from '@lucide/svelte/icons/plus';
 import Rocket from '@lucide/svelte/icons/rocket';
 import SlidersHorizontal from '@lucide/svelte/icons/sliders-horizontal';
 import type { Component } from 'svelte';
@@ -12,6 +13,7 @@ import { t } from '$text';
 export const DEPLOY = '~deploy';
 export const ROLLBACK = '~rollback';
 export const COMPARE = '~compare';
+export const NEW = '~new';
 
 export const area: Area = {
   id: 'environments',
@@ -23,6 +25,7 @@ export const area: Area = {
   rail: 'top',
   routes: [
     { pattern: '/environments', load: () => import('./FlowsPage.svelte') },
+    { pattern: `/environments/${NEW}`, load: () => import('./NewApplicationPage.svelte') },
     { pattern: '/environments/:flow', load: () => import('./FlowsPage.svelte') },
     { pattern: '/environments/:flow/:env', load: () => import('./EnvironmentPage.svelte') },
     { pattern: `/environments/:flow/:env/${DEPLOY}`, load: () => import('./DeployPage.svelte') },
@@ -37,19 +40,26 @@ export const area: Area = {
     if (!session.connected) return [];
     const flows = await call(commands.listFlows());
     const entries: PaletteEntry[] = [];
+    if (session.argoAlone) {
+      entries.push({ id: NEW, title: t('argo.new'), group: t('palette.actions'), icon: Plus as Component, run: () => router.go(to('environments', NEW)) });
+    }
     for (const flow of flows) {
       for (const env of flow.environments) {
         const path = to('environments', flow.name, env.name);
         const name = `${flow.name} / ${env.name}`;
         entries.push(
           { id: path, title: name, group: t('palette.environments'), keywords: [env.namespace], icon: Layers as Component, run: () => router.go(path) },
-          {
-            id: `${path}/${DEPLOY}`,
-            title: t('env.deployTo', { env: name }),
-            group: t('palette.actions'),
-            icon: Rocket as Component,
-            run: () => router.go(`${path}/${DEPLOY}`),
-          },
+          ...(session.argoAlone
+            ? []
+            : [
+                {
+                  id: `${path}/${DEPLOY}`,
+                  title: t('env.deployTo', { env: name }),
+                  group: t('palette.actions'),
+                  icon: Rocket as Component,
+                  run: () => router.go(`${path}/${DEPLOY}`),
+                },
+              ]),
           ...env.applications.map((app) => ({
             id: `${path}/${app}`,
             title: `${name} / ${app}`,

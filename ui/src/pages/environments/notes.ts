@@ -6,6 +6,10 @@ const TITLES = {
   staleDigest: 'app.note.staleDigest',
   overridePending: 'app.note.overridePending',
   missingValuesFile: 'app.note.missingValuesFile',
+  fileIgnored: 'app.note.fileIgnored',
+  sharedFile: 'app.note.sharedFile',
+  otherBranch: 'app.note.otherBranch',
+  deleting: 'app.note.deleting',
 } as const;
 
 /** What is out of the ordinary, as a heading; a code nobody told us about is shown as it is. */
@@ -15,8 +19,8 @@ export function noteTitle(note: ApplicationNote): string {
 
 /** How much it matters. */
 export function noteTone(note: ApplicationNote): 'note' | 'warn' | 'bad' {
-  if (note.code === 'neverDeployed') return 'note';
-  return note.code === 'overridePending' ? 'warn' : 'bad';
+  if (['neverDeployed', 'deleting'].includes(note.code)) return 'note';
+  return ['overridePending', 'fileIgnored', 'sharedFile', 'otherBranch'].includes(note.code) ? 'warn' : 'bad';
 }
 
 /** An explanation without the marks that set names apart in plain text. */
