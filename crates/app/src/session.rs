@@ -53,7 +53,7 @@ fn topic(kind: &Kind) -> Topic {
         CODEBASE | GIT_SERVER => Topic::Repository,
         CHAOS_PROJECT | CHAOS_WORKFLOW => Topic::Chaos,
         WORKFLOW | CRON_WORKFLOW | CHAOS_ENGINE | CHAOS_RESULT | CHAOS_SCHEDULE => Topic::Runs,
-        EVENT_TRIGGER | DEPLOYMENT | STATEFUL_SET => Topic::Triggers,
+        EVENT_TRIGGER | DEPLOYMENT | STATEFUL_SET | DAEMON_SET | ROLLOUT => Topic::Triggers,
         _ => Topic::Environments,
     }
 }
@@ -205,6 +205,7 @@ async fn watch(
         }
     }
     let mut wide = vec![DEPLOYMENT, STATEFUL_SET];
+    wide.extend([DAEMON_SET, ROLLOUT].into_iter().filter(|kind| discovered.serves(kind)));
     if platform.is_none() {
         let own: Vec<Kind> = [APPLICATION, APP_PROJECT].into_iter().filter(|kind| discovered.serves(kind)).collect();
         if !own.is_empty() {

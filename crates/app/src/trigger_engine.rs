@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pilothouse_chaos::{Error as ChaosError, WorkflowDocument, instantiate::RunLabels, launch, workflow_object};
+use pilothouse_chaos::{Error as ChaosError, WorkflowDocument, instantiate::RunLabels, launch, stop, workflow_object};
 use pilothouse_cluster::{ComponentId, Leadership, Timing, kinds};
 use pilothouse_triggers::{
     engine::{Engine, Event},
@@ -82,6 +82,20 @@ fn refused(error: ChaosError) -> LaunchError {
     LaunchError { message: error.to_string(), retry }
 }
 
+impl Runs {
+    /// Where a run is: where its document says, which need not be where the trigger is.
+    async fn namespace_of(&self, launch: &Launch) -> Result<String, LaunchError> {
+        let cluster = &self.live.cluster;
+        let namespace = match workflow_object::get(cluster, &launch.namespace, &launch.project, &launch.workflow).await
+        {
+            Ok(object) => WorkflowDocument::parse(&object.manifest).ok().and_then(|d| d.namespace),
+            Err(ChaosError::NotFound { .. }) => None,
+            Err(error) => return Err(refused(error)),
+        };
+        Ok(namespace.unwrap_or_else(|| launch.namespace.clone()))
+    }
+}
+
 #[async_trait]
 impl Launcher for Runs {
     async fn launch(&self, launch: &Launch) -> Result<Launched, LaunchError> {
@@ -99,7 +113,7 @@ impl Launcher for Runs {
             trigger: Some(launch.trigger.clone()),
             more: launch.labels.clone(),
         };
-        let words = format!("Run {}, because the trigger {} saw a new image", launch.workflow, launch.trigger);
+        let words = format!("Run {}, because the trigger {} saw a change", launch.workflow, launch.trigger);
         let started = app
             .start_automatic(&self.live, &launch.namespace, &launch.run, &labels, launch::Cause::Event, words)
             .await
@@ -108,16 +122,17 @@ impl Launcher for Runs {
         Ok(if started.already { Launched::Already } else { Launched::Created })
     }
 
+    async fn stop(&self, launch: &Launch) -> Result<(), LaunchError> {
+        let namespace = self.namespace_of(launch).await?;
+        match stop::stop(&self.live.cluster, &namespace, &launch.run).await {
+            Ok(_) | Err(ChaosError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
     async fn state(&self, launch: &Launch) -> Result<RunState, LaunchError> {
         let cluster = &self.live.cluster;
-        // The run is where its document says, which need not be where the trigger is.
-        let namespace = match workflow_object::get(cluster, &launch.namespace, &launch.project, &launch.workflow).await
-        {
-            Ok(object) => WorkflowDocument::parse(&object.manifest).ok().and_then(|d| d.namespace),
-            Err(ChaosError::NotFound { .. }) => None,
-            Err(error) => return Err(refused(error)),
-        };
-        let namespace = namespace.unwrap_or_else(|| launch.namespace.clone());
+        let namespace = self.namespace_of(launch).await?;
         match launch::read_run(cluster, &namespace, &launch.run).await {
             Ok(run) if run.phase.ended() => {
                 let verdict = run.verdict.map_or_else(|| "N/A".to_owned(), |v| format!("{v:?}"));

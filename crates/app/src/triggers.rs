@@ -6,72 +6,52 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use pilothouse_chaos::workflow_object::{self, RunPolicy as Policy};
 use pilothouse_cluster::{ComponentId, Error as ClusterError, Name, kinds};
 use pilothouse_triggers::{
-    decide::{Workload, watches},
+    engine,
+    guarding::asks,
     images::images_of,
-    spec::{
-        DecisionRecord, Guards, ImageChanged, Outcome, TargetSpec, TriggerSpec, TriggerStatus, When, WorkloadKind,
-        validate,
-    },
+    rollout,
+    spec::{DecisionRecord, Outcome, TriggerSpec, TriggerStatus, WhileAway, WorkloadKind, validate},
+    workload::{Workload, watches},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     App, Result,
     contract::{
-        ActivityKind, AppError, DecisionKind, DecisionView, FieldProblem, LabelEntry, Permission, Topic, TriggerForm,
-        TriggerGuards, TriggerPreview, TriggerTarget, TriggerView, TriggersOverview, WorkloadEntry,
+        ActivityKind, AppError, DecisionKind, DecisionView, FieldProblem, Permission, Topic, TriggerForm,
+        TriggerPreview, TriggerView, TriggersOverview, WorkloadEntry,
     },
     journal::{Begin, End, Intent},
     runs::only_by_hand,
     session::Live,
+    trigger_forms::{away_view, condition_view, guards_view, spec_of, target_view},
     workflows::{reach_view, verdict_word},
 };
 
-fn kind_of(text: &str) -> Result<WorkloadKind> {
-    [WorkloadKind::Deployment, WorkloadKind::StatefulSet].into_iter().find(|kind| kind.as_str() == text).ok_or_else(
-        || {
-            let message = "Choose a Deployment or a StatefulSet.".to_owned();
-            AppError::fields(vec![FieldProblem { field: "target.kind".into(), message }])
-        },
-    )
-}
-
-fn spec_of(form: &TriggerForm) -> Result<TriggerSpec> {
-    Ok(TriggerSpec {
-        project: form.project.clone(),
-        workflow: form.workflow.clone(),
-        target: TargetSpec {
-            kind: kind_of(&form.target.kind)?,
-            namespace: form.target.namespace.clone(),
-            names: form.target.names.clone(),
-            labels: form.target.labels.iter().map(|l| (l.key.clone(), l.value.clone())).collect(),
-        },
-        when: When { image_changed: ImageChanged { containers: form.containers.clone() } },
-        guards: Guards {
-            wait_for_rollout: form.guards.wait_for_rollout,
-            soak_seconds: form.guards.soak_seconds,
-            cooldown_seconds: form.guards.cooldown_seconds,
-            max_per_day: form.guards.max_per_day,
-        },
-        suspended: form.suspended,
-    })
-}
-
-fn pairs(images: &BTreeMap<String, String>) -> Vec<String> {
+pub(crate) fn pairs(images: &BTreeMap<String, String>) -> Vec<String> {
     images.iter().map(|(container, image)| format!("{container}={image}")).collect()
 }
 
 fn workload_entry(kind: WorkloadKind, object: &DynamicObject) -> WorkloadEntry {
-    let number =
-        |pointer: &str| object.data.pointer(pointer).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-    let images = serde_json::to_value(object).map(|value| images_of(&value)).unwrap_or_default();
+    let value = serde_json::to_value(object).unwrap_or_default();
+    let number = |count: i64| u32::try_from(count).unwrap_or(0);
     WorkloadEntry {
         kind: kind.as_str().to_owned(),
         namespace: object.metadata.namespace.clone().unwrap_or_default(),
         name: object.metadata.name.clone().unwrap_or_default(),
-        images: pairs(&images),
-        ready: number("/status/readyReplicas").unwrap_or(0),
-        wanted: number("/spec/replicas").unwrap_or(1),
+        images: pairs(&images_of(&value)),
+        ready: number(rollout::ready(kind, &value)),
+        wanted: number(rollout::wanted(kind, &value)),
+    }
+}
+
+pub(crate) fn decision_word(outcome: Outcome) -> DecisionKind {
+    match outcome {
+        Outcome::Fired => DecisionKind::Fired,
+        Outcome::Waited => DecisionKind::Waited,
+        Outcome::Skipped => DecisionKind::Skipped,
+        Outcome::Missed => DecisionKind::Missed,
+        Outcome::WouldFire => DecisionKind::WouldFire,
     }
 }
 
@@ -85,7 +65,8 @@ const PAGE: &str = "/triggers";
 
 impl App {
     fn decision_view(&self, live: &Live, trigger_namespace: &str, record: &DecisionRecord) -> DecisionView {
-        let run_namespace = record.run.as_ref().map(|run| {
+        let run = record.run.clone().filter(|_| record.decision == Outcome::Fired);
+        let run_namespace = run.as_ref().map(|run| {
             let index = live.index();
             let found = [kinds::WORKFLOW, kinds::CHAOS_ENGINE]
                 .iter()
@@ -97,16 +78,12 @@ impl App {
             time: record.time.to_string(),
             workload: record.workload.clone(),
             revision: record.revision.clone(),
-            decision: match record.decision {
-                Outcome::Fired => DecisionKind::Fired,
-                Outcome::Waited => DecisionKind::Waited,
-                Outcome::Skipped => DecisionKind::Skipped,
-                Outcome::Missed => DecisionKind::Missed,
-            },
+            decision: decision_word(record.decision),
             reason: record.reason.clone(),
             old_images: pairs(&record.old_images),
             new_images: pairs(&record.new_images),
-            run: record.run.clone(),
+            run,
+            asks: record.run.clone().filter(|_| asks(record)),
             run_namespace,
             verdict: record.verdict.as_deref().map(verdict_word),
         }
@@ -133,8 +110,6 @@ impl App {
         let mut decisions: Vec<DecisionView> =
             status.decisions.iter().map(|record| self.decision_view(live, &namespace, record)).collect();
         decisions.sort_by(|a, b| b.time.cmp(&a.time));
-        let target = spec.as_ref().map(|s| &s.target);
-        let guards = spec.as_ref().map(|s| s.guards.clone()).unwrap_or_default();
         let engine = live.engine().view(&namespace);
         Some(TriggerView {
             name,
@@ -142,23 +117,10 @@ impl App {
             engine,
             project: spec.as_ref().map(|s| s.project.clone()).unwrap_or_default(),
             workflow: spec.as_ref().map(|s| s.workflow.clone()).unwrap_or_default(),
-            target: TriggerTarget {
-                kind: target.map(|t| t.kind.as_str().to_owned()).unwrap_or_default(),
-                namespace: target.map(|t| t.namespace.clone()).unwrap_or_default(),
-                names: target.map(|t| t.names.clone()).unwrap_or_default(),
-                labels: target
-                    .into_iter()
-                    .flat_map(|t| &t.labels)
-                    .map(|(key, value)| LabelEntry { key: key.clone(), value: value.clone() })
-                    .collect(),
-            },
-            containers: spec.as_ref().map(|s| s.when.image_changed.containers.clone()).unwrap_or_default(),
-            guards: TriggerGuards {
-                wait_for_rollout: guards.wait_for_rollout,
-                soak_seconds: guards.soak_seconds,
-                cooldown_seconds: guards.cooldown_seconds,
-                max_per_day: guards.max_per_day,
-            },
+            target: target_view(spec.as_ref().map(|s| &s.target)),
+            when: spec.as_ref().map(|s| condition_view(&s.when)),
+            guards: guards_view(&spec.as_ref().map(|s| s.guards.clone()).unwrap_or_default()),
+            while_away: away_view(spec.as_ref().map_or(WhileAway::Offer, |s| s.while_away)),
             suspended: spec.is_some_and(|s| s.suspended),
             observed: status.observed.iter().map(|o| o.name.clone()).collect(),
             problem,
@@ -170,7 +132,8 @@ impl App {
     pub(crate) fn image_of_run(&self, live: &Live, run: &str) -> Option<String> {
         live.list(&kinds::EVENT_TRIGGER).iter().find_map(|object| {
             let status = read_status(object);
-            let record = status.decisions.iter().find(|d| d.run.as_deref() == Some(run))?;
+            let fired = |d: &&DecisionRecord| d.decision == Outcome::Fired && d.run.as_deref() == Some(run);
+            let record = status.decisions.iter().find(fired)?;
             Some(record.new_images.values().cloned().collect::<Vec<_>>().join(", "))
         })
     }
@@ -198,14 +161,12 @@ impl App {
         Ok(TriggersOverview { crds_installed: true, triggers, can_manage })
     }
 
-    /// Deployments and StatefulSets of a namespace or of all.
+    /// The workloads of a namespace or of all that a trigger can watch.
     pub async fn workloads(&self, namespace: Option<String>) -> Result<Vec<WorkloadEntry>> {
         let live = self.live()?;
         let mut found = Vec::new();
-        for (kind, which) in
-            [(WorkloadKind::Deployment, kinds::DEPLOYMENT), (WorkloadKind::StatefulSet, kinds::STATEFUL_SET)]
-        {
-            found.extend(live.list(&which).iter().map(|object| workload_entry(kind, object)));
+        for kind in WorkloadKind::ALL {
+            found.extend(live.list(&engine::kind_of(kind)).iter().map(|object| workload_entry(kind, object)));
         }
         found.retain(|w| namespace.as_ref().is_none_or(|wanted| w.namespace == *wanted));
         found.sort_by(|a, b| (&a.namespace, &a.name, &a.kind).cmp(&(&b.namespace, &b.name, &b.kind)));
@@ -243,11 +204,11 @@ impl App {
         let project = self.project(&live, &form.project).await?;
         let object = Self::trigger_object(&form.name, &project.namespace, &spec)?;
         let kind = spec.target.kind;
-        let which = if kind == WorkloadKind::StatefulSet { kinds::STATEFUL_SET } else { kinds::DEPLOYMENT };
+        let which = engine::kind_of(kind);
         let mut matches = Vec::new();
         for found in live.list(&which) {
             let value = serde_json::to_value(&*found).map_err(|e| AppError::internal(e.to_string()))?;
-            if watches(&spec, &Workload::read(kind, &value)) {
+            if watches(&spec, &Workload::read(kind, value)) {
                 matches.push(workload_entry(kind, &found));
             }
         }
@@ -291,7 +252,7 @@ impl App {
         let begin = Begin {
             kind: ActivityKind::Trigger,
             words: format!(
-                "Save the trigger {}: when the image of {what} in {} changes, run {}",
+                "Save the trigger {}: when {what} in {} changes, run {}",
                 form.name, spec.target.namespace, form.workflow
             ),
             context: Some(live.name().to_owned()),

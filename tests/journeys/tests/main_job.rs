@@ -3,21 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
 
+#[path = "main_job/killed.rs"]
+mod killed;
 #[path = "main_job/stage.rs"]
 #[allow(dead_code, reason = "the stage has more than this story needs")]
 mod stage;
-#[path = "main_job/killed.rs"]
-mod killed;
 #[path = "main_job/storm.rs"]
 mod storm;
 #[path = "main_job/two_sides.rs"]
 mod two_sides;
 
 use pilothouse_app::contract::{
-    ActivityOutcome, ChaosProjectForm, ChaosTarget, CloneState, CommitOutcome, CommitValues, DecisionKind,
-    DeployChoice, DeployRequest, DeployStatus, ErrorCode, ErrorDetail, ParameterValue, RemoteTarget, RepositoryForm,
-    RepositoryStrategy, RunPolicy, RunSeen, SaveWorkflow, TemplateChoice, Transport, TriggerForm, TriggerGuards,
-    TriggerTarget, ValuesFile, ValuesFileState, Verdict, WorkflowState,
+    ActivityOutcome, ChaosProjectForm, ChaosTarget, CloneState, CommitOutcome, CommitValues, ContainersAmong,
+    DecisionKind, DeployChoice, DeployRequest, DeployStatus, ErrorCode, ErrorDetail, ImagePart, ParameterValue,
+    RemoteTarget, RepositoryForm, RepositoryStrategy, RunPolicy, RunSeen, SaveWorkflow, TemplateChoice, Transport,
+    TriggerCondition, TriggerForm, TriggerGuards, TriggerTarget, ValuesFile, ValuesFileState, Verdict, WhileAway,
+    WorkflowState,
 };
 use stage::{Stage, until};
 
@@ -375,9 +376,21 @@ async fn trigger(stage: &Stage) {
         name: "cart-image".into(),
         project: stage.project.clone(),
         workflow: WORKFLOW.into(),
-        target: TriggerTarget { kind: "Deployment".into(), namespace, names: vec![APP.into()], labels: Vec::new() },
-        containers: Vec::new(),
-        guards: TriggerGuards { wait_for_rollout: true, soak_seconds: 0, cooldown_seconds: 0, max_per_day: None },
+        target: TriggerTarget {
+            kind: "Deployment".into(),
+            namespace,
+            names: vec![APP.into()],
+            labels: Vec::new(),
+            annotations: Vec::new(),
+        },
+        when: TriggerCondition::ImageChanged {
+            containers: Vec::new(),
+            except: Vec::new(),
+            among: ContainersAmong::All,
+            part: ImagePart::Any,
+        },
+        guards: TriggerGuards::default(),
+        while_away: WhileAway::Offer,
         suspended: false,
         seen: None,
     };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{Permission, Verdict, WorkflowReach};
+use super::{Permission, TriggerCondition, TriggerGuards, Verdict, WhileAway, WorkflowReach};
 
 /// Everything the triggers page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
@@ -43,10 +43,12 @@ pub struct TriggerView {
     pub workflow: String,
     /// What it watches.
     pub target: TriggerTarget,
-    /// The containers whose image counts; empty means all.
-    pub containers: Vec<String>,
+    /// The condition; none when the trigger cannot be read.
+    pub when: Option<TriggerCondition>,
     /// When it holds back.
     pub guards: TriggerGuards,
+    /// What becomes of changes that nobody saw.
+    pub while_away: WhileAway,
     /// True when it is switched off.
     pub suspended: bool,
     /// What keeps it from working.
@@ -63,14 +65,16 @@ pub struct TriggerView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
 pub struct TriggerTarget {
-    /// `Deployment` or `StatefulSet`.
+    /// `Deployment`, `StatefulSet`, `DaemonSet` or `Rollout`.
     pub kind: String,
     /// The namespace.
     pub namespace: String,
-    /// Names; empty means all that the labels select.
+    /// Names; empty means all that labels and annotations select.
     pub names: Vec<String>,
     /// Labels that must match.
     pub labels: Vec<LabelEntry>,
+    /// Annotations that must match.
+    pub annotations: Vec<LabelEntry>,
 }
 
 /// A label.
@@ -81,20 +85,6 @@ pub struct LabelEntry {
     pub key: String,
     /// Its value.
     pub value: String,
-}
-
-/// When a trigger holds back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
-#[serde(rename_all = "camelCase")]
-pub struct TriggerGuards {
-    /// Wait until the rollout is complete.
-    pub wait_for_rollout: bool,
-    /// Seconds to wait after that.
-    pub soak_seconds: u32,
-    /// Seconds between two runs for one workload.
-    pub cooldown_seconds: u32,
-    /// Runs a day at most.
-    pub max_per_day: Option<u32>,
 }
 
 /// What a trigger decided on a change.
@@ -117,6 +107,8 @@ pub struct DecisionView {
     pub new_images: Vec<String>,
     /// The run started.
     pub run: Option<String>,
+    /// The run that waits for a person's word, or is offered.
+    pub asks: Option<String>,
     /// The run's namespace.
     pub run_namespace: Option<String>,
     /// The run's verdict, once known.
@@ -135,6 +127,8 @@ pub enum DecisionKind {
     Skipped,
     /// It happened while nobody was looking; it can be run by hand.
     Missed,
+    /// A run would have been started, were the trigger not to tell only.
+    WouldFire,
 }
 
 /// The form of a trigger.
@@ -149,10 +143,12 @@ pub struct TriggerForm {
     pub workflow: String,
     /// What it watches.
     pub target: TriggerTarget,
-    /// The containers whose image counts; empty means all.
-    pub containers: Vec<String>,
+    /// The condition.
+    pub when: TriggerCondition,
     /// When it holds back.
     pub guards: TriggerGuards,
+    /// What becomes of changes that nobody saw.
+    pub while_away: WhileAway,
     /// Create it switched off.
     pub suspended: bool,
     /// The digest of what the workflow reaches, from the preview; needed for saving.
@@ -177,7 +173,7 @@ pub struct TriggerPreview {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadEntry {
-    /// `Deployment` or `StatefulSet`.
+    /// `Deployment`, `StatefulSet`, `DaemonSet` or `Rollout`.
     pub kind: String,
     /// Its namespace.
     pub namespace: String,
@@ -189,4 +185,56 @@ pub struct WorkloadEntry {
     pub ready: u32,
     /// Pods wanted.
     pub wanted: u32,
+}
+
+/// What a trigger would have made of a revision that the cluster still holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct BacktestEntry {
+    /// The revision's number.
+    pub number: String,
+    /// When it came.
+    pub time: String,
+    /// Whether that time is known; else it is the earliest it can be.
+    pub exact: bool,
+    /// Images before, `container=image`.
+    pub old_images: Vec<String>,
+    /// Images after, `container=image`.
+    pub new_images: Vec<String>,
+    /// What would have been decided; none when the condition does not hold.
+    pub decision: Option<DecisionKind>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A trigger over the history of a workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct Backtest {
+    /// The revisions, newest first; the first that is known is where the others are compared from.
+    pub entries: Vec<BacktestEntry>,
+    /// What was taken for granted, since no revision holds it.
+    pub assumptions: Vec<String>,
+}
+
+/// A trigger for clusters that run Litmus' own tracker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct LitmusExport {
+    /// The policy; none when its condition cannot be said in one.
+    pub policy: Option<String>,
+    /// The annotations for each workload.
+    pub annotations: Vec<LabelEntry>,
+    /// What Litmus' tracker does not honour: the field and why.
+    pub unhonoured: Vec<LitmusLoss>,
+}
+
+/// Something of a trigger that Litmus' tracker does not honour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct LitmusLoss {
+    /// The field.
+    pub field: String,
+    /// Why.
+    pub why: String,
 }
