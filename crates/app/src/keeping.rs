@@ -115,8 +115,7 @@ impl App {
             nudges.mark_unchanged();
             let projects: Vec<Project> =
                 live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).collect();
-            let now: Vec<_> =
-                projects.into_iter().map(|p| (p.namespace, p.id, p.enabled, p.url, p.branch)).collect();
+            let now: Vec<_> = projects.into_iter().map(|p| (p.namespace, p.id, p.enabled, p.url, p.branch)).collect();
             // What the user agreed to and the keychain change without the cluster's doing.
             if nudged || now != seen || looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 let Some(app) = me.upgrade() else { break };
@@ -277,8 +276,11 @@ impl App {
                     }
                 }
                 let note = said.as_deref().map_or(Note::Clear, Note::Say);
-                ticks::settle(cluster, namespace, object, tick.time, note).await?;
+                let object = &ticks::settle(cluster, namespace, object, tick.time, note).await?;
                 self.tell_unused(live, project, object, said.as_deref()).await?;
+                if let Look::Wait(next) = ticks::look(object, namespace, Timestamp::now()) {
+                    ticks::tell(cluster, namespace, object, next).await?;
+                }
                 Ok(Some(now))
             }
             Look::Missed { tick, told } => {
@@ -286,8 +288,11 @@ impl App {
                 let there = launch::read_run(cluster, namespace, &tick.run).await.is_ok();
                 let said = (!there).then_some(told);
                 let note = said.as_deref().map_or(Note::Keep, Note::Say);
-                ticks::settle(cluster, namespace, object, tick.time, note).await?;
+                let object = &ticks::settle(cluster, namespace, object, tick.time, note).await?;
                 self.tell_unused(live, project, object, said.as_deref()).await?;
+                if let Look::Wait(next) = ticks::look(object, namespace, Timestamp::now()) {
+                    ticks::tell(cluster, namespace, object, next).await?;
+                }
                 Ok(Some(now))
             }
         }

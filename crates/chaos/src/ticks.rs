@@ -108,14 +108,14 @@ pub enum Note<'a> {
 }
 
 /// Notes that everything up to `time` was seen to, over the version that was looked at, and in the same write what is
-/// to be said about it.
+/// to be said about it. Gives the object as it is then.
 pub async fn settle(
     cluster: &Cluster,
     namespace: &str,
     object: &WorkflowObject,
     time: Timestamp,
     note: Note<'_>,
-) -> Result<()> {
+) -> Result<WorkflowObject> {
     let mut annotations = json!({SETTLED: time.to_string()});
     match note {
         Note::Keep => {}
@@ -123,7 +123,7 @@ pub async fn settle(
         Note::Say(words) => annotations[SCHEDULE_NOTE] = json!(words),
     }
     let patch = json!({"metadata": {"resourceVersion": object.version, "annotations": annotations}});
-    workflow_object::patch_object(cluster, namespace, &object.object, patch).await.map(|_| ())
+    workflow_object::patch_object(cluster, namespace, &object.object, patch).await
 }
 
 /// Says in a workflow's status when it runs next, and what became of the times before. Says whether it wrote.

@@ -62,9 +62,9 @@ async fn a_schedule_runs_what_it_asks_for_once_somebody_agreed() {
             "apiVersion: argoproj.io/v1alpha1\nkind: CronWorkflow\nmetadata:\n  name: tick\nspec:\n  schedule: '{schedule}'\n  workflowSpec:\n    entrypoint: main\n    templates:\n      - name: main\n        container:\n          image: busybox\n"
         )
     };
-    let place = Place::new(&[("tick", &text("@every 1s")), ("kill", &workflow("kill", ""))]).await;
+    let place = Place::new(&[("tick", &text("@every 2s")), ("kill", &workflow("kill", ""))]).await;
     let reach = place.app.workflow_reach(PROJECT.into(), "tick".into()).await.unwrap();
-    assert!(reach.schedule.as_deref().is_some_and(|words| words.contains("@every 1s")), "{reach:?}");
+    assert!(reach.schedule.as_deref().is_some_and(|words| words.contains("@every 2s")), "{reach:?}");
     let plain = place.app.workflow_reach(PROJECT.into(), "kill".into()).await.unwrap();
     assert!(plain.schedule.is_none() && plain.schedule_problem.is_some(), "{plain:?}");
     assert!(place.app.list_runs(None).await.unwrap().is_empty(), "nothing asked for a run");

@@ -23,7 +23,7 @@ use crate::two_sides::{Door, Sides, workflow};
 const CHILD: &str = "PILOTHOUSE_TEST_KILLED";
 /// How many of the places to be killed at are gone through, evenly spread; all of them with this variable.
 const PLACES: &str = "PILOTHOUSE_KILL_PLACES";
-const USUAL: usize = 8;
+const USUAL: usize = 5;
 
 /// Where to kill.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -22,7 +22,7 @@ use crate::two_sides::{Sides, email, workflow};
 /// How many changes; many more are made by hand with this variable.
 const CHANGES: &str = "PILOTHOUSE_STORM_CHANGES";
 const SEED: &str = "PILOTHOUSE_STORM_SEED";
-const USUAL: u64 = 120;
+const USUAL: u64 = 80;
 const NAMES: u64 = 8;
 /// The workflows that run when their files change. They are changed by everybody and deleted by nobody, for what is
 /// made again runs by hand only.
