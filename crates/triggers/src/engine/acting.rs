@@ -101,9 +101,11 @@ impl Engine {
         let settles = !matches!(decision, Decision::Wait { .. }) && facts.settled().is_some();
         let newest = if settles { self.newest(workload).await? } else { None };
         if settles {
-            let Some(newest) = &newest else { return Ok(()) };
-            let seen_now = Seen::look(&trigger.spec.when, &newest.object);
-            if seen_now != *seen || newest.own_revision != workload.own_revision {
+            let same = newest.as_ref().is_some_and(|newest| {
+                newest.own_revision == workload.own_revision && Seen::look(&trigger.spec.when, &newest.object) == *seen
+            });
+            if !same {
+                self.postponed.insert(workload.uid.clone());
                 self.rest = self.rest.min(DEBOUNCE);
                 return Ok(());
             }

@@ -94,6 +94,9 @@ pub struct Engine {
     started: Started,
     /// Runs that were told to stop.
     stopped: HashSet<String>,
+    /// Workloads of the trigger at hand that the index shows otherwise than the API server holds them. What becomes of
+    /// them is left to the next pass, which still looks at them for the first time if this one does.
+    postponed: HashSet<String>,
     /// Launches to leave alone until then, by run.
     held: HashMap<String, Instant>,
     /// When to ask for the state of runs again.
@@ -128,6 +131,7 @@ impl Engine {
             read: HashMap::new(),
             started: HashMap::new(),
             stopped: HashSet::new(),
+            postponed: HashSet::new(),
             held: HashMap::new(),
             ask_runs: Instant::now(),
             rest: IDLE,
@@ -189,6 +193,7 @@ impl Engine {
             if open && around.halted.is_some() {
                 self.stop_runs(trigger).await;
             }
+            self.postponed.clear();
             let work = self.needs_work(trigger, &found, &around) || (open && ask_runs);
             if work && let Err(error) = self.settle(trigger, &found, &mut around, ask_runs).await {
                 self.rest = self.rest.min(LAUNCH_AGAIN);
@@ -196,7 +201,8 @@ impl Engine {
                 continue;
             }
             // From here on this engine looks: a later change was not missed.
-            self.seen.extend(found.workloads.iter().map(|(workload, _)| (trigger.uid.clone(), workload.uid.clone())));
+            let looked = found.workloads.iter().filter(|(workload, _)| !self.postponed.contains(&workload.uid));
+            self.seen.extend(looked.map(|(workload, _)| (trigger.uid.clone(), workload.uid.clone())));
         }
         self.read.retain(|uid, _| live.contains(uid));
         self.complete.retain(|(_, uid), _| live.contains(uid));

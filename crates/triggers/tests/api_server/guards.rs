@@ -63,6 +63,7 @@ async fn case_57_what_keeps_a_rollout_from_ending_is_told_apart() {
             json!({"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}),
         )
         .await;
+    place.refuses_pods().await;
     place.image("app:3").await;
     let failing = place.newest(Outcome::Waited, "the rollout fails").await;
     assert!(failing.reason.contains("quota"), "{}", failing.reason);

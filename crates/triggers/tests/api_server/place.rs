@@ -198,6 +198,17 @@ impl Place {
         (cancel, tokio::spawn(run))
     }
 
+    /// Waits until a quota on pods is in force: the API server learns of it only after a while.
+    pub async fn refuses_pods(&self) {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"},
+            "spec": {"containers": [{"name": "app", "image": "app:1"}]}});
+        let pod = serde_json::from_value(pod).unwrap();
+        let parameters = PostParams { dry_run: true, ..PostParams::default() };
+        while self.cluster.api(&kinds::POD, &self.namespace).create(&parameters, &pod).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// The runs that there are.
     pub async fn created(&self) -> Vec<String> {
         let api = self.cluster.api(&kinds::CONFIG_MAP, &self.namespace);
