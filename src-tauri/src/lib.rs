@@ -78,6 +78,8 @@ pub fn ipc<R: tauri::Runtime>() -> tauri_specta::Builder<R> {
             commands::values_desk::values_matrix,
             commands::values_desk::preview_promotion,
             commands::values_desk::promoted_text,
+            commands::values_desk::chart_server,
+            commands::values_desk::keep_chart_login,
             commands::outbox::keep_values,
             commands::outbox::keep_workflow,
             commands::outbox::waiting_commits,

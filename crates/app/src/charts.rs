@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pilothouse_delivery::chart::{Chart, ChartError, RemoteChart};
+use pilothouse_delivery::{
+    chart::{Chart, ChartError, Origin},
+    repository::same_repository,
+};
 use pilothouse_git::{Access, BareClone, CommitId, RemoteUrl, RepoPath, probe};
 
 use crate::{
@@ -17,9 +20,9 @@ use crate::{
 /// The chart's folder in an application's repository (cd-pipeline-operator, generateTemplatePatch).
 const FOLDER: &str = "deploy-templates";
 /// Where a chart's defaults lie in its folder.
-pub(crate) const DEFAULTS: &str = "values.yaml";
+const DEFAULTS: &str = "values.yaml";
 /// A chart's description of its values, beside its defaults.
-pub(crate) const SCHEMA: &str = "values.schema.json";
+const SCHEMA: &str = "values.schema.json";
 /// How many charts are kept.
 const MOST_CHARTS: usize = 4;
 
@@ -34,17 +37,9 @@ pub(crate) struct InGit {
     pub(crate) folder: String,
 }
 
-/// Where a chart lies.
-pub(crate) enum Whence {
-    /// In Git.
-    Git(Box<InGit>),
-    /// In a Helm repository or a registry.
-    Published(RemoteChart),
-}
-
 /// Where an application's chart is read.
 pub(crate) struct ChartPlace {
-    pub(crate) whence: Whence,
+    pub(crate) git: InGit,
     /// The repository as people know it.
     pub(crate) title: String,
     /// The version that the deploy uses, or would use, and its digest.
@@ -54,9 +49,10 @@ pub(crate) struct ChartPlace {
 /// An application's chart, and where it was read.
 pub(crate) struct FoundChart {
     pub(crate) chart: Arc<Chart>,
-    /// Repository, folder and reference.
+    /// Where it was read: repository, folder and reference, or the place where it is published.
     pub(crate) source: String,
-    pub(crate) place: ChartPlace,
+    /// The version that the deploy uses, or would use, and its digest.
+    pub(crate) tag: Option<(String, Option<String>)>,
 }
 
 /// Whole charts read lately, by repository and build tag.
@@ -64,12 +60,12 @@ pub(crate) struct FoundChart {
 pub(crate) struct ChartShelf(Mutex<Vec<(String, String, Arc<Chart>)>>);
 
 impl ChartShelf {
-    fn get(&self, url: &str, tag: &str) -> Option<Arc<Chart>> {
+    pub(crate) fn get(&self, url: &str, tag: &str) -> Option<Arc<Chart>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|(u, t, _)| u == url && t == tag).map(|(.., chart)| chart.clone())
     }
 
-    fn put(&self, url: &str, tag: &str, chart: &Arc<Chart>) {
+    pub(crate) fn put(&self, url: &str, tag: &str, chart: &Arc<Chart>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(u, t, _)| u != url || t != tag);
         if kept.len() >= MOST_CHARTS {
@@ -84,6 +80,12 @@ impl InGit {
     fn path(&self, name: &str) -> String {
         if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) }
     }
+}
+
+/// A source's `path` as a folder; empty is the whole repository.
+pub(crate) fn folder_of(path: &str) -> String {
+    let folder = path.trim_start_matches("./").trim_matches('/');
+    if folder == "." { String::new() } else { folder.to_owned() }
 }
 
 /// Brings what a reference names. Blocks.
@@ -114,10 +116,10 @@ fn read_chart(
     references: &[(String, bool)],
     folder: &str,
 ) -> std::result::Result<Option<(Chart, String)>, ChartError> {
-    let folder = RepoPath::parse(folder)?;
+    let folder = (!folder.is_empty()).then(|| RepoPath::parse(folder)).transpose()?;
     for (name, is_tag) in references {
         let Some(commit) = commit_of(clone, access, name, *is_tag)? else { continue };
-        match Chart::read(clone, &commit, &folder) {
+        match Chart::read(clone, &commit, folder.as_ref()) {
             Ok(chart) => return Ok(Some((chart, name.clone()))),
             Err(ChartError::Absent { .. }) => {}
             Err(other) => return Err(other),
@@ -155,6 +157,11 @@ fn read_defaults(
 }
 
 impl App {
+    /// Whether an address of the cluster leads to the repository that is read; on the practice cluster it is a folder.
+    fn same_place(&self, address: &str, url: &RemoteUrl) -> bool {
+        same_repository(address, url.as_str()) || self.remote(address).is_ok_and(|found| found.as_str() == url.as_str())
+    }
+
     /// Under which words an application's defaults are remembered.
     pub(crate) fn chart_place(&self, file: &ValuesFile) -> Place {
         let context = self.context_name().unwrap_or_default();
@@ -205,27 +212,25 @@ impl App {
         }
         let access = self.access(&url, credential, operation).await?;
         let title = codebase.git_url_path.trim_matches('/').to_owned();
-        let git = InGit { url, access, references, folder: FOLDER.to_owned() };
-        Ok(ChartPlace { whence: Whence::Git(Box::new(git)), title, tag })
+        // An Application may have been pointed at another folder of the same repository.
+        let folder = match self.deployed(&live, file)?.0.origin {
+            Origin::Git { url: at, path, .. } if self.same_place(&at, &url) => folder_of(&path),
+            _ => FOLDER.to_owned(),
+        };
+        let git = InGit { url, access, references, folder };
+        Ok(ChartPlace { git, title, tag })
     }
 
     /// The whole chart of an application, where [`App::find_chart`] says.
     pub(crate) async fn whole_chart(&self, file: &ValuesFile, place: ChartPlace) -> Result<FoundChart> {
-        let git = match &place.whence {
-            Whence::Git(git) => git.clone(),
-            Whence::Published(chart) => {
-                let pulled = self.pull_chart(chart).await?;
-                let source = format!("{} {}", chart.place(), pulled.version);
-                return Ok(FoundChart { chart: Arc::new(pulled.chart), source, place });
-            }
-        };
-        let source = |reference: &str| format!("{}: {} at {reference}", place.title, git.folder);
+        let ChartPlace { git, title, tag } = place;
+        let source = |reference: &str| format!("{title}: {} at {reference}", git.folder);
         let shelf = |reference: &str| format!("{reference}:{}", git.folder);
         // A build's tag does not move, so that what was read there stays true.
-        if let Some((tag, true)) = git.references.first()
-            && let Some(chart) = self.shelf.get(git.url.as_str(), &shelf(tag))
+        if let Some((build, true)) = git.references.first()
+            && let Some(chart) = self.shelf.get(git.url.as_str(), &shelf(build))
         {
-            return Ok(FoundChart { chart, source: source(tag), place });
+            return Ok(FoundChart { chart, source: source(build), tag });
         }
         let clone = self.bare_clone(&git.url).await?;
         let (access, references, folder) = (git.access.clone(), git.references.clone(), git.folder.clone());
@@ -246,18 +251,17 @@ impl App {
         if git.references.first().is_some_and(|(name, is_tag)| *is_tag && *name == reference) {
             self.shelf.put(git.url.as_str(), &shelf(&reference), &chart);
         }
-        Ok(FoundChart { chart, source: source(&reference), place })
+        Ok(FoundChart { chart, source: source(&reference), tag })
     }
 
     /// The defaults of an application's chart, where [`App::find_chart`] says.
     pub(crate) async fn chart_defaults(&self, repository: &GitOps, file: &ValuesFile) -> Result<ChartDefaults> {
-        let found = self.find_chart(repository, file, None).await?;
+        if let Some(source) = self.published_chart(file)? {
+            return self.published_defaults(file, &source).await;
+        }
+        let ChartPlace { git, title, .. } = self.find_chart(repository, file, None).await?;
         let place = self.chart_place(file);
-        let git = match found.whence {
-            Whence::Git(git) => *git,
-            Whence::Published(chart) => return self.published_defaults(&chart, place).await,
-        };
-        let (path, schema, title) = (git.path(DEFAULTS), git.path(SCHEMA), found.title);
+        let (path, schema) = (git.path(DEFAULTS), git.path(SCHEMA));
         let InGit { url, access, references, .. } = git;
         let wanted = references.first().map(|(name, _)| name.clone()).unwrap_or_default();
         // A build's tag does not move, so that what was read there stays true.

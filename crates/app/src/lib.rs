@@ -42,6 +42,7 @@ mod practice;
 mod project_preview;
 mod proposals;
 mod provider_lookups;
+mod published_charts;
 mod releases;
 mod remotes;
 mod rendering;

@@ -11,6 +11,7 @@ use pilothouse_delivery::chart::{
     Change, Chart, Compared, Deployed, Helm, Manifest, NotInstalled, Release, Rendering, ValueFile, ValuesText,
     with_live, with_rendering,
 };
+use pilothouse_delivery::repository::same_repository;
 use pilothouse_git::RepoPath;
 
 use crate::{
@@ -117,19 +118,10 @@ fn in_chart<'a>(chart: &'a Chart, path: &str) -> Option<&'a str> {
 
 /// The Application's names for sources that are not at any of the addresses.
 fn foreign(deployed: &Deployed, addresses: &[&str]) -> BTreeSet<String> {
-    // One repository has several addresses, at several hosts' names too; its path is the same in all of them, but for
-    // what a server puts before it.
-    let path = |address: &str| {
-        let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-        let path = rest.split_once(['/', ':']).map_or(rest, |(_, path)| path);
-        // A port may stand between.
-        let path = path.trim_start_matches(|c: char| c.is_ascii_digit()).trim_matches('/');
-        format!("/{}", path.strip_suffix(".git").unwrap_or(path).to_lowercase())
-    };
-    let ours: Vec<String> = addresses.iter().filter(|one| !one.is_empty()).map(|one| path(one)).collect();
     let is_ours = |reference: &str| match deployed.references.get(reference) {
-        Some(address) if address.is_empty() || ours.is_empty() => true,
-        Some(address) => ours.iter().any(|one| one.ends_with(&path(address)) || path(address).ends_with(one)),
+        // Upstream leaves the address out where it is the platform's own.
+        Some(address) if address.is_empty() || addresses.iter().all(|one| one.is_empty()) => true,
+        Some(address) => addresses.iter().any(|one| same_repository(one, address)),
         None => false,
     };
     let named = deployed.value_files.iter().filter_map(|file| match file {
@@ -206,12 +198,11 @@ impl App {
     }
 
     /// What Argo CD's Application says about the release, or what it would say once there is one.
-    fn deployed(&self, live: &Live, file: &ValuesFile) -> Result<(Deployed, bool)> {
-        let (_, platform) = self.platform()?;
+    pub(crate) fn deployed(&self, live: &Live, file: &ValuesFile) -> Result<(Deployed, bool)> {
         let objects = self.objects(live);
         let environment = pilothouse_delivery::environment(&objects, &file.flow, &file.env)?;
-        let known = objects.application(&file.flow, &file.env, &file.app).map(|one| one.meta.name.clone());
-        let raw = known.and_then(|name| live.index().get(&kinds::APPLICATION, &platform, &name));
+        let known = objects.application(&file.flow, &file.env, &file.app).map(|one| &one.meta);
+        let raw = known.and_then(|one| live.index().get(&kinds::APPLICATION, &one.namespace, &one.name));
         let Some(raw) = raw else {
             let deployed = Deployed {
                 application: format!("{}-{}-{}", file.flow, file.env, file.app),
@@ -232,7 +223,7 @@ impl App {
         against: RenderAgainst,
         operation: &Operation,
     ) -> Result<RenderedValues> {
-        let (live, _) = self.platform()?;
+        let (live, _) = self.deliverer()?;
         let path = file.path()?;
         let (deployed, known) = self.deployed(&live, file)?;
         if against == RenderAgainst::Live && !deployed.in_own_cluster() {
@@ -267,8 +258,7 @@ impl App {
 
         operation.step("Reading the chart", 0, None);
         let repository = self.gitops().await?;
-        let place = self.find_chart(&repository, file, Some(operation)).await?;
-        let found = self.whole_chart(file, place).await?;
+        let found = self.release_chart(&repository, file, operation).await?;
         answer.chart = format!("{} {} ({})", found.chart.name(), found.chart.version(), found.source);
 
         operation.step("Reading what is committed", 0, None);
@@ -293,7 +283,7 @@ impl App {
             served: None,
             deployed,
         };
-        self.as_the_next_deploy(&mut setting.release, found.place.tag.clone(), known, notes);
+        self.as_the_next_deploy(&mut setting.release, found.tag.clone(), known, notes);
         if known && !setting.names_the_file() {
             notes.push("Values override is off here: a deploy uses this file only once it is switched on.".to_owned());
         }
@@ -506,13 +496,20 @@ mod tests {
             "",
             "https://git.example.com/krci/gitops",
             "git@git.example.com:krci/GitOps.git",
-            "ssh://git@other.name:22/krci/gitops.git",
-            "https://git.example.com/a/krci/gitops",
+            "ssh://edp-ci@git.example.com:22/krci/gitops.git/",
         ] {
             assert!(!is_foreign("values", address), "{address}");
         }
-        assert!(is_foreign("values", "https://git.example.com/krci/other.git"));
-        assert!(is_foreign("values", "https://git.example.com/else/gitops.git"));
+        for address in [
+            "https://git.example.com/krci/other.git",
+            "https://git.example.com/else/gitops.git",
+            // The same path at another host is another repository.
+            "ssh://git@other.name:22/krci/gitops.git",
+            "https://git.example.com.evil.example/krci/gitops.git",
+            "https://git.example.com/a/krci/gitops",
+        ] {
+            assert!(is_foreign("values", address), "{address}");
+        }
         assert!(is_foreign("shared", "https://git.example.com/krci/gitops.git"), "a name that no source has");
     }
 

@@ -3,15 +3,16 @@
 use pilothouse_delivery::flows;
 use pilothouse_git::{BareClone, CommitId, RepoPath};
 use pilothouse_values::{
-    Change, EnvironmentValues, KeyPath, LIMIT, Parameter, Side, Source, apply_promotion, inline, matrix, promote, read,
+    Change, EnvironmentValues, KeyPath, LIMIT, Parameter, Side, Source, apply_promotion, comments_lost, inline, matrix,
+    promote, read,
 };
 use serde_json::{Map, Value};
 
 use crate::{
     App, Result,
     contract::{
-        AppError, ErrorCode, MatrixCell, MatrixEnvironment, MatrixRow, Promotion, PromotionChange, PromotionRow,
-        PromotionSide, ValueSource, ValuesFile, ValuesMatrix,
+        AppError, ErrorCode, LostComment, MatrixCell, MatrixEnvironment, MatrixRow, PromotedText, Promotion,
+        PromotionChange, PromotionRow, PromotionSide, ValueSource, ValuesFile, ValuesMatrix,
     },
     gitops::{Fetched, GitOps, commit_entry},
     values::{small, text_of},
@@ -215,9 +216,9 @@ impl App {
         .await
     }
 
-    /// The target's text with the chosen keys taken over, to be reviewed and committed as any other edit. `text` is
-    /// the target's as it was previewed.
-    pub async fn promoted_text(&self, from: ValuesFile, text: String, paths: Vec<String>) -> Result<String> {
+    /// The target's text with the chosen keys taken over, to be reviewed and committed as any other edit, and what of
+    /// its comments would go. `text` is the target's as it was previewed.
+    pub async fn promoted_text(&self, from: ValuesFile, text: String, paths: Vec<String>) -> Result<PromotedText> {
         let path = from.path()?;
         let (_, fetched) = self.values_now().await?;
         let at = path.clone();
@@ -231,7 +232,10 @@ impl App {
         let source = text_of(&path, content.bytes)?;
         crate::blocking(move || {
             let paths = paths.iter().map(|one| KeyPath::parse(one)).collect::<pilothouse_values::Result<Vec<_>>>()?;
-            Ok(apply_promotion(&source, &text, &paths)?)
+            let new = apply_promotion(&source, &text, &paths)?;
+            let lost = comments_lost(&text, &new).into_iter();
+            let lost = lost.map(|one| LostComment { line: small(one.line), text: one.text }).collect();
+            Ok(PromotedText { text: new, lost })
         })
         .await
     }

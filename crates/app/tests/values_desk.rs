@@ -128,7 +128,9 @@ async fn what_differs_between_environments_is_told_and_taken_over() {
     assert_eq!(side("logLevel"), Some((PromotionSide::Source, PromotionChange::Changed)));
     assert_eq!(side("extra"), Some((PromotionSide::Source, PromotionChange::Added)));
     let paths = vec!["logLevel".to_owned(), "extra".to_owned()];
-    let text = app.promoted_text(file("dev"), promotion.target_text.clone(), paths).await.unwrap();
+    let taken = app.promoted_text(file("dev"), promotion.target_text.clone(), paths).await.unwrap();
+    assert_eq!(taken.lost, []);
+    let text = taken.text;
     assert_eq!(text, "# qa\nreplicaCount: 4 # more load\nlogLevel: info\nextra: true\n");
 
     let nothing = app.preview_promotion(file("prod"), file("qa")).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pilothouse_app::{
     App, Result,
     contract::{
-        FieldKind, Promotion, ValuesBlame, ValuesCompletion, ValuesField, ValuesFile, ValuesHistory, ValuesHover,
+        ChartLogin, ChartServer, FieldKind, PromotedText, Promotion, ValuesBlame, ValuesCompletion, ValuesField, ValuesFile, ValuesHistory, ValuesHover,
         ValuesMatrix, ValuesVersion,
     },
 };
@@ -111,6 +111,25 @@ pub async fn promoted_text(
     from: ValuesFile,
     text: String,
     paths: Vec<String>,
-) -> Result<String> {
+) -> Result<PromotedText> {
     app.promoted_text(from, text, paths).await
+}
+
+/// The server that publishes an application's chart; none where the chart is in Git.
+#[tauri::command]
+#[specta::specta]
+pub async fn chart_server(app: State<'_, Arc<App>>, file: ValuesFile) -> Result<Option<ChartServer>> {
+    app.chart_server(file).await
+}
+
+/// Keeps a login for that server, or forgets the one that is kept.
+#[tauri::command]
+#[specta::specta]
+pub async fn keep_chart_login(
+    app: State<'_, Arc<App>>,
+    file: ValuesFile,
+    server: String,
+    login: Option<ChartLogin>,
+) -> Result<()> {
+    app.keep_chart_login(file, server, login).await
 }

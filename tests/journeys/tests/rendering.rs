@@ -11,7 +11,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use pilothouse_app::App;
 use pilothouse_app::contract::{
     CheckState, CloneState, CommitOutcome, CommitValues, DeployChoice, DeployRequest, DeployStatus, DiffKind,
-    ObjectChange, RemoteTarget, RenderAgainst, RenderEngine, RenderedObject, RenderedValues, RepositoryForm,
+    ErrorCode, ObjectChange, RemoteTarget, RenderAgainst, RenderEngine, RenderedObject, RenderedValues, RepositoryForm,
     RepositoryStrategy, Transport, ValuesFile,
 };
 use pilothouse_rig::Rig;
@@ -30,6 +30,9 @@ fn file() -> ValuesFile {
 /// A Secret whose value follows the replicas, so that it changes with the values and is easily found where it must not be.
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {{ .Chart.Name }}-pin\nstringData:\n  \
     pin: pin-{{ .Values.replicaCount }}\n";
+
+/// Takes as long as the values say.
+const SLOW: &str = "{{- range until (int (.Values.slow | default 0)) }}{{ range until 100000 }}{{ end }}{{ end }}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn manifests_on_the_practice_cluster() {
@@ -163,7 +166,14 @@ async fn story(stage: &Stage) {
         cart.tags.first().map(|tag| tag.name.clone())
     })
     .await;
-    let files = [("deploy-templates/templates/secret.yaml", SECRET)];
+    const DEPLOYMENT: &str = "deploy-templates/templates/deployment.yaml";
+    let deployment = stage.remote.read("acme/cart", "main", DEPLOYMENT).unwrap().unwrap();
+    let deployment = format!("{{{{- if not .Values.withoutDeployment }}}}\n{deployment}\n{{{{- end }}}}\n");
+    let files = [
+        ("deploy-templates/templates/secret.yaml", SECRET),
+        ("deploy-templates/templates/slow.yaml", SLOW),
+        (DEPLOYMENT, deployment.as_str()),
+    ];
     stage.remote.commit_files("acme/cart", "main", &files, "Keep a pin").unwrap();
     stage.remote.tag("acme/cart", &format!("build/{tag}"), "main").unwrap();
 
@@ -214,10 +224,44 @@ async fn story(stage: &Stage) {
     assert_eq!(deployment.change, ObjectChange::Changed);
     assert_eq!(lines(deployment, DiffKind::Removed), ["replicas: 2", "value: info"]);
     assert_eq!(lines(deployment, DiffKind::Added), ["replicas: 4", "value: debug"]);
+    what_the_chart_no_longer_has(app).await;
+    a_rendering_is_cancelled(stage).await;
     for rendered in [&first, &same, &live] {
         let text = serde_json::to_string(rendered).unwrap();
         assert!(!text.contains("pin-2") && !text.contains("pin-3") && !text.contains("pin-4"), "{text}");
     }
+}
+
+/// What is live and counted to the Application, and is not rendered any more, would go with the next sync.
+async fn what_the_chart_no_longer_has(app: &App) {
+    let text = "replicaCount: 2\nwithoutDeployment: true\n";
+    let pruned = render(app, text, RenderAgainst::Live).await;
+    let deployment = object(&pruned, "Deployment");
+    assert_eq!(deployment.change, ObjectChange::Removed, "{pruned:?}");
+    assert!(lines(deployment, DiffKind::Removed).contains(&"replicas: 2"), "{:?}", deployment.diff);
+    assert_eq!((lines(deployment, DiffKind::Added), deployment.name.as_str()), (vec![], APP));
+    assert_eq!(object(&pruned, "Service").change, ObjectChange::Same);
+    let committed = render(app, text, RenderAgainst::Committed).await;
+    assert_eq!(object(&committed, "Deployment").change, ObjectChange::Removed);
+}
+
+/// A rendering that takes too long for somebody ends when they say so, and leaves nothing.
+async fn a_rendering_is_cancelled(stage: &Stage) {
+    let rooms = || {
+        let all = std::fs::read_dir(stage.data().join("rendering")).into_iter().flatten().flatten();
+        all.filter(|entry| entry.path().join("chart").is_dir()).count()
+    };
+    let app = stage.app.clone();
+    let rendering = tokio::spawn(async move {
+        let text = "replicaCount: 2\nslow: 3000\n".to_owned();
+        app.render_values(file(), text, RenderAgainst::Committed, "slow".into()).await
+    });
+    until("the rendering", async || (rooms() > 0).then_some(())).await;
+    assert!(stage.app.cancel_operation("slow".into()).await.unwrap());
+    let ended = rendering.await.unwrap().unwrap_err();
+    assert_eq!(ended.code, ErrorCode::Cancelled, "{ended:?}");
+    until("the end of its folder", async || (rooms() == 0).then_some(())).await;
+    assert!(!stage.app.cancel_operation("slow".into()).await.unwrap());
 }
 
 /// A Secret in the cluster is compared by its contents, which nobody sees.

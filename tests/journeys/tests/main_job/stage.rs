@@ -161,6 +161,10 @@ impl Stage {
         }
     }
 
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     pub fn is_practice(&self) -> bool {
         self.real.is_none()
     }

@@ -151,7 +151,7 @@ export const values = {
   'promote.nothing': 'Choose a key first.',
   'promote.lost': '{count} comment of {to} would go with what is replaced or removed|{count} comments of {to} would go with what is replaced or removed',
   'promote.lostLine': 'Line {line}: {comment}',
-  'promote.takeAnyway': 'Take over without it|Take over without them',
+  'promote.takeAnyway': 'Take over all the same',
 
   'charts.open': 'No login is kept for this server.',
   'charts.kept': 'Signed in as {user}',
