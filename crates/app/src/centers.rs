@@ -7,7 +7,7 @@ use pilothouse_chaos::{
 };
 use pilothouse_cluster::web::Connection;
 use pilothouse_git::{Credential, RemoteUrl};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         CenterGitOpsForm, CenterProject, CenterProjectView, CenterRun, CenterRunView, ErrorCode, FieldProblem, Topic,
         Verdict,
     },
+    git_servers::api_token,
     journal::{Begin, End, Intent},
     workflows::verdict_view,
 };
@@ -91,11 +92,8 @@ impl App {
         if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
             return Err(field("name", "Give the connection a name of up to 60 characters."));
         }
-        let token = form.token.expose_secret().trim();
-        if token.is_empty() {
-            return Err(field("token", "Enter a token. ChaosCenter makes one in your account's settings."));
-        }
-        Ok((name, url, SecretString::from(token.to_owned())))
+        let token = api_token(form.credential.clone())?.token;
+        Ok((name, url, token))
     }
 
     /// The connections.

@@ -1,5 +1,6 @@
 //! The text of a chaos engine inside a workflow's template, and where its bytes stand in the file.
 
+use pilothouse_cluster::Unfolding;
 use serde_json::Value;
 
 use crate::document::WorkflowDocument;
@@ -96,9 +97,13 @@ impl<'a> EngineText<'a> {
             at += raw.len();
         }
         let shown = masked(&text)?;
+        // Another text of the same template may be a trap that nothing has looked at yet.
+        let mut unfolding = Unfolding::default();
+        unfolding.count(&shown).ok()?;
         let (places, value): (_, Value) = (Places::read(&shown)?, serde_yaml::from_str(&shown).ok()?);
         // A folded text is read line by line only where folding takes nothing from its meaning.
         let meant = masked(document.value.pointer(&pointer)?.as_str()?)?;
+        unfolding.count(&meant).ok()?;
         if serde_yaml::from_str::<Value>(&meant).ok()? != value {
             return None;
         }

@@ -1,6 +1,5 @@
 //! ChaosCenter: what it would refuse, its labels, and connections to its installations.
 
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
@@ -116,9 +115,8 @@ pub struct CenterForm {
     pub name: String,
     /// The installation's address, with https.
     pub url: String,
-    /// A token of the user's.
-    #[specta(type = String)]
-    pub token: SecretString,
+    /// A token of the user's; no other credential fits.
+    pub credential: CredentialInput,
 }
 
 /// A project of an installation.

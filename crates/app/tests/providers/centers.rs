@@ -12,7 +12,7 @@ use pilothouse_rig::center_host::{CenterHost, EXPERIMENT, PROJECT};
 use crate::stage::{Told, credential};
 
 fn form(host: &CenterHost, token: &str) -> CenterForm {
-    CenterForm { name: "staging".into(), url: host.url(), token: token.to_owned().into() }
+    CenterForm { name: "staging".into(), url: host.url(), credential: credential("", token) }
 }
 
 /// Everything below a folder.

@@ -189,3 +189,23 @@ fn case_29_a_cron_workflow_is_read_and_says_what_chaoscenter_does_with_it() {
     let problem = document.problems.iter().find(|problem| problem.code == "chaoscenter.kind").unwrap();
     assert!(problem.line == Some(2) && problem.message.contains("without a word"), "{problem}");
 }
+
+#[test]
+fn a_trap_beside_an_engine_is_not_unfolded_for_its_line() {
+    let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
+    for (next, last) in ('b'..='j').zip('a'..='i') {
+        bomb.push_str(&format!("{next}: &{next} [{}]\n", vec![format!("*{last}"); 9].join(", ")));
+    }
+    bomb.push_str("kind: ChaosEngine\n");
+    let engine = "kind: ChaosEngine\nmetadata: {name: e}\nspec: {experiments: [{name: pod-delete}]}\n";
+    let data = |text: &str| text.lines().map(|line| format!("          {line}\n")).collect::<String>();
+    let artifact = |text: &str| format!("      - name: x\n        raw:\n         data: |\n{}", data(text));
+    let text = format!(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {{name: w}}\nspec:\n  entrypoint: a\n  templates:\n  - name: a\n    inputs:\n      artifacts:\n{}{}",
+        artifact(&bomb),
+        artifact(engine)
+    );
+    let found = remarks(&text, &around("w"));
+    let codes: Vec<&str> = found.iter().map(|remark| remark.problem.code.as_str()).collect();
+    assert!(codes.contains(&"engine.not_yaml") && codes.contains(&"chaoscenter.generate_name"), "{codes:?}");
+}
