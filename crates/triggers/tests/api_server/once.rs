@@ -71,7 +71,7 @@ async fn many_changes_under_a_dying_engine_and_a_second_one_fire_each_once() {
             place.patch_as(name, patch, "kubectl-edit").await;
         }
         for _ in 0..3 {
-            tokio::time::sleep(Duration::from_millis(fastrand_of(round))).await;
+            tokio::time::sleep(Duration::from_millis(pause_in(round))).await;
             kill(engine).await;
             engine = place.engine();
         }
@@ -92,6 +92,6 @@ async fn many_changes_under_a_dying_engine_and_a_second_one_fire_each_once() {
 }
 
 /// Deaths at other moments in each round.
-fn fastrand_of(round: usize) -> u64 {
+fn pause_in(round: usize) -> u64 {
     [40, 170, 310, 90, 230, 400][round % 6]
 }
