@@ -134,7 +134,11 @@ export const commands = {
 	/**  What could be taken over from one environment's values file to another's. */
 	previewPromotion: (from: ValuesFile, to: ValuesFile) => typedError<Promotion, AppError>(__TAURI_INVOKE("preview_promotion", { from, to })),
 	/**  The target's text with the chosen keys taken over. */
-	promotedText: (from: ValuesFile, text: string, paths: string[]) => typedError<string, AppError>(__TAURI_INVOKE("promoted_text", { from, text, paths })),
+	promotedText: (from: ValuesFile, text: string, paths: string[]) => typedError<PromotedText, AppError>(__TAURI_INVOKE("promoted_text", { from, text, paths })),
+	/**  The server that publishes an application's chart; none where the chart is in Git. */
+	chartServer: (file: ValuesFile) => typedError<ChartServer | null, AppError>(__TAURI_INVOKE("chart_server", { file })),
+	/**  Keeps a login for that server, or forgets the one that is kept. */
+	keepChartLogin: (file: ValuesFile, server: string, login: ChartLogin | null) => typedError<null, AppError>(__TAURI_INVOKE("keep_chart_login", { file, server, login })),
 	/**  Keeps a values file's new text on this machine until the server takes it. */
 	keepValues: (request: CommitValues) => typedError<WaitingCommits, AppError>(__TAURI_INVOKE("keep_values", { request })),
 	/**  Keeps a chaos workflow's new text on this machine until the server takes it. */
@@ -183,12 +187,12 @@ export const commands = {
 	deployRun: (run: RunRef) => typedError<DeployRunView, AppError>(__TAURI_INVOKE("deploy_run", { run })),
 	/**  The end of a step's log. */
 	stepLog: (run: RunRef, task: string, step: string) => typedError<StepLogView, AppError>(__TAURI_INVOKE("step_log", { run, task, step })),
-	/**  Cancels a run. */
-	cancelDeploy: (run: RunRef, confirm: string | null) => typedError<null, AppError>(__TAURI_INVOKE("cancel_deploy", { run, confirm })),
+	/**  Cancels the run that was shown. */
+	cancelDeploy: (run: RunRef, uid: string, confirm: string | null) => typedError<null, AppError>(__TAURI_INVOKE("cancel_deploy", { run, uid, confirm })),
 	/**  What a clean run of an environment means. */
 	previewClean: (flow: string, env: string) => typedError<EndingView, AppError>(__TAURI_INVOKE("preview_clean", { flow, env })),
 	/**  Removes what is deployed in an environment. */
-	clean: (flow: string, env: string, confirm: string | null) => typedError<DeployStarted, AppError>(__TAURI_INVOKE("clean", { flow, env, confirm })),
+	clean: (request: CleanRequest) => typedError<DeployStarted, AppError>(__TAURI_INVOKE("clean", { request })),
 	/**  What deleting one application's deployment means. */
 	previewDeleteDeployment: (flow: string, env: string, application: string) => typedError<EndingView, AppError>(__TAURI_INVOKE("preview_delete_deployment", { flow, env, application })),
 	/**  Deletes one application's deployment. */
@@ -199,6 +203,16 @@ export const commands = {
 	restoreValues: (request: RestoreValues, operation: string) => typedError<CommitOutcome, AppError>(__TAURI_INVOKE("restore_values", { request, operation })),
 	/**  Has Argo CD sync an application's values. */
 	syncValues: (request: SyncRequest) => typedError<null, AppError>(__TAURI_INVOKE("sync_values", { request })),
+	/**  Argo CD, where it alone deploys. */
+	argoCd: () => typedError<ArgoCdView, AppError>(__TAURI_INVOKE("argo_cd")),
+	/**  What saving a new Application would do. */
+	previewApplication: (form: ApplicationForm) => typedError<ApplicationPreview, AppError>(__TAURI_INVOKE("preview_application", { form })),
+	/**  Makes an Application, and its values file first where that is wanted. */
+	createApplication: (request: NewApplication, operation: string) => typedError<ApplicationMade, AppError>(__TAURI_INVOKE("create_application", { request, operation })),
+	/**  What another version of an application changes. */
+	previewVersion: (request: VersionRequest) => typedError<VersionPreview, AppError>(__TAURI_INVOKE("preview_version", { request })),
+	/**  Sets an application to another version. */
+	setVersion: (change: SetVersion) => typedError<null, AppError>(__TAURI_INVOKE("set_version", { change })),
 	/**  The chaos projects. */
 	chaosOverview: () => typedError<ChaosOverview, AppError>(__TAURI_INVOKE("chaos_overview")),
 	/**  Tries a project's repository. */
@@ -283,7 +297,7 @@ export const commands = {
 	run: (namespace: string, name: string) => typedError<RunView, AppError>(__TAURI_INVOKE("run", { namespace, name })),
 	/**  The triggers, what they decided, and who is in charge of them. */
 	listTriggers: () => typedError<TriggersOverview, AppError>(__TAURI_INVOKE("list_triggers")),
-	/**  Deployments and StatefulSets of a namespace or of all. */
+	/**  The workloads of a namespace or of all that a trigger can watch. */
 	workloads: (namespace: string | null) => typedError<WorkloadEntry[], AppError>(__TAURI_INVOKE("workloads", { namespace })),
 	/**  The exact object and what it matches now. */
 	previewTrigger: (form: TriggerForm) => typedError<TriggerPreview, AppError>(__TAURI_INVOKE("preview_trigger", { form })),
@@ -293,6 +307,14 @@ export const commands = {
 	suspendTrigger: (namespace: string, name: string, suspended: boolean) => typedError<null, AppError>(__TAURI_INVOKE("suspend_trigger", { namespace, name, suspended })),
 	/**  Deletes a trigger. */
 	deleteTrigger: (namespace: string, name: string) => typedError<null, AppError>(__TAURI_INVOKE("delete_trigger", { namespace, name })),
+	/**  Answers for a run that a trigger asks about or offers. */
+	answerTrigger: (namespace: string, name: string, run: string, yes: boolean) => typedError<null, AppError>(__TAURI_INVOKE("answer_trigger", { namespace, name, run, yes })),
+	/**  Halts every trigger of a namespace and stops their runs; with no reason, lifts the halt. */
+	haltTriggers: (namespace: string, reason: string | null) => typedError<null, AppError>(__TAURI_INVOKE("halt_triggers", { namespace, reason })),
+	/**  What a trigger would have done over the revisions of a workload that the cluster still holds. */
+	backtestTrigger: (form: TriggerForm, workload: string) => typedError<Backtest, AppError>(__TAURI_INVOKE("backtest_trigger", { form, workload })),
+	/**  A trigger as Litmus' own tracker would have it, and what that tracker does not honour. */
+	exportTrigger: (form: TriggerForm, namespace: string, experiment: string) => typedError<LitmusExport, AppError>(__TAURI_INVOKE("export_trigger", { form, namespace, experiment })),
 	/**  The timeline, newest first. */
 	activity: (before: number | null, limit: number) => typedError<ActivityPage, AppError>(__TAURI_INVOKE("activity", { before, limit })),
 	/**  Whether everything the app needs is in order. */
@@ -420,12 +442,77 @@ export type AppInfo = {
 	os: string,
 };
 
+/**  A new Application. */
+export type ApplicationForm = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  The application. */
+	app: string,
+	/**  The Application's name. */
+	name: string,
+	/**  The namespace that it lies in. */
+	namespace: string,
+	/**  The AppProject. */
+	project: string,
+	/**  Where the chart comes from. */
+	chartKind: ChartKind,
+	/**  The chart's repository or registry. */
+	chartUrl: string,
+	/**  The chart's name, or its folder in Git. */
+	chart: string,
+	/**  The chart's version, or the revision in Git. */
+	revision: string,
+	/**  The parameter `image.tag`; empty passes none. */
+	imageTag: string,
+	/**  The cluster. */
+	destination: ArgoDestination,
+	/**  The namespace that it deploys to. */
+	targetNamespace: string,
+	/**  Argo CD makes that namespace. */
+	createNamespace: boolean,
+	/**  A missing values file is passed over. */
+	ignoreMissing: boolean,
+	/**  When it is synced. */
+	sync: ArgoSyncPolicy,
+	/**  Commit a values file first, where there is none. */
+	createFile: boolean,
+};
+
+/**  A new Application that was saved. */
+export type ApplicationMade = {
+	/**  Its name. */
+	name: string,
+	/**  The commit of the values file; none when none was made. */
+	commit: string | null,
+};
+
 /**  Something out of the ordinary with an application. */
 export type ApplicationNote = {
-	/**  `neverDeployed`, `staleDigest`, `overridePending` or `missingValuesFile`. */
+	/**
+	 *  `neverDeployed`, `staleDigest`, `overridePending` or `missingValuesFile`; where Argo CD alone deploys also
+	 *  `fileIgnored`, `sharedFile`, `otherBranch` and `deleting`.
+	 */
 	code: string,
 	/**  What it means and how to mend it. */
 	message: string,
+};
+
+/**  What saving a new Application would do. */
+export type ApplicationPreview = {
+	/**  What is wrong with the form, field by field. */
+	problems: FieldProblem[],
+	/**  The exact Application; empty while the form has problems. */
+	yaml: string,
+	/**  The values file's path. */
+	path: string,
+	/**  Whether it is there. */
+	file: ValuesFileState,
+	/**  The text that would be committed; none when nothing would be. */
+	fileText: string | null,
+	/**  The checks before it, the API server's own dry run among them. */
+	checks: PreflightCheck[],
 };
 
 /**  An application in an environment. */
@@ -436,6 +523,8 @@ export type ApplicationView = {
 	version: string | null,
 	/**  The deployed digest. */
 	digest: string | null,
+	/**  When the deployed image was built, by the application's image streams; none where they do not say. */
+	imageCreated: string | null,
 	/**  The values override. */
 	override: OverrideState,
 	/**  Whether the values file is there. */
@@ -466,7 +555,111 @@ export type ApplicationView = {
 	urls: string[],
 	/**  The verdict of the last run against it. */
 	lastVerdict: LastVerdict | null,
+	/**  What its Application is set to, where Argo CD alone deploys. */
+	argo: ArgoApplication | null,
 };
+
+/**  What an Application of Argo CD is set to. */
+export type ArgoApplication = {
+	/**  Its namespace. */
+	namespace: string,
+	/**  Its name. */
+	name: string,
+	/**  The AppProject. */
+	project: string,
+	/**  The cluster that it deploys to: a name or an address. */
+	cluster: string,
+	/**  The namespace that it deploys to. */
+	targetNamespace: string,
+	/**  Where the chart comes from. */
+	chartKind: ChartKind,
+	/**  The chart's repository or registry. */
+	chartUrl: string,
+	/**  The chart's name, or its folder in Git. */
+	chart: string,
+	/**  The chart's version, or the revision in Git. */
+	revision: string,
+	/**  The parameters, which beat the values. */
+	parameters: ArgoParameter[],
+	/**  The branch or tag that the values are read at. */
+	valuesRevision: string,
+	/**  A missing values file is passed over. */
+	ignoreMissing: boolean,
+	/**  Argo CD syncs it by itself. */
+	automated: boolean,
+	/**  What no longer is in Git is removed by such a sync. */
+	prune: boolean,
+	/**  Why its version cannot be changed here; none when it can. */
+	whyKept: string | null,
+};
+
+/**  Argo CD, where it alone deploys. */
+export type ArgoCdView = {
+	/**  The GitOps repository's address; none while none is registered. */
+	repository: string | null,
+	/**  Its branch, as far as it is known. */
+	branch: string | null,
+	/**  Other repositories that values come from by the convention. */
+	elsewhere: ValuesElsewhere[],
+	/**  Applications seen, of whatever kind. */
+	applications: number,
+	/**  The namespaces that Applications may lie in, the likeliest first. */
+	namespaces: string[],
+	/**  The AppProjects; none where they may not be listed. */
+	projects: ArgoProject[] | null,
+	/**  Clusters that Applications deploy to already. */
+	clusters: string[],
+	/**  Charts' repositories that Applications use already. */
+	chartUrls: string[],
+	/**  Whether the user may make an Application in the first of the namespaces. */
+	canCreate: Permission,
+};
+
+/**  Which cluster a new Application deploys to. */
+export type ArgoDestination = 
+/**  The one that Argo CD runs in. */
+{ kind: "inCluster" } | 
+/**  One by its address. */
+{ kind: "server"; 
+/**  The address. */
+server: string } | 
+/**  One by the name under which Argo CD knows it. */
+{ kind: "named"; 
+/**  The name. */
+name: string };
+
+/**  A Helm parameter of an Application. */
+export type ArgoParameter = {
+	/**  Its key path. */
+	name: string,
+	/**  Its value. */
+	value: string,
+};
+
+/**  What an AppProject permits. */
+export type ArgoProject = {
+	/**  Its name. */
+	name: string,
+	/**  Its namespace. */
+	namespace: string,
+	/**  What it is for. */
+	description: string | null,
+	/**  The repositories that its Applications may read. */
+	sourceRepos: string[],
+	/**  Where its Applications may deploy to, in words. */
+	destinations: string[],
+};
+
+/**  When Argo CD syncs a new Application. */
+export type ArgoSyncPolicy = 
+/**  When somebody asks for it. */
+{ kind: "manual" } | 
+/**  By itself. */
+{ kind: "automated"; 
+/**  What is no longer in Git is removed. */
+prune: boolean; 
+/**  What is changed in the cluster is changed back. */
+selfHeal: boolean };
 
 /**  How one test went. */
 export type AttemptState = 
@@ -518,6 +711,32 @@ export type AuthorityView = {
 	more: number,
 	/**  Why the file cannot be used; Git servers are not reached over HTTPS then. */
 	problem: string | null,
+};
+
+/**  A trigger over the history of a workload. */
+export type Backtest = {
+	/**  The revisions, newest first; the first that is known is where the others are compared from. */
+	entries: BacktestEntry[],
+	/**  What was taken for granted, since no revision holds it. */
+	assumptions: string[],
+};
+
+/**  What a trigger would have made of a revision that the cluster still holds. */
+export type BacktestEntry = {
+	/**  The revision's number. */
+	number: string,
+	/**  When it came. */
+	time: string,
+	/**  Whether that time is known; else it is the earliest it can be. */
+	exact: boolean,
+	/**  Images before, `container=image`. */
+	oldImages: string[],
+	/**  Images after, `container=image`. */
+	newImages: string[],
+	/**  What would have been decided; none when the condition does not hold. */
+	decision: DecisionKind | null,
+	/**  Why. */
+	reason: string,
 };
 
 /**  Lines that come from one commit. */
@@ -786,6 +1005,35 @@ export type ChartDefaults = {
 	source: string,
 };
 
+/**  Where a chart comes from. */
+export type ChartKind = 
+/**  A folder in a Git repository. */
+"git" | 
+/**  A Helm repository. */
+"helm" | 
+/**  An OCI registry. */
+"oci";
+
+/**  A login for the server of a chart. It comes in only. */
+export type ChartLogin = {
+	/**  The user name. */
+	username: string,
+	/**  The password or token. */
+	token: string,
+};
+
+/**  The server that publishes an application's chart. What is kept for it stays in the keychain. */
+export type ChartServer = {
+	/**  Its host, with the port where that is not the usual one. */
+	server: string,
+	/**  The chart's place there. */
+	place: string,
+	/**  Whether a login is kept for it. */
+	kept: boolean,
+	/**  Whose login it is. */
+	username: string | null,
+};
+
 /**  How a check stands. */
 export type CheckState = 
 /**  All right. */
@@ -794,6 +1042,18 @@ export type CheckState =
 "warn" | 
 /**  Does not work. */
 "bad";
+
+/**  An environment to clean. */
+export type CleanRequest = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  The digest of what was shown; nothing is started where it would be something else. */
+	seen: string,
+	/**  The environment's name, typed by the user; needed on a production context. */
+	confirm: string | null,
+};
 
 /**  How the clone stands. */
 export type CloneState = 
@@ -902,6 +1162,49 @@ export type ComponentKind =
 /**  The app's own kinds. */
 "pilothouse";
 
+/**  How a value is tested. */
+export type ConditionOperator = 
+/**  It is another than before. */
+"changed" | 
+/**  It equals the value. */
+"equals" | 
+/**  It does not. */
+"notEquals" | 
+/**  It is a number below the value. */
+"lessThan" | 
+/**  It is a number not above the value. */
+"lessOrEqual" | 
+/**  It is a number above the value. */
+"greaterThan" | 
+/**  It is a number not below the value. */
+"greaterOrEqual" | 
+/**  It has the value in it. */
+"contains" | 
+/**  It begins with the value. */
+"startsWith" | 
+/**  It ends with the value. */
+"endsWith" | 
+/**  A regular expression finds something in it. */
+"matches" | 
+/**  It is one of the values. */
+"in" | 
+/**  It is none of them. */
+"notIn" | 
+/**  It is there. */
+"exists" | 
+/**  It is not there. */
+"absent";
+
+/**  A test of a value. */
+export type ConditionTest = {
+	/**  The operator. */
+	operator: ConditionOperator,
+	/**  What it compares with: nothing, one value, or the list of `in` and `notIn`. */
+	values: string[],
+	/**  True when the values are written as numbers. */
+	numeric: boolean,
+};
+
 /**  What to connect to. */
 export type ConnectTarget = 
 /**  A context of the kubeconfig. */
@@ -910,6 +1213,15 @@ export type ConnectTarget =
 name: string } | 
 /**  The built-in practice cluster. */
 { kind: "practice" };
+
+/**  Which containers of a pod. */
+export type ContainersAmong = 
+/**  Both kinds. */
+"all" | 
+/**  Those that run. */
+"containers" | 
+/**  Those that run before. */
+"initContainers";
 
 /**  A context of the kubeconfig. */
 export type ContextEntry = {
@@ -983,7 +1295,9 @@ export type DecisionKind =
 /**  No run for this change. */
 "skipped" | 
 /**  It happened while nobody was looking; it can be run by hand. */
-"missed";
+"missed" | 
+/**  A run would have been started, were the trigger not to tell only. */
+"wouldFire";
 
 /**  What a trigger decided on a change. */
 export type DecisionView = {
@@ -1003,6 +1317,8 @@ export type DecisionView = {
 	newImages: string[],
 	/**  The run started. */
 	run: string | null,
+	/**  The run that waits for a person's word, or is offered. */
+	asks: string | null,
 	/**  The run's namespace. */
 	runNamespace: string | null,
 	/**  The run's verdict, once known. */
@@ -1029,6 +1345,10 @@ export type DeleteDeployment = {
 	app: string,
 	/**  The Application that was shown, by its unique id. */
 	uid: string,
+	/**  The digest of what was shown; nothing is deleted where it would be something else. */
+	seen: string,
+	/**  What runs is left alone, where that can be chosen. */
+	leaveRunning: boolean,
 	/**  The application's name, typed by the user; needed on a production context. */
 	confirm: string | null,
 };
@@ -1104,6 +1424,8 @@ export type DeployRequest = {
 export type DeployRunEntry = {
 	/**  The PipelineRun's name. */
 	name: string,
+	/**  Its unique id: a name may be used again. */
+	uid: string,
 	/**  It removes what is deployed. */
 	clean: boolean,
 	/**  Somebody asked for it to be cancelled. */
@@ -1170,6 +1492,8 @@ export type Diagnostic = {
 	code: string,
 	/**  What and how to mend it. */
 	message: string,
+	/**  The path of the key that it is about, where it is about one. */
+	path: string | null,
 };
 
 /**  One changed place. */
@@ -1251,6 +1575,10 @@ export type EndingView = {
 	yaml: string | null,
 	/**  The Argo CD Application that would be deleted, by its unique id. */
 	uid: string | null,
+	/**  The digest of what is shown. */
+	digest: string,
+	/**  What it means when what runs is left alone; none where that cannot be chosen. */
+	leftRunning: LeftRunning | null,
 };
 
 /**  Who evaluates the triggers of a namespace. */
@@ -1295,6 +1623,8 @@ export type EnvironmentView = {
 	cluster: string,
 	/**  `Manual`, `Auto` or `Auto-stable`. */
 	triggerType: string,
+	/**  The TriggerTemplate that a deploy run is made from, such as `deploy` or `deploy-with-approve`. */
+	deployTemplate: string,
 	/**  The platform's status word. */
 	status: string,
 	/**  What the platform says about a failure. */
@@ -1543,6 +1873,15 @@ resource: string;
 /**  The namespace; none for cluster-wide resources. */
 namespace: string | null };
 
+/**  Which runs must have ended before the next one. */
+export type ExclusiveRuns = 
+/**  Those for the same workload. */
+"workload" | 
+/**  Those of the same trigger too. */
+"trigger" | 
+/**  All that triggers started. */
+"all";
+
 /**  A fault of a run. */
 export type FaultView = {
 	/**  Its name, for example `pod-delete`. */
@@ -1740,6 +2079,15 @@ export type IdentityInfo = {
 	email: string,
 };
 
+/**  Which difference between two images counts. */
+export type ImagePart = 
+/**  Any. */
+"any" | 
+/**  The digest alone. */
+"digestOnly" | 
+/**  The repository or the tag. */
+"nameOrTag";
+
 /**  A workflow file read from disk. */
 export type ImportedWorkflow = {
 	/**  The name found in it. */
@@ -1840,8 +2188,48 @@ export type LastVerdict = {
 	run: string,
 	/**  The image it was run against, where a trigger noted it. */
 	image: string | null,
+	/**  Whether that is the image which runs now; none where it is not known. */
+	ofRunning: boolean | null,
+	/**  When it started. */
+	startedAt: string | null,
 	/**  When it finished. */
 	finishedAt: string | null,
+};
+
+/**  What deleting a deployment means when what runs is left alone. */
+export type LeftRunning = {
+	/**  What goes. */
+	goes: string[],
+	/**  What stays. */
+	stays: string[],
+	/**  The digest of what is shown. */
+	digest: string,
+};
+
+/**  A trigger for clusters that run Litmus' own tracker. */
+export type LitmusExport = {
+	/**  The policy; none when its condition cannot be said in one. */
+	policy: string | null,
+	/**  The annotations for each workload. */
+	annotations: LabelEntry[],
+	/**  What Litmus' tracker does not honour: the field and why. */
+	unhonoured: LitmusLoss[],
+};
+
+/**  Something of a trigger that Litmus' tracker does not honour. */
+export type LitmusLoss = {
+	/**  The field. */
+	field: string,
+	/**  Why. */
+	why: string,
+};
+
+/**  A comment that goes with what is replaced or taken away. */
+export type LostComment = {
+	/**  Its line before, from 1. */
+	line: number,
+	/**  The comment with its `#`. */
+	text: string,
 };
 
 /**  An environment's value of a key. */
@@ -1868,6 +2256,16 @@ export type MatrixRow = {
 	path: string,
 	/**  A cell for each environment; none where the key does not exist. */
 	cells: (MatrixCell | null)[],
+};
+
+/**  A new Application to save. */
+export type NewApplication = {
+	/**  The form. */
+	form: ApplicationForm,
+	/**  The YAML that was shown; nothing is done where it would be another. */
+	seen: string,
+	/**  The Application's name, typed by the user; needed on a production context. */
+	confirm: string | null,
 };
 
 /**  Something happened that the user should hear of wherever they are: a run ended, a trigger fired. */
@@ -2101,6 +2499,39 @@ export type PreflightCheck = {
 	blocking: boolean,
 };
 
+/**  What would become of a workflow. */
+export type PreviewItem = {
+	/**  The workflow. */
+	workflow: string,
+	/**  Its file. */
+	path: string,
+	/**  What would be done. */
+	what: PreviewWhat,
+	/**  Why, where that is not plain. */
+	message: string | null,
+	/**  The line the message is about. */
+	line: number | null,
+};
+
+/**  What would be done about a workflow. */
+export type PreviewWhat = 
+/**  Its file is taken into the cluster. */
+"import" | 
+/**  It is written to Git. */
+"export" | 
+/**  The cluster's is brought to what Git has. */
+"update" | 
+/**  Both are brought to what both changed together. */
+"merge" | 
+/**  Both hold the same. */
+"same" | 
+/**  Both differ, and a person will decide. */
+"conflict" | 
+/**  Its file cannot be used. */
+"invalid" | 
+/**  It has no file there; a person will decide. */
+"missing";
+
 /**  A probe of a fault. */
 export type ProbeView = {
 	/**  Its name. */
@@ -2140,23 +2571,6 @@ export type ProjectPreview = {
 	complete: boolean,
 };
 
-/**  What would become of a workflow. */
-export type PreviewItem = {
-	/**  The workflow. */
-	workflow: string,
-	/**  Its file. */
-	path: string,
-	/**  What would be done. */
-	what: PreviewWhat,
-	/**  Why, where that is not plain. */
-	message: string | null,
-	/**  The line the message is about. */
-	line: number | null,
-};
-
-/**  What would be done about a workflow. */
-export type PreviewWhat = "import" | "export" | "update" | "merge" | "same" | "conflict" | "invalid" | "missing";
-
 /**  How a project's sync stands. */
 export type ProjectState = 
 /**  Not synced yet. */
@@ -2180,6 +2594,14 @@ export type ProjectTies = {
 	files: number,
 	/**  False when the project has more files than are read at once. */
 	complete: boolean,
+};
+
+/**  A values file's text with keys of another taken over. */
+export type PromotedText = {
+	/**  The new text. */
+	text: string,
+	/**  The comments of the old text that are not in it any more. */
+	lost: LostComment[],
 };
 
 /**  What could be taken over from one environment's values file to another's. */
@@ -2268,6 +2690,41 @@ export type PushReport = {
 	waiting: WaitingCommits,
 	/**  Why the rest did not go out. */
 	stopped: string | null,
+};
+
+/**  A day of the week. */
+export type QuietDay = 
+/**  Monday. */
+"mon" | 
+/**  Tuesday. */
+"tue" | 
+/**  Wednesday. */
+"wed" | 
+/**  Thursday. */
+"thu" | 
+/**  Friday. */
+"fri" | 
+/**  Saturday. */
+"sat" | 
+/**  Sunday. */
+"sun";
+
+/**  Times of the week in which nothing is started. */
+export type QuietHours = {
+	/**  The IANA name of the time zone. */
+	timeZone: string,
+	/**  The windows. */
+	windows: QuietWindow[],
+};
+
+/**  A window of quiet hours. */
+export type QuietWindow = {
+	/**  The days on which it begins; empty means every day. */
+	days: QuietDay[],
+	/**  When it begins, as `22:00`. */
+	from: string,
+	/**  When it ends; not later than it begins means the day after. */
+	to: string,
 };
 
 /**  A deploy that Argo CD remembers. */
@@ -2996,6 +3453,16 @@ export type Session = {
 	canInstallCrds: boolean,
 };
 
+/**  Another version to set. */
+export type SetVersion = {
+	/**  The version. */
+	request: VersionRequest,
+	/**  What was shown as it is now. */
+	seen: string,
+	/**  The environment's name, typed by the user; needed on a production context. */
+	confirm: string | null,
+};
+
 /**  How serious a diagnostic is. */
 export type Severity = 
 /**  Stops saving. */
@@ -3145,6 +3612,11 @@ export type SyncRequest = {
 	env: string,
 	/**  The application. */
 	app: string,
+	/**
+	 *  What is no longer in Git is removed from the cluster. None is the platform's way, which does; where Argo CD alone
+	 *  deploys none does not.
+	 */
+	prune: boolean | null,
 	/**  The environment's name, typed by the user; needed on a production context. */
 	confirm: string | null,
 };
@@ -3293,6 +3765,67 @@ export type Transport =
 /**  SSH, with a key. */
 "ssh";
 
+/**  What has to change about a workload, and what has to hold then: a tree of tests. */
+export type TriggerCondition = 
+/**  An image of the pod template is another. */
+{ kind: "imageChanged"; 
+/**  The containers whose image counts; empty means all. */
+containers: string[]; 
+/**  Containers whose image never counts. */
+except: string[]; 
+/**  Which of the two lists of containers. */
+among: ContainersAmong; 
+/**  Which difference counts. */
+part: ImagePart } | 
+/**  About the replicas asked for. */
+{ kind: "replicas"; 
+/**  The test. */
+test: ConditionTest } | 
+/**  About a label of the workload. */
+{ kind: "label"; 
+/**  Its key. */
+key: string; 
+/**  The test. */
+test: ConditionTest } | 
+/**  About an annotation of the workload. */
+{ kind: "annotation"; 
+/**  Its key. */
+key: string; 
+/**  The test. */
+test: ConditionTest } | 
+/**  About an environment variable. */
+{ kind: "env"; 
+/**  Its name. */
+name: string; 
+/**  Its container; none for the first that has it. */
+container: string | null; 
+/**  The test. */
+test: ConditionTest } | 
+/**  About any field. */
+{ kind: "field"; 
+/**  Its path, as `spec.template.spec.containers[name=app].image`. */
+path: string; 
+/**  The test. */
+test: ConditionTest } | 
+/**  About what a JMESPath expression finds. */
+{ kind: "jmespath"; 
+/**  The expression. */
+key: string; 
+/**  The test. */
+test: ConditionTest } | 
+/**  A CEL expression over `old` and `new`. */
+{ kind: "cel"; 
+/**  The expression. */
+expression: string } | 
+/**  Every one of these. */
+{ kind: "all"; 
+/**  The conditions. */
+conditions: TriggerCondition[] } | 
+/**  At least one of these. */
+{ kind: "any"; 
+/**  The conditions. */
+conditions: TriggerCondition[] };
+
 /**  The form of a trigger. */
 export type TriggerForm = {
 	/**  Its name. */
@@ -3303,10 +3836,12 @@ export type TriggerForm = {
 	workflow: string,
 	/**  What it watches. */
 	target: TriggerTarget,
-	/**  The containers whose image counts; empty means all. */
-	containers: string[],
+	/**  The condition. */
+	when: TriggerCondition,
 	/**  When it holds back. */
 	guards: TriggerGuards,
+	/**  What becomes of changes that nobody saw. */
+	whileAway: WhileAway,
 	/**  Create it switched off. */
 	suspended: boolean,
 	/**  The digest of what the workflow reaches, from the preview; needed for saving. */
@@ -3317,12 +3852,26 @@ export type TriggerForm = {
 export type TriggerGuards = {
 	/**  Wait until the rollout is complete. */
 	waitForRollout: boolean,
-	/**  Seconds to wait after that. */
+	/**  Seconds after which a change whose rollout is not complete is passed over. */
+	rolloutTimeoutSeconds: number | null,
+	/**  Seconds to wait after the rollout. */
 	soakSeconds: number,
 	/**  Seconds between two runs for one workload. */
 	cooldownSeconds: number,
 	/**  Runs a day at most. */
 	maxPerDay: number | null,
+	/**  When no run is started. */
+	quietHours: QuietHours | null,
+	/**  Which other runs must have ended. */
+	exclusive: ExclusiveRuns,
+	/**  So many replicas must be ready. */
+	minReadyReplicas: number | null,
+	/**  Wait while a disruption budget allows no pod to go. */
+	respectDisruptionBudget: boolean,
+	/**  Wait for a person's word. */
+	approval: boolean,
+	/**  Only tell what would be run. */
+	dryRun: boolean,
 };
 
 /**  What a trigger would be. */
@@ -3339,14 +3888,16 @@ export type TriggerPreview = {
 
 /**  What a trigger watches. */
 export type TriggerTarget = {
-	/**  `Deployment` or `StatefulSet`. */
+	/**  `Deployment`, `StatefulSet`, `DaemonSet` or `Rollout`. */
 	kind: string,
 	/**  The namespace. */
 	namespace: string,
-	/**  Names; empty means all that the labels select. */
+	/**  Names; empty means all that labels and annotations select. */
 	names: string[],
 	/**  Labels that must match. */
 	labels: LabelEntry[],
+	/**  Annotations that must match. */
+	annotations: LabelEntry[],
 };
 
 /**  A trigger. */
@@ -3361,10 +3912,12 @@ export type TriggerView = {
 	workflow: string,
 	/**  What it watches. */
 	target: TriggerTarget,
-	/**  The containers whose image counts; empty means all. */
-	containers: string[],
+	/**  The condition; none when the trigger cannot be read. */
+	when: TriggerCondition | null,
 	/**  When it holds back. */
 	guards: TriggerGuards,
+	/**  What becomes of changes that nobody saw. */
+	whileAway: WhileAway,
 	/**  True when it is switched off. */
 	suspended: boolean,
 	/**  What keeps it from working. */
@@ -3416,6 +3969,14 @@ export type ValuesCompletion = {
 	description: string,
 	/**  Column at which the replaced letters begin, from 1, in characters. */
 	from: number,
+};
+
+/**  A repository that Applications read values from by the convention, and which is not the GitOps repository here. */
+export type ValuesElsewhere = {
+	/**  Its address. */
+	url: string,
+	/**  How many Applications read it. */
+	applications: number,
 };
 
 /**  A value of the effective result, to be edited by clicking. */
@@ -3548,6 +4109,38 @@ export type Verdict =
 /**  The run ended without a result. */
 "N/A";
 
+/**  What another version changes. */
+export type VersionPreview = {
+	/**  The change of the Application's source. */
+	diff: TextDiff,
+	/**  The Application's source as it is now; to be given back with the change. */
+	seen: string,
+	/**  What happens, in words. */
+	words: string[],
+	/**  Why it cannot be done now. */
+	blocked: string | null,
+	/**  Whether the user may. */
+	permission: Permission,
+};
+
+/**  Another version of an application. */
+export type VersionRequest = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  The application. */
+	app: string,
+	/**  The chart's version, or the revision in Git. */
+	revision: string,
+	/**  Parameters to set; an empty value takes one away. */
+	parameters: ArgoParameter[],
+	/**  Have Argo CD sync at once. */
+	sync: boolean,
+	/**  Such a sync removes what is no longer in Git. */
+	prune: boolean,
+};
+
 /**  What a waiting commit changes. */
 export type WaitingChange = {
 	/**  The commit. */
@@ -3639,6 +4232,13 @@ export type WarningSeverity =
 "warn" | 
 /**  Good to know. */
 "note";
+
+/**  What becomes of a change that happened while no engine was looking. */
+export type WhileAway = 
+/**  It is offered. */
+"offer" | 
+/**  It is run like any other. */
+"run";
 
 /**  Workflows by state. */
 export type WorkflowCounts = {
@@ -3758,7 +4358,7 @@ export type WorkflowTemplate = {
 
 /**  A workload of the cluster. */
 export type WorkloadEntry = {
-	/**  `Deployment` or `StatefulSet`. */
+	/**  `Deployment`, `StatefulSet`, `DaemonSet` or `Rollout`. */
 	kind: string,
 	/**  Its namespace. */
 	namespace: string,
