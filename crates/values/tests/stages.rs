@@ -77,8 +77,8 @@ fn what_is_taken_over_is_written_as_the_source_writes_it() {
     let new = apply_promotion(source, "a: 1\n", &paths(&["new"])).unwrap();
     assert_eq!(new, "a: 1\nnew:\n  a:\n    k: 1.5\n  b: 2.5\n");
     // Line ends are the target's.
-    let new = apply_promotion("n:\n  a: 1.0\n  b: 2\n", "x: 1\r\n", &paths(&["n"])).unwrap();
-    assert_eq!(new, "x: 1\r\nn:\r\n  a: 1.0\r\n  b: 2\r\n");
+    let new = apply_promotion("new:\n  a: 1.0\n  b: 2\n", "x: 1\r\n", &paths(&["new"])).unwrap();
+    assert_eq!(new, "x: 1\r\nnew:\r\n  a: 1.0\r\n  b: 2\r\n");
 }
 
 #[test]
