@@ -138,7 +138,7 @@ export const commands = {
 	/**  The server that publishes an application's chart; none where the chart is in Git. */
 	chartServer: (file: ValuesFile) => typedError<ChartServer | null, AppError>(__TAURI_INVOKE("chart_server", { file })),
 	/**  Keeps a login for that server, or forgets the one that is kept. */
-	keepChartLogin: (file: ValuesFile, server: string, login: ChartLogin | null) => typedError<null, AppError>(__TAURI_INVOKE("keep_chart_login", { file, server, login })),
+	keepChartLogin: (file: ValuesFile, server: string, login: CredentialInput | null) => typedError<null, AppError>(__TAURI_INVOKE("keep_chart_login", { file, server, login })),
 	/**  Keeps a values file's new text on this machine until the server takes it. */
 	keepValues: (request: CommitValues) => typedError<WaitingCommits, AppError>(__TAURI_INVOKE("keep_values", { request })),
 	/**  Keeps a chaos workflow's new text on this machine until the server takes it. */
@@ -1013,14 +1013,6 @@ export type ChartKind =
 "helm" | 
 /**  An OCI registry. */
 "oci";
-
-/**  A login for the server of a chart. It comes in only. */
-export type ChartLogin = {
-	/**  The user name. */
-	username: string,
-	/**  The password or token. */
-	token: string,
-};
 
 /**  The server that publishes an application's chart. What is kept for it stays in the keychain. */
 export type ChartServer = {

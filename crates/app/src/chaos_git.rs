@@ -9,8 +9,8 @@ use pilothouse_chaos::{
     plan::{Content, GitFile},
 };
 use pilothouse_git::{
-    BareClone, BlobId, CommitId, CommitInfo, Credential, EntryKind, ExpectedChange, FetchOutcome, PublishOutcome, PublishRequest,
-    RemoteUrl, RepoPath,
+    BareClone, BlobId, CommitId, CommitInfo, Credential, EntryKind, ExpectedChange, FetchOutcome, PublishOutcome,
+    PublishRequest, RemoteUrl, RepoPath,
 };
 
 use crate::{

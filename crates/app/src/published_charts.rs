@@ -12,7 +12,8 @@ use serde_json::json;
 use crate::{
     App, Result,
     charts::FoundChart,
-    contract::{ActivityKind, AppError, ChartDefaults, ChartLogin, ChartServer, FieldProblem, ValuesFile},
+    contract::{ActivityKind, AppError, ChartDefaults, ChartServer, CredentialInput, FieldProblem, ValuesFile},
+    git_servers::api_token,
     gitops::GitOps,
     journal::{Begin, End, Intent},
     operations::Operation,
@@ -49,21 +50,20 @@ fn unpack(text: &SecretString, server: &str) -> Option<ApiToken> {
 }
 
 /// A login as it was entered, checked as far as that is possible without its server.
-fn checked(login: ChartLogin) -> Result<ApiToken> {
+fn checked(login: CredentialInput) -> Result<ApiToken> {
     let problem = |field: &str, message: &str| {
         Err(AppError::fields(vec![FieldProblem { field: field.into(), message: message.into() }]))
     };
-    let username = login.username.trim().to_owned();
-    let secret = SecretString::from(login.token.expose_secret().trim().to_owned());
+    let login = api_token(login)?;
     let odd = |c: char| c == ':' || c.is_control();
-    if username.is_empty() || username.len() > LONGEST || username.contains(odd) {
+    if login.username.is_empty() || login.username.len() > LONGEST || login.username.contains(odd) {
         return problem("username", "Enter the user name, which holds no colon.");
     }
-    let token = secret.expose_secret();
-    if token.is_empty() || token.len() > LONGEST || token.chars().any(char::is_control) {
+    let token = login.token.expose_secret();
+    if token.len() > LONGEST || token.chars().any(char::is_control) {
         return problem("token", "Enter the password or token.");
     }
-    Ok(ApiToken { username, token: secret })
+    Ok(login)
 }
 
 impl App {
@@ -163,7 +163,12 @@ impl App {
 
     /// Keeps a login for the server of that chart in the keychain; without one the one that is kept is forgotten.
     /// The server is the one that the Application names now, so that nothing is kept for another.
-    pub async fn keep_chart_login(&self, file: ValuesFile, server: String, login: Option<ChartLogin>) -> Result<()> {
+    pub async fn keep_chart_login(
+        &self,
+        file: ValuesFile,
+        server: String,
+        login: Option<CredentialInput>,
+    ) -> Result<()> {
         let named = match self.published_chart(&file)? {
             Some(source) => source.server()?,
             None => return Err(AppError::not_found("the chart of this application is in Git")),
@@ -210,7 +215,8 @@ mod tests {
     #[test]
     fn what_is_no_login_is_refused() {
         let login = |username: &str, token: &str| {
-            checked(ChartLogin { username: username.into(), token: SecretString::from(token.to_owned()) })
+            let token = SecretString::from(token.to_owned());
+            checked(CredentialInput::Token { username: Some(username.into()), token })
         };
         assert_eq!(login(" robin ", " hush\n").unwrap().username, "robin");
         for (username, token) in [("", "x"), ("a:b", "x"), ("a", " "), ("a", "x\ny"), ("a\nb", "x")] {

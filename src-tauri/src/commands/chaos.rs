@@ -6,8 +6,8 @@ use pilothouse_app::{
     App, Result,
     contract::{
         ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ChaosWorkflowEntry, CommitOutcome, Diagnostic,
-        ImportedWorkflow, OpenedWorkflow, ProjectPreview, RemoteCheck, Review, RunPolicy, SaveWorkflow, SidesSeen, SyncReport,
-        TemplateChoice, WorkflowReach, WorkflowResolution, WorkflowSides, WorkflowTemplate,
+        ImportedWorkflow, OpenedWorkflow, ProjectPreview, RemoteCheck, Review, RunPolicy, SaveWorkflow, SidesSeen,
+        SyncReport, TemplateChoice, WorkflowReach, WorkflowResolution, WorkflowSides, WorkflowTemplate,
     },
 };
 use tauri::State;

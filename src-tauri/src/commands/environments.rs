@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pilothouse_app::{
     App, Result,
     contract::{
-        CleanRequest, CommitOutcome, DeleteDeployment, DeployPreview, DeployRequest, DeployRunView, DeployStarted, EndingView,
-        EnvironmentView, ReleaseRow, RestoreValues, RollbackView, RunRef, StepLogView, SyncRequest,
+        CleanRequest, CommitOutcome, DeleteDeployment, DeployPreview, DeployRequest, DeployRunView, DeployStarted,
+        EndingView, EnvironmentView, ReleaseRow, RestoreValues, RollbackView, RunRef, StepLogView, SyncRequest,
     },
 };
 use tauri::State;
@@ -56,12 +56,7 @@ pub async fn step_log(app: State<'_, Arc<App>>, run: RunRef, task: String, step:
 /// Cancels the run that was shown.
 #[tauri::command]
 #[specta::specta]
-pub async fn cancel_deploy(
-    app: State<'_, Arc<App>>,
-    run: RunRef,
-    uid: String,
-    confirm: Option<String>,
-) -> Result<()> {
+pub async fn cancel_deploy(app: State<'_, Arc<App>>, run: RunRef, uid: String, confirm: Option<String>) -> Result<()> {
     app.cancel_deploy(run, uid, confirm).await
 }
 

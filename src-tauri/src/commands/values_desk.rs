@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pilothouse_app::{
     App, Result,
     contract::{
-        ChartLogin, ChartServer, FieldKind, PromotedText, Promotion, ValuesBlame, ValuesCompletion, ValuesField, ValuesFile, ValuesHistory, ValuesHover,
-        ValuesMatrix, ValuesVersion,
+        ChartServer, CredentialInput, FieldKind, PromotedText, Promotion, ValuesBlame, ValuesCompletion, ValuesField,
+        ValuesFile, ValuesHistory, ValuesHover, ValuesMatrix, ValuesVersion,
     },
 };
 use tauri::State;
@@ -129,7 +129,7 @@ pub async fn keep_chart_login(
     app: State<'_, Arc<App>>,
     file: ValuesFile,
     server: String,
-    login: Option<ChartLogin>,
+    login: Option<CredentialInput>,
 ) -> Result<()> {
     app.keep_chart_login(file, server, login).await
 }

@@ -1,6 +1,5 @@
 //! Values files and what a commit ends in.
 
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
@@ -280,17 +279,6 @@ pub struct ChartServer {
     pub kept: bool,
     /// Whose login it is.
     pub username: Option<String>,
-}
-
-/// A login for the server of a chart. It comes in only.
-#[derive(Debug, Clone, Deserialize, Type)]
-#[serde(rename_all = "camelCase")]
-pub struct ChartLogin {
-    /// The user name.
-    pub username: String,
-    /// The password or token.
-    #[specta(type = String)]
-    pub token: SecretString,
 }
 
 /// A values file's text with keys of another taken over.
