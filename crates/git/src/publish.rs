@@ -253,11 +253,8 @@ pub(crate) fn prepare(
 }
 
 fn last_change_in(repo: &Repository, tip: &CommitId, path: &RepoPath) -> Result<CommitInfo> {
-    let clone = BareClone {
-        dir: repo.path().to_owned(),
-        url: crate::remote_url::RemoteUrl::local(repo.path())?,
-        signer: None,
-    };
+    let clone =
+        BareClone { dir: repo.path().to_owned(), url: crate::remote_url::RemoteUrl::local(repo.path())?, signer: None };
     match clone.last_change(tip, path)? {
         Some(info) => Ok(info),
         None => clone.commit_info(tip),

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use kube::Api;
 use kube::api::DynamicObject;
 use pilothouse_app::contract::{
-    ActivityOutcome, ApplicationView, CleanRequest, CommitOutcome, CommitValues, ConnectTarget, DeleteDeployment, DeployChoice,
-    DeployRequest, DeployRunView, DeployStatus, EnvironmentView, ErrorCode, RepositoryForm, RepositoryStrategy,
-    RestoreFile, RestoreValues, RunRef, SyncRequest, TaskStatus, Transport,
+    ActivityOutcome, ApplicationView, CleanRequest, CommitOutcome, CommitValues, ConnectTarget, DeleteDeployment,
+    DeployChoice, DeployRequest, DeployRunView, DeployStatus, EnvironmentView, ErrorCode, RepositoryForm,
+    RepositoryStrategy, RestoreFile, RestoreValues, RunRef, SyncRequest, TaskStatus, Transport,
 };
 use pilothouse_app::keychain::MemoryStore;
 use pilothouse_app::{App, AppOptions, Silent};
@@ -492,8 +492,7 @@ async fn taken_away(app: &Arc<App>, stage: &Stage, undeployed: &str) {
 
     let means = app.preview_clean(FLOW.into(), ENV.into()).await.unwrap();
     assert!(means.blocked.is_none() && means.yaml.is_some_and(|yaml| yaml.contains("name: clean")), "no clean run");
-    let clean =
-        |seen: &str| CleanRequest { flow: FLOW.into(), env: ENV.into(), seen: seen.to_owned(), confirm: None };
+    let clean = |seen: &str| CleanRequest { flow: FLOW.into(), env: ENV.into(), seen: seen.to_owned(), confirm: None };
     // What was deployed since it was looked at is not removed.
     let stale = app.clean(clean(undeployed)).await.unwrap_err();
     assert_eq!(stale.code, ErrorCode::DeployPreviewStale, "{stale:?}");

@@ -61,7 +61,7 @@ async fn a_chaoscenter_is_added_looked_at_run_stopped_and_forgotten() {
 
     // The next start finds it, and the token only in the keychain.
     let app = App::open(options(), told.clone()).await.unwrap();
-    assert_eq!(app.chaos_centers().await.unwrap(), [added.clone()]);
+    assert_eq!(app.chaos_centers().await.unwrap(), std::slice::from_ref(&added));
     let projects = app.center_projects(added.id.clone()).await.unwrap();
     let (id, project) = (added.id.clone(), projects[0].id.clone());
     assert_eq!(project, PROJECT);

@@ -151,9 +151,10 @@ pub fn permits_destination(project: &AppProject, destination: &Destination, name
             (&one.namespace, says(&one.namespace, Some(namespace), None)),
         ];
         let fits = both(either(parts[0].1, parts[1].1), parts[2].1);
-        let refused = parts.iter().fold(Some(false), |found, (pattern, says)| {
-            either(found, if pattern.starts_with('!') { says.map(|says| !says) } else { Some(false) })
-        });
+        let mut refused = Some(false);
+        for (pattern, says) in &parts {
+            refused = either(refused, if pattern.starts_with('!') { says.map(|says| !says) } else { Some(false) });
+        }
         match (fits, refused) {
             (Some(true), _) => allowed = true,
             (Some(false), Some(true)) => {
@@ -253,12 +254,15 @@ mod tests {
         assert_eq!(word(&permits_source(&project(&[&stars], &[]), &format!("{}b", "a".repeat(900)))), 'n');
     }
 
+    /// What a project says of servers, names and namespaces.
+    type Rules<'a> = &'a [(&'a str, &'a str, &'a str)];
+
     #[test]
     fn places_are_permitted_by_server_or_name_and_namespace() {
         let own = Destination::InCluster;
         let server = Destination::Server("https://eu.example.com".into());
         let named = Destination::Named("eu".into());
-        let table: [(&[(&str, &str, &str)], &Destination, &str, char); 13] = [
+        let table: [(Rules<'_>, &Destination, &str, char); 13] = [
             (&[("*", "*", "*")], &own, "shop", 'y'),
             (&[], &own, "shop", 'n'),
             (&[("https://kubernetes.default.svc", "", "shop-*")], &own, "shop-dev", 'y'),

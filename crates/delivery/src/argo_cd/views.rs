@@ -69,18 +69,19 @@ fn trigger(all: &[(&Placed, &Application)]) -> String {
     }
 }
 
-type Environments<'a> = Vec<(&'a str, Vec<(&'a Placed, &'a Application)>)>;
+type Applications<'a> = Vec<(&'a Placed, &'a Application)>;
+type Environments<'a> = Vec<(&'a str, Applications<'a>)>;
 
 /// The flows with their environments on the way to production, each with its applications by name.
 fn grouped<'a>(objects: &'a Objects, convention: &'a Convention) -> BTreeMap<&'a str, Environments<'a>> {
-    let mut flows: BTreeMap<&str, BTreeMap<(u8, &str), Vec<(&Placed, &Application)>>> = BTreeMap::new();
+    let mut flows: BTreeMap<&str, BTreeMap<(u8, &str), Applications<'_>>> = BTreeMap::new();
     for placed in convention.all() {
         let Some(application) = objects.applications.get(placed.at) else { continue };
         let environment = placed.place.environment.as_str();
         let of = flows.entry(placed.place.flow.as_str()).or_default();
         of.entry((rank(environment), environment)).or_default().push((placed, application));
     }
-    let named = |all: BTreeMap<(u8, &'a str), Vec<(&'a Placed, &'a Application)>>| {
+    let named = |all: BTreeMap<(u8, &'a str), Applications<'a>>| {
         all.into_iter().map(|((_, name), applications)| (name, applications)).collect()
     };
     flows.into_iter().map(|(flow, all)| (flow, named(all))).collect()
