@@ -14,20 +14,14 @@ const LONG = 180_000;
 
 /** Asks the API server as somebody with kubectl would. */
 function ask(stage, method, path, body) {
-  const text = readFileSync(stage.kubeconfig, 'utf8');
-  const found = (key) => new RegExp(`"?${key}"?:\\s*"?([^"\\s,}]+)`).exec(text)?.[1];
-  const decoded = (key) => Buffer.from(found(key), 'base64');
-  const url = new URL(path, found('server'));
+  const { clusters: [{ cluster }], users: [{ user }] } = JSON.parse(readFileSync(stage.kubeconfig, 'utf8'));
+  const url = new URL(path, cluster.server);
   const options = {
     method,
-    ca: decoded('certificate-authority-data'),
-    ...(found('client-certificate-data')
-      ? { cert: decoded('client-certificate-data'), key: decoded('client-key-data') }
-      : {}),
-    headers: {
-      'content-type': 'application/merge-patch+json',
-      ...(found('token') ? { authorization: `Bearer ${found('token')}` } : {}),
-    },
+    ca: readFileSync(cluster['certificate-authority']),
+    cert: readFileSync(user['client-certificate']),
+    key: readFileSync(user['client-key']),
+    headers: { 'content-type': 'application/merge-patch+json' },
   };
   return new Promise((resolve, reject) => {
     const asked = request(url, options, (answer) => {

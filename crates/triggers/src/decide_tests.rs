@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::rollout::Rollout;
 use crate::spec::{LastRun, WorkloadKind};
-use crate::surroundings::{Answer, Budget, OpenRun};
+use crate::surroundings::{Answer, Budget, Budgets, OpenRun};
 
 fn spec(more: Value) -> TriggerSpec {
     let mut spec = json!({"project": "shop", "workflow": "w",
@@ -153,7 +153,7 @@ fn every_decision() {
             "a budget that is used up",
             |s| {
                 s.spec.guards.respect_disruption_budget = true;
-                s.around.budgets = Ok(vec![budget(0)]);
+                s.around.budgets = Budgets::Known(vec![budget(0)]);
             },
             "wait",
         ),
@@ -161,7 +161,7 @@ fn every_decision() {
             "a budget with room",
             |s| {
                 s.spec.guards.respect_disruption_budget = true;
-                s.around.budgets = Ok(vec![budget(1)]);
+                s.around.budgets = Budgets::Known(vec![budget(1)]);
             },
             "start",
         ),
@@ -169,11 +169,11 @@ fn every_decision() {
             "budgets that are not known",
             |s| {
                 s.spec.guards.respect_disruption_budget = true;
-                s.around.budgets = Err("forbidden".into());
+                s.around.budgets = Budgets::Unknown("forbidden".into());
             },
             "wait",
         ),
-        ("budgets that nobody asked for", |s| s.around.budgets = Err("forbidden".into()), "start"),
+        ("budgets that nobody asked for", |s| s.around.budgets = Budgets::Unknown("forbidden".into()), "start"),
         ("one at a time", |s| s.ran(0, None), "wait"),
         ("another trigger's run for the workload", |s| s.around.open = vec![open("other", "w-uid")], "wait"),
         ("another workload's run", |s| s.around.open = vec![open("t", "other")], "start"),

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::decide::Facts;
 use crate::rollout::Rollout;
 use crate::spec::{DecisionRecord, Exclusive, Outcome};
+use crate::surroundings::Budgets;
 
 /// What a guard says to a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +102,8 @@ fn pods(facts: &Facts<'_>) -> Option<Hold> {
         return None;
     }
     match &facts.around.budgets {
-        Err(why) => wait(format!("the disruption budgets are not known: {why}")),
-        Ok(budgets) => budgets
+        Budgets::Unknown(why) => wait(format!("the disruption budgets are not known: {why}")),
+        Budgets::Known(budgets) => budgets
             .iter()
             .find(|one| one.allowed <= 0 && one.covers(workload))
             .and_then(|one| wait(format!("the disruption budget {} allows no pod to go", one.name))),

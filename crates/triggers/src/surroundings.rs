@@ -15,6 +15,15 @@ pub const HALT_LABEL: &str = "pilothouse.dev/halt-triggers";
 /// How the annotations of a trigger begin that answer for a run: `yes` or `no`, and who said so.
 pub const ANSWER_PREFIX: &str = "approve.pilothouse.dev/";
 
+/// The disruption budgets, as far as they can be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Budgets {
+    /// All of them.
+    Known(Vec<Budget>),
+    /// Why they cannot be seen.
+    Unknown(String),
+}
+
 /// What is around a trigger and a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
@@ -24,8 +33,8 @@ pub struct Surroundings {
     pub protected: Vec<String>,
     /// The runs of all triggers that have not ended, of this one too.
     pub open: Vec<OpenRun>,
-    /// The disruption budgets that are known; or why they are not.
-    pub budgets: Result<Vec<Budget>, String>,
+    /// The disruption budgets.
+    pub budgets: Budgets,
     /// The answers on the trigger, by run.
     pub answers: BTreeMap<String, Answer>,
 }
@@ -34,7 +43,7 @@ impl Default for Surroundings {
     /// Nothing at all around: the budgets are known, and there are none.
     fn default() -> Self {
         let (protected, open, answers) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { halted: None, protected, open, budgets: Ok(Vec::new()), answers }
+        Self { halted: None, protected, open, budgets: Budgets::Known(Vec::new()), answers }
     }
 }
 

@@ -63,7 +63,8 @@ const look = EditorView.theme({
   '&.cm-focused .cm-matchingBracket': { backgroundColor: 'var(--select-bg)' },
   '&.cm-focused .cm-nonmatchingBracket': { backgroundColor: 'var(--bad-soft)' },
   '.cm-changedLine': { backgroundColor: 'var(--accent-soft) !important' },
-  '.cm-changedText': { background: 'color-mix(in srgb, var(--accent) 26%, transparent) !important' },
+  // A comment in it has to keep its contrast.
+  '.cm-changedText': { background: 'none !important', borderBottom: '2px solid var(--accent)' },
   '.cm-collapsedLines': { color: 'var(--ink-2)', background: 'var(--surface-3)' },
 });
 

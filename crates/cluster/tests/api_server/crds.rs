@@ -76,7 +76,7 @@ async fn schemas_hold(cluster: &Cluster) {
     assert!(after.data["status"]["decisions"][0].get("junk").is_none());
 
     let mut wrong = spec;
-    wrong["target"]["kind"] = json!("DaemonSet");
+    wrong["target"]["kind"] = json!("CronJob");
     wrong["guards"] = json!({"soakSeconds": -1});
     let error = pilothouse_cluster::explain(
         &triggers.create(&post, &object(&kinds::EVENT_TRIGGER, "w", wrong)).await.unwrap_err(),

@@ -7,7 +7,7 @@ use pilothouse_cluster::{LiveIndex, WatchSpec, WatchState, kinds};
 use serde_json::Value;
 
 use super::trigger::{Trigger, kind_of};
-use crate::surroundings::{Budget, HALT_LABEL, OpenRun, PROTECTED_LABEL, Surroundings};
+use crate::surroundings::{Budget, Budgets, HALT_LABEL, OpenRun, PROTECTED_LABEL, Surroundings};
 
 /// What to watch for a set of triggers, besides themselves.
 pub(super) fn wanted(triggers: &[Trigger], namespaces: &[String]) -> Vec<WatchSpec> {
@@ -68,11 +68,12 @@ pub(super) fn around(triggers: &[Trigger], index: &LiveIndex, started: &mut Star
     }));
     let protected = index.list(&kinds::NAMESPACE).iter().filter_map(|one| one.metadata.name.clone()).collect();
     let budgets = match index.state(&kinds::POD_DISRUPTION_BUDGET) {
-        WatchState::Forbidden(words) | WatchState::Retrying(words) => Err(words),
-        WatchState::Absent => Err("the cluster serves none of policy/v1".to_owned()),
+        WatchState::Forbidden(words) | WatchState::Retrying(words) => Budgets::Unknown(words),
+        WatchState::Absent => Budgets::Unknown("the cluster serves none of policy/v1".to_owned()),
         _ => {
             let all = index.list(&kinds::POD_DISRUPTION_BUDGET);
-            Ok(all.iter().filter_map(|one| serde_json::to_value(one).ok()).map(|one| Budget::read(&one)).collect())
+            let read = all.iter().filter_map(|one| serde_json::to_value(one).ok()).map(|one| Budget::read(&one));
+            Budgets::Known(read.collect())
         }
     };
     Surroundings { halted: None, protected, open, budgets, answers: BTreeMap::new() }
