@@ -53,6 +53,13 @@ fn run_view(run: &RunCard) -> CenterRun {
     }
 }
 
+/// A run of which nothing but its start is known.
+fn just_started(id: String) -> CenterRunView {
+    let (phase, verdict) = ("Queued".to_owned(), Verdict::Awaited);
+    let run = CenterRun { id, phase, ended: false, verdict, score: None, at: None };
+    CenterRunView { run, faults: Vec::new(), warnings: vec!["Its state could not be asked yet.".to_owned()] }
+}
+
 impl App {
     async fn kept_centers(&self) -> Result<Vec<Kept>> {
         let text = self.storage.setting(SETTING).await?;
@@ -117,7 +124,7 @@ impl App {
     /// Adds a connection, once its token is found good.
     pub async fn add_chaos_center(&self, form: CenterForm) -> Result<CenterConnection> {
         let (name, url, token) = Self::checked_center(&form)?;
-        let mut all = self.kept_centers().await?;
+        let all = self.kept_centers().await?;
         if all.iter().any(|one| one.name == name) {
             return Err(field("name", "There is a connection of this name already."));
         }
@@ -137,6 +144,8 @@ impl App {
         let outcome = async {
             // The token first: a connection without one would be of no use.
             self.keychain.set(&keychain_name(&id), token).await?;
+            // Others may have come and gone while the installation was asked.
+            let mut all = self.kept_centers().await?;
             all.push(Kept { id: id.clone(), name: name.clone(), url: url.clone() });
             self.keep_centers(&all).await
         };
@@ -244,8 +253,15 @@ impl App {
             return Err(AppError::new(ErrorCode::ConfirmationNeeded, words).with_hint("look at the list again"));
         }
         let words = format!("Run the experiment {confirm} at the ChaosCenter {}", kept.name);
-        let run = self.at_center(words, ActivityKind::Run, center.start(&project, &experiment)).await?;
-        self.center_run(id, project, run).await
+        let started = self.at_center(words, ActivityKind::Run, center.start(&project, &experiment)).await;
+        let run = started.map_err(|error| match error.code {
+            ErrorCode::ProviderTimeout | ErrorCode::ProviderNetwork => {
+                error.with_hint("it may have been started all the same: look at its runs before you ask again")
+            }
+            _ => error,
+        })?;
+        // It is started: an answer about its state that does not come must not look as if it were not.
+        Ok(self.center_run(id, project, run.clone()).await.unwrap_or_else(|_| just_started(run)))
     }
 
     /// Stops a run.

@@ -90,15 +90,12 @@ impl Center {
         secret: Option<&SecretString>,
     ) -> Result<T> {
         let body = json!({"query": query, "variables": variables});
-        let answer = self.http.post(action, &["api", "query"], &body).await?;
+        // A server, or one before it, that repeats what it was given must not bring it to light.
+        let http = secret.map_or_else(|| self.http.clone(), |secret| self.http.hiding(secret));
+        let answer = http.post(action, &["api", "query"], &body).await?;
         let graph: Graph = answer.json()?;
         if let Some(first) = graph.errors.first() {
-            // A server that repeats what it was given must not bring it to light.
-            let mut words = first.message.clone();
-            if let Some(secret) = secret.map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty()) {
-                words = words.replace(secret, "***");
-            }
-            return Err(Error::CenterRefused { host: self.host(), action, words: self.http.masked(&words) });
+            return Err(Error::CenterRefused { host: self.host(), action, words: http.masked(&first.message) });
         }
         let field = graph.data.and_then(|data| data.into_iter().next()).map(|(_, value)| value);
         let unexpected = |words: &str| Error::Center(self.http.unexpected(&answer, words));

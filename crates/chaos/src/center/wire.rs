@@ -77,18 +77,26 @@ pub(super) struct GitOpsDetails {
     auth_type: Option<String>,
 }
 
+/// An address without the name and password that somebody wrote in it: either may be a token. The user of an address
+/// for SSH is a part of it and stays.
+fn without_login(address: &str) -> String {
+    match url::Url::parse(address) {
+        Ok(mut url) if address.contains("://") => {
+            let _ = url.set_password(None);
+            if matches!(url.scheme(), "http" | "https") {
+                let _ = url.set_username("");
+            }
+            url.to_string()
+        }
+        _ if address.contains("://") => address.rsplit('@').next().unwrap_or_default().to_owned(),
+        _ => address.to_owned(),
+    }
+}
+
 impl GitOpsDetails {
     pub(super) fn view(self) -> GitOps {
         let words = |text: Option<String>| clean(&text.unwrap_or_default());
-        // An address that somebody wrote with a password in it is shown without.
-        let url = words(self.repo_url);
-        let url = match (url.split_once("://"), url::Url::parse(&url)) {
-            (Some(_), Ok(mut parsed)) if parsed.password().is_some() => {
-                let _ = parsed.set_password(None);
-                parsed.to_string()
-            }
-            _ => url,
-        };
+        let url = without_login(&words(self.repo_url));
         GitOps { enabled: self.enabled, url, branch: words(self.branch), auth: words(self.auth_type) }
     }
 }
@@ -326,4 +334,23 @@ fn time(text: &str) -> Option<String> {
         jiff::Timestamp::from_second(number)
     };
     time.ok().map(|time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_login;
+
+    #[test]
+    fn a_login_in_an_address_is_not_shown() {
+        for (written, shown) in [
+            ("https://hush@git.example/a/b", "https://git.example/a/b"),
+            ("https://robin:hush@git.example/a/b.git", "https://git.example/a/b.git"),
+            ("ssh://git@git.example/a/b", "ssh://git@git.example/a/b"),
+            ("git@git.example:a/b", "git@git.example:a/b"),
+            ("https://robin:hush@git.example:port/a", "git.example:port/a"),
+            ("", ""),
+        ] {
+            assert_eq!(without_login(written), shown, "{written}");
+        }
+    }
 }

@@ -25,6 +25,8 @@ use url::Url;
 
 type Result<T> = std::result::Result<T, WebError>;
 
+/// A secret's lines of at least so many letters are hidden singly; shorter ones may be anybody's words.
+const SHORTEST_LINE: usize = 16;
 /// The most bytes of one answer that are read.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 /// What is said of a page for people in the place of an answer.
@@ -86,6 +88,7 @@ pub enum Scheme {
 }
 
 /// A server's API and the token for it.
+#[derive(Clone)]
 pub struct Http {
     client: reqwest::Client,
     base: Url,
@@ -238,6 +241,18 @@ impl Http {
         }
         let clean: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         clean.trim().chars().take(WORDS_LIMIT).collect()
+    }
+
+    /// The same API, whose words are also without `secret`: whole, as it stands in JSON, and line by line.
+    pub fn hiding(&self, secret: &SecretString) -> Self {
+        let text = secret.expose_secret();
+        let escaped = serde_json::Value::from(text).to_string();
+        let lines = text.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+        let mut hiding = self.clone();
+        hiding.secrets.push(secret.clone());
+        hiding.secrets.push(SecretString::from(escaped.trim_matches('"').to_owned()));
+        hiding.secrets.extend(lines.map(|line| SecretString::from(line.to_owned())));
+        hiding
     }
 
     async fn send(&self, method: Method, action: &'static str, url: Url) -> Result<Answer> {
@@ -481,5 +496,32 @@ fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_repeats_of_a_secret_is_hidden() {
+        let token = ApiToken { username: String::new(), token: SecretString::from("token-of-mine".to_owned()) };
+        let base = Url::parse("https://chaos.example").unwrap();
+        let http = Http::new(base, Scheme::Bearer, &token, &Connection::default()).unwrap();
+        let key = SecretString::from("-----BEGIN KEY-----\nc2VjcmV0LXNlY3JldC1zZWNyZXQ=\nc2hvcnQ=\n".to_owned());
+        let hiding = http.hiding(&key);
+        for repeated in [
+            key.expose_secret().to_owned(),
+            serde_json::Value::from(key.expose_secret()).to_string(),
+            "line 2 is c2VjcmV0LXNlY3JldC1zZWNyZXQ=".to_owned(),
+            "the token was token-of-mine".to_owned(),
+        ] {
+            let words = hiding.masked(&repeated);
+            assert!(!words.contains("c2VjcmV0") && !words.contains("of-mine"), "{words}");
+        }
+        assert!(
+            http.masked("c2VjcmV0LXNlY3JldC1zZWNyZXQ=").contains("c2VjcmV0"),
+            "only the call with the key knows it"
+        );
     }
 }
