@@ -7,6 +7,7 @@ export const centers = {
   'remarks.here': 'here too',
   'remarks.fix': 'Fix',
   'remarks.fixAll': 'Fix all {count}',
+  'remarks.overtaken': 'The text changed before the fix was ready, so nothing was fixed. Press Fix again.',
 
   'ties.open': 'Move to another ChaosCenter…',
   'ties.title': 'Move {id} to another ChaosCenter',
