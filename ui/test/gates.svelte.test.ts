@@ -21,6 +21,9 @@ vi.mock('../src/bindings', () => ({
 import { Failure, type AppError } from '../src/platform';
 import EndingDialog from '../src/pages/environments/EndingDialog.svelte';
 import DeployPage from '../src/pages/environments/DeployPage.svelte';
+import NewApplicationPage from '../src/pages/environments/NewApplicationPage.svelte';
+import ChartServer from '../src/pages/environments/ChartServer.svelte';
+import RemarksPanel from '../src/pages/chaos/RemarksPanel.svelte';
 
 const settle = async () => {
   for (let i = 0; i < 4; i++) {
@@ -174,5 +177,139 @@ describe('the way to a deploy', () => {
     expect(reason()).toContain('create on pipelineruns');
     button().click();
     expect(deploys()).toEqual([]);
+  });
+});
+
+describe('the steps to a new application', () => {
+  const view = {
+    repository: 'https://git.example.com/gitops.git', branch: 'main', elsewhere: [], applications: 0, namespaces: ['argocd'],
+    projects: [{ name: 'default', namespace: 'argocd', description: null, sourceRepos: ['*', '*'], destinations: ['*'] }],
+    clusters: [], chartUrls: [], canCreate: { allowed: true, why: null },
+  };
+  const preview = (problems: object[] = []) => ({ problems, yaml: '', path: 'a', file: 'absent', fileText: null, checks: [] });
+  const now = () => document.querySelector('[aria-current="step"]')!.textContent;
+
+  async function open(): Promise<void> {
+    shown = mount(NewApplicationPage, { target: document.body });
+    await settle();
+    answer('argoCd', view);
+    await settle();
+    expect(now()).toContain('Place');
+  }
+
+  it('pressing twice leaves one step, not two', async () => {
+    await open();
+    find('wizard-next')!.click();
+    find('wizard-next')!.click();
+    await settle();
+    expect(waiting['previewApplication']).toHaveLength(1);
+    answer('previewApplication', preview());
+    await settle();
+    expect(now()).toContain('Chart');
+    find('wizard-next')!.click();
+    await settle();
+    answer('previewApplication', preview());
+    await settle();
+    expect(now()).toContain('Destination');
+  });
+
+  it('who went back meanwhile is not carried on by the answer', async () => {
+    await open();
+    find('wizard-next')!.click();
+    await settle();
+    answer('previewApplication', preview());
+    await settle();
+    find('wizard-next')!.click();
+    find('wizard-back')!.click();
+    await settle();
+    answer('previewApplication', preview());
+    await settle();
+    expect(now()).toContain('Place');
+  });
+});
+
+describe('a fix of a workflow’s text', () => {
+  const remark = { id: 'r', line: 3, severity: 'error', onlyChaosCenter: true, code: 'c', message: 'm', fix: 'Name it' };
+
+  async function open() {
+    const mended: string[] = [];
+    const props = $state({ project: 'p', name: 'w', text: 'old', onmended: (text: string) => void mended.push(text) });
+    shown = mount(RemarksPanel, { target: document.body, props });
+    await settle();
+    answer('workflowRemarks', [remark]);
+    await settle();
+    find('fix-c')!.click();
+    await settle();
+    return { props, mended };
+  }
+
+  it('is taken while the text is the one it was made of', async () => {
+    const { mended } = await open();
+    answer('mendWorkflow', 'old, mended');
+    await settle();
+    expect(mended).toEqual(['old, mended']);
+    expect(find('remarks-overtaken')).toBeNull();
+  });
+
+  it('never takes away what was typed meanwhile', async () => {
+    const { props, mended } = await open();
+    props.text = 'typed since';
+    await settle();
+    answer('mendWorkflow', 'old, mended');
+    await settle();
+    expect(mended).toEqual([]);
+    expect(find('remarks-overtaken')).not.toBeNull();
+  });
+});
+
+describe('the login for a chart server', () => {
+  const server = (name: string) => ({ server: name, place: `${name}/charts/cart`, kept: false, username: null });
+  const type = (id: string, value: string) => {
+    const field = find(id) as HTMLInputElement;
+    field.value = value;
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+  };
+  const token = () => (find('chart-token') as HTMLInputElement).value;
+
+  async function open() {
+    const props = $state({ file: { flow: 'shop', env: 'dev', app: 'cart' } });
+    shown = mount(ChartServer, { target: document.body, props });
+    await settle();
+    answer('chartServer', server('one.example.com'));
+    await settle();
+    find('chart-login')!.click();
+    await settle();
+    type('chart-username', 'me');
+    type('chart-token', 'for one');
+    await settle();
+    return props;
+  }
+
+  it('is offered to be held in memory where the keychain refuses', async () => {
+    await open();
+    find('chart-login-keep')!.click();
+    await settle();
+    const refused: AppError = { code: 'app.keychain', message: 'locked', hint: null, retry: 'needsUser', detour: null, detail: null };
+    waiting['keepChartLogin']!.shift()!({ status: 'error', error: refused });
+    await settle();
+    expect(find('keychain-keep')).not.toBeNull();
+    find('keychain-keep')!.click();
+    await settle();
+    answer('keepSecretsInSession', null);
+    await settle();
+    const sent = called.filter(([name]) => name === 'keepChartLogin').map(([, args]) => args.slice(1));
+    expect(sent).toEqual(Array(2).fill(['one.example.com', { kind: 'token', username: 'me', token: 'for one' }]));
+  });
+
+  it('what is typed for one application is not there for the next', async () => {
+    const props = await open();
+    props.file = { flow: 'shop', env: 'dev', app: 'other' };
+    await settle();
+    answer('chartServer', server('two.example.com'));
+    await settle();
+    expect(find('chart-login-keep')).toBeNull();
+    find('chart-login')!.click();
+    await settle();
+    expect(token()).toBe('');
   });
 });
