@@ -159,6 +159,10 @@ impl ProjectGit {
 
 #[async_trait]
 impl GitSide for ProjectGit {
+    fn follows(&self, url: &str, branch: &str) -> bool {
+        self.branch == branch && self.app.remote(url).is_ok_and(|url| url.as_str() == self.url.as_str())
+    }
+
     fn selective(&self) -> Option<&dyn SelectiveGit> {
         Some(self)
     }

@@ -150,9 +150,11 @@ impl From<pilothouse_chaos::Error> for AppError {
                 let field = if what == "project" { "id" } else { "name" };
                 AppError::fields(vec![FieldProblem { field: field.into(), message }])
             }
-            E::WrongState { .. } | E::Contended { .. } | E::Elsewhere { .. } | E::NotAgreed { .. } => {
-                AppError::blocked(message)
-            }
+            E::WrongState { .. }
+            | E::Contended { .. }
+            | E::Superseded { .. }
+            | E::Elsewhere { .. }
+            | E::NotAgreed { .. } => AppError::blocked(message),
             E::Taken { .. } => AppError::fields(vec![FieldProblem { field: "id".into(), message }]),
             E::PreviewStale { .. } => AppError::new(ErrorCode::ChaosPreviewStale, message),
             E::Refused(_) => AppError::new(ErrorCode::Chaos, message),

@@ -88,7 +88,16 @@ impl Pass<'_> {
                 )) => applied.moved = true,
                 // One workflow that the API server refuses must not keep the others from being synced.
                 Err(Error::Cluster(error @ pilothouse_cluster::Error::Invalid { .. })) => {
-                    report.writes += usize::from(self.stay_behind(one, &error.to_string()).await?);
+                    match self.stay_behind(one, &error.to_string()).await {
+                        Ok(wrote) => report.writes += usize::from(wrote),
+                        Err(Error::Cluster(
+                            pilothouse_cluster::Error::Conflict { .. } | pilothouse_cluster::Error::NotFound { .. },
+                        )) => {
+                            applied.moved = true;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                     report.behind.insert(one.workflow.clone());
                     report.problems.push(format!("{}: {error}", one.path));
                 }
@@ -107,7 +116,7 @@ impl Pass<'_> {
             ("message".to_owned(), json!(message)),
             ("line".to_owned(), Value::Null),
         ]);
-        workflow_object::write_status(self.place.cluster, self.place.namespace, object, &fields).await
+        workflow_object::write_status_over(self.place.cluster, self.place.namespace, object, &fields).await
     }
 
     async fn apply_one(&self, one: &Planned, facts: &Known<'_>) -> Result<One> {
@@ -149,7 +158,7 @@ impl Pass<'_> {
         outcome.writes += usize::from(written.is_some());
         let Some(object) = written.as_ref().or(known) else { return Ok(outcome) };
         let status = self.status(one, object, facts);
-        let marked = workflow_object::write_status(cluster, namespace, object, &status).await?;
+        let marked = workflow_object::write_status_over(cluster, namespace, object, &status).await?;
         outcome.writes += usize::from(marked);
         if written.is_some() || marked {
             outcome.done = Some(done(one, what));

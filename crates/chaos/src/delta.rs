@@ -132,8 +132,12 @@ async fn changes(
     }
     let pass = Pass { place, snapshot: &snapshot, sides: &sides, objects: &objects };
     let mut here = SyncReport::default();
+    place.still_on(false).await?;
     let applied = pass.apply(&planned, &mut here).await?;
     report.writes += here.writes;
+    if here.writes > 0 {
+        place.still_on(true).await?;
+    }
     report.done.append(&mut here.done);
     if applied.moved || !here.problems.is_empty() {
         // The whole sync comes upon the same problems.

@@ -69,6 +69,14 @@ pub enum Error {
         /// How many passes were tried.
         attempts: u32,
     },
+    /// A project was switched off, or made to follow something else, while a sync of it was under way; the sync ended.
+    #[error("the sync of {name} ended: {why}")]
+    Superseded {
+        /// The project's id.
+        name: String,
+        /// What changed.
+        why: &'static str,
+    },
     /// A workflow is not in a state that allows what was asked (no conflict to resolve, not deleted in Git…).
     #[error("{name}: {why}")]
     WrongState {
@@ -133,6 +141,7 @@ impl Error {
             Self::Git { code, .. } => code,
             Self::Cluster(error) => error.code(),
             Self::Contended { .. } => "chaos.contended",
+            Self::Superseded { .. } => "chaos.superseded",
             Self::WrongState { .. } => "chaos.wrong_state",
             Self::Elsewhere { .. } => "chaos.elsewhere",
             Self::PreviewStale { .. } => "chaos.preview_stale",

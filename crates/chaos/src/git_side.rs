@@ -95,6 +95,12 @@ pub trait SelectiveGit: Send + Sync {
 /// The Git side.
 #[async_trait]
 pub trait GitSide: Send + Sync {
+    /// Whether this is the side of a project that follows this branch of this repository, as its object names them.
+    fn follows(&self, url: &str, branch: &str) -> bool {
+        let _ = (url, branch);
+        true
+    }
+
     /// The same side, where it can tell what changed.
     fn selective(&self) -> Option<&dyn SelectiveGit> {
         None

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::instantiate::{RunLabels, instantiate};
 use crate::names::{PROJECT_LABEL, RUN_LABEL, WORKFLOW_LABEL, digest, label_value};
 use crate::plan::SyncState;
+use crate::project;
 use crate::queue::{Controller, controllers, queued_reason};
 use crate::reach::Reach;
 use crate::run::{Phase, Run, run_view};
@@ -166,7 +167,8 @@ impl Cause<'_> {
 ///
 /// # Errors
 /// [`Error::Elsewhere`] when the document names another namespace, [`Error::NotAgreed`] when it reaches what nobody
-/// agreed to or its policy asks for something else by now.
+/// agreed to, its policy asks for
+/// something else by now, or GitOps is off for its project.
 pub async fn automatic(
     cluster: &Cluster,
     namespace: &str,
@@ -221,7 +223,13 @@ pub async fn automatic(
             return Err(Error::WrongState { name: workflow.to_owned(), why });
         }
     }
-    Ok(Next::Start(Box::new(prepared)))
+    // Asked last, and of the project itself: the marks of its workflows come after it is switched off.
+    match project::get(cluster, namespace, &labels.project).await {
+        Ok(project) if project.enabled => Ok(Next::Start(Box::new(prepared))),
+        Ok(_) => refuse("GitOps is off for its project".to_owned()),
+        Err(Error::NotFound { .. }) => refuse("its project is not there any more".to_owned()),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) fn stays(document: &WorkflowDocument, workflow: &str, project_namespace: &str) -> Result<()> {

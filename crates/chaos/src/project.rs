@@ -160,23 +160,34 @@ pub async fn disable(cluster: &Cluster, namespace: &str, id: &str) -> Result<()>
     let patch = json!({"spec": {"gitOps": {"enabled": false}}});
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     cluster.in_time("write a chaos project", api.patch(id, &parameters, &patch)).await?;
-    write_status(cluster, namespace, id, json!({"state": "Disabled", "message": null})).await?;
+    // It is off: whatever cannot be written now, the rest is.
+    let patch = json!({"status": {"state": "Disabled", "message": null}});
+    let told = write_status(cluster, namespace, id, patch).await;
+    told.and(pause(cluster, namespace, id).await)
+}
+
+/// Marks the workflows of a project as paused, and takes back what they were to run. One that cannot be written does
+/// not keep the others from it; the first error is told at the end.
+pub(crate) async fn pause(cluster: &Cluster, namespace: &str, id: &str) -> Result<()> {
     let paused = Map::from_iter([
         ("state".to_owned(), json!(SyncState::Paused.as_str())),
         ("message".to_owned(), json!("GitOps is off for the project")),
     ]);
+    let mut all = Ok(());
     for object in workflow_object::list(cluster, namespace, id).await?.values() {
-        workflow_object::write_status(cluster, namespace, object, &paused).await?;
+        let marked = workflow_object::write_status(cluster, namespace, object, &paused).await;
+        all = all.and(marked.map(|_| ()));
         // A schedule counts anew from when the project is switched on again.
-        workflow_object::unsettle(cluster, namespace, object).await?;
+        all = all.and(workflow_object::unsettle(cluster, namespace, object).await);
         if let Some(due) = &object.due {
-            workflow_object::settle_due(cluster, namespace, id, due).await?;
+            all = all.and(workflow_object::settle_due(cluster, namespace, id, due).await);
         }
     }
-    Ok(())
+    all
 }
 
-/// Notes in a project what a sync brought. Writes only when something changed; `now` is RFC 3339.
+/// Notes in a project what a sync brought. Writes only when something changed; `now` is RFC 3339. A project that was
+/// switched off meanwhile keeps saying so.
 pub async fn note_sync(
     cluster: &Cluster,
     namespace: &str,
@@ -184,7 +195,31 @@ pub async fn note_sync(
     outcome: std::result::Result<&SyncReport, &Error>,
     now: &str,
 ) -> Result<bool> {
-    let before = get(cluster, namespace, id).await?;
+    let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
+    for attempt in 1.. {
+        let there = cluster.in_time("read a chaos project", api.get_opt(id)).await?;
+        let missing = || Error::NotFound { what: "the chaos project", name: id.to_owned() };
+        let there = there.ok_or_else(missing)?;
+        let before = Project::read(&there).ok_or_else(missing)?;
+        if !before.enabled {
+            break;
+        }
+        let Some(mut status) = status_after(&before, outcome) else { break };
+        if outcome.is_ok() {
+            status["lastSyncTime"] = json!(now);
+        }
+        // Over exactly the version that was looked at: it may be switched off at this moment.
+        let patch = json!({"metadata": {"resourceVersion": there.metadata.resource_version}, "status": status});
+        match write_status(cluster, namespace, id, patch).await {
+            Err(Error::Cluster(pilothouse_cluster::Error::Conflict { .. })) if attempt < ATTEMPTS => {}
+            other => return other.map(|()| true),
+        }
+    }
+    Ok(false)
+}
+
+/// What a project says after a sync; `None` when it says that already, or when the sync was overtaken.
+fn status_after(before: &Project, outcome: std::result::Result<&SyncReport, &Error>) -> Option<Value> {
     let (state, commit, message) = match outcome {
         Ok(report) => {
             let any = |state| report.states.values().any(|one| *one == state);
@@ -200,23 +235,16 @@ pub async fn note_sync(
             };
             (state, report.commit.clone(), report.problems.join("; "))
         }
+        Err(Error::Superseded { .. }) => return None,
         Err(error) => ("Failed", before.commit.clone(), error.to_string()),
     };
     let message = Some(message).filter(|message| !message.is_empty());
-    if before.state.as_deref() == Some(state) && before.commit == commit && before.message == message {
-        return Ok(false);
-    }
-    let mut status = json!({"state": state, "commit": commit, "message": message});
-    if outcome.is_ok() {
-        status["lastSyncTime"] = json!(now);
-    }
-    write_status(cluster, namespace, id, status).await?;
-    Ok(true)
+    let same = before.state.as_deref() == Some(state) && before.commit == commit && before.message == message;
+    (!same).then(|| json!({"state": state, "commit": commit, "message": message}))
 }
 
-async fn write_status(cluster: &Cluster, namespace: &str, id: &str, status: Value) -> Result<()> {
+async fn write_status(cluster: &Cluster, namespace: &str, id: &str, patch: Value) -> Result<()> {
     let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
-    let patch = json!({"status": status});
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     cluster.in_time("write a chaos project's status", api.patch_status(id, &parameters, &patch)).await?;
     Ok(())

@@ -14,6 +14,7 @@ use crate::git_side::{Entry, GitChange, GitSide, Publication, Snapshot, Tip};
 use crate::memory::Memory;
 use crate::names::digest;
 use crate::plan::{Action, Base, ClusterItem, Planned, Sides, SyncState, keyed, plan_knowing};
+use crate::project;
 use crate::trailers::with_trailers;
 use crate::workflow_object::{self, Due, WorkflowObject};
 
@@ -107,6 +108,7 @@ pub async fn sync_knowing(
         let objects = workflow_object::list(cluster, namespace, project).await?;
         let sides = sides(&place, &snapshot, &objects).await?;
         let (sides, mut planned) = plan_aside(sides, memory).await?;
+        place.still_on(report.writes > 0).await?;
         if refused_by_git.is_none() {
             let changes: Vec<_> = planned.iter().filter_map(git_change).collect();
             if !changes.is_empty() {
@@ -132,6 +134,9 @@ pub async fn sync_knowing(
         if applied.moved {
             continue;
         }
+        if report.writes > 0 {
+            place.still_on(true).await?;
+        }
         report.states = planned
             .iter()
             .filter(|one| one.action != Action::Drop)
@@ -154,6 +159,28 @@ pub async fn sync_knowing(
 }
 
 impl Place<'_> {
+    /// Ends a sync whose project was switched off since it began, or follows another repository or branch by now. To
+    /// be asked after the objects were read: what was read as paused is then known to be on again. When it `wrote`,
+    /// what it made meanwhile is paused as the rest is. A project that has no object can only be synced by who asks.
+    pub(crate) async fn still_on(&self, wrote: bool) -> Result<()> {
+        let now = match project::get(self.cluster, self.namespace, self.project).await {
+            Ok(now) => now,
+            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let ended = |why| Err(Error::Superseded { name: self.project.to_owned(), why });
+        if !now.enabled {
+            if wrote {
+                project::pause(self.cluster, self.namespace, self.project).await?;
+            }
+            return ended("GitOps was switched off for it meanwhile");
+        }
+        if !self.git.follows(&now.url, &now.branch) {
+            return ended("it follows another repository or branch by now");
+        }
+        Ok(())
+    }
+
     /// The files in Git, and where that can be told, what they are known by.
     async fn snapshot(&self, looked: Option<Tip>) -> Result<(Snapshot, Option<(Tip, Vec<Entry>)>)> {
         let folder = folder_of(self.project);

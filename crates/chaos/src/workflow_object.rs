@@ -433,12 +433,33 @@ pub(crate) async fn write_status(
     object: &WorkflowObject,
     fields: &Map<String, Value>,
 ) -> Result<bool> {
-    let differs = |(key, value): (&String, &Value)| object.status.get(key).unwrap_or(&Value::Null) != value;
-    if !fields.iter().any(differs) {
+    if !differs(object, fields) {
         return Ok(false);
     }
+    patch_status(cluster, namespace, object, json!({"status": fields})).await
+}
+
+/// As [`write_status`], over exactly the version that was looked at: what a sync found must not be written over what
+/// switching the project off has put there meanwhile.
+pub(crate) async fn write_status_over(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &WorkflowObject,
+    fields: &Map<String, Value>,
+) -> Result<bool> {
+    if !differs(object, fields) {
+        return Ok(false);
+    }
+    let patch = json!({"metadata": {"resourceVersion": object.version}, "status": fields});
+    patch_status(cluster, namespace, object, patch).await
+}
+
+fn differs(object: &WorkflowObject, fields: &Map<String, Value>) -> bool {
+    fields.iter().any(|(key, value)| object.status.get(key).unwrap_or(&Value::Null) != value)
+}
+
+async fn patch_status(cluster: &Cluster, namespace: &str, object: &WorkflowObject, patch: Value) -> Result<bool> {
     let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
-    let patch = json!({"status": fields});
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     cluster.in_time("write a chaos workflow's status", api.patch_status(&object.object, &parameters, &patch)).await?;
     Ok(true)

@@ -6,6 +6,7 @@
 mod center;
 mod decisions;
 mod defects;
+mod meanwhile;
 mod once;
 mod quick;
 mod samples;

@@ -11,7 +11,7 @@ use pilothouse_chaos::names::digest;
 use pilothouse_chaos::plan::{Content, GitFile};
 use pilothouse_chaos::sync::{SyncReport, sync_once};
 use pilothouse_chaos::workflow_object::{self, RunPolicy, WorkflowObject};
-use pilothouse_chaos::{Error, GitSide, WorkflowDocument};
+use pilothouse_chaos::{Error, GitSide, WorkflowDocument, project};
 use pilothouse_cluster::{Cluster, kinds};
 use pilothouse_rig::Rig;
 use serde_json::json;
@@ -146,8 +146,22 @@ pub async fn object(cluster: &Cluster, namespace: &str, workflow: &str) -> Workf
     workflow_object::get(cluster, namespace, PROJECT, workflow).await.unwrap()
 }
 
-/// The agreement to what a workflow reaches now, as somebody gives it who has just looked.
+pub fn form() -> project::Enable {
+    project::Enable {
+        id: PROJECT.into(),
+        url: "https://git.example/shop.git".into(),
+        branch: "main".into(),
+        auth: project::Auth::Token,
+        description: None,
+    }
+}
+
+/// The agreement to what a workflow reaches now, as somebody gives it who has just looked. Only the workflows of a
+/// project run by themselves, so that one is made where there is none.
 pub async fn let_run(cluster: &Cluster, namespace: &str, workflow: &str, policy: RunPolicy) {
+    if let Err(Error::NotFound { .. }) = project::get(cluster, namespace, PROJECT).await {
+        project::enable(cluster, namespace, &form()).await.unwrap();
+    }
     let manifest = object(cluster, namespace, workflow).await.manifest;
     let seen = workflow_object::agreement(&WorkflowDocument::parse(&manifest).unwrap(), namespace);
     workflow_object::set_run_policy(cluster, namespace, (PROJECT, workflow), policy, Some(&seen)).await.unwrap();
