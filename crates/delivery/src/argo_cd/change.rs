@@ -9,10 +9,9 @@ use crate::deploy::Ending;
 use crate::objects::{Application, SourceRef};
 use crate::{Error, FieldProblem, Result};
 
-/// Argo CD removes what an Application made before it lets go of one that has this finalizer.
+/// Argo CD removes what an Application made before it lets go of one that has this finalizer, alone or with the manner
+/// of it behind a slash (`/background`, `/foreground`).
 pub(crate) const CASCADE: &str = "resources-finalizer.argocd.argoproj.io";
-/// The same, while others are not kept waiting.
-const CASCADE_IN_BACKGROUND: &str = "resources-finalizer.argocd.argoproj.io/background";
 
 /// A Helm parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +67,12 @@ pub fn why_kept(application: &Application) -> Option<String> {
 
 /// Whether deleting it takes what it made along, as it is set now.
 pub(crate) fn cascades(application: &Application) -> bool {
-    application.meta.finalizers.iter().any(|one| one == CASCADE || one == CASCADE_IN_BACKGROUND)
+    application.meta.finalizers.iter().any(|one| is_cascade(one))
+}
+
+/// Whether a finalizer is [`CASCADE`], in whichever manner.
+pub(crate) fn is_cascade(finalizer: &str) -> bool {
+    finalizer.strip_prefix(CASCADE).is_some_and(|manner| manner.is_empty() || manner.starts_with('/'))
 }
 
 /// What is wrong with a change.
@@ -124,7 +128,8 @@ fn set_parameter(source: &mut Value, name: &str, value: &str) {
         source["helm"]["parameters"] = json!([]);
     }
     let Some(all) = source["helm"]["parameters"].as_array_mut() else { return };
-    match (all.iter_mut().find(|one| named(one)), value.is_empty()) {
+    // Of several of one name Helm goes by the last.
+    match (all.iter_mut().rfind(|one| named(one)), value.is_empty()) {
         (_, true) => all.retain(|one| !named(one)),
         (Some(one), false) => one["value"] = json!(value),
         // A tag such as 1.20 is a text, not a number.
@@ -198,6 +203,37 @@ mod tests {
         assert_eq!(made, wanted);
         let none = after(&before, "build/2", &[("image.tag", ""), ("other", "")]).unwrap();
         assert!(none["helm"].get("parameters").is_none(), "{none}");
+    }
+
+    #[test]
+    fn the_last_of_parameters_of_one_name_counts() {
+        let before = object(|value| {
+            value["spec"]["sources"][0]["helm"]["parameters"] =
+                json!([{ "name": "image.tag", "value": "1" }, { "name": "image.tag", "value": "2" }]);
+        });
+        let read = Application::read(&before);
+        assert_eq!((super::super::version(&read, 0).as_str(), read.parameter("image.tag")), ("2", Some("2")));
+        let made = after(&before, "build/2", &[("image.tag", "3")]).unwrap();
+        assert_eq!(
+            made["helm"]["parameters"],
+            json!([{ "name": "image.tag", "value": "1" }, { "name": "image.tag", "value": "3" }])
+        );
+        let none = after(&before, "build/2", &[("image.tag", "")]).unwrap();
+        assert!(none["helm"].get("parameters").is_none(), "{none}");
+    }
+
+    #[test]
+    fn an_application_takes_along_what_it_made_in_whichever_manner() {
+        for (finalizer, wanted) in [
+            ("resources-finalizer.argocd.argoproj.io", true),
+            ("resources-finalizer.argocd.argoproj.io/background", true),
+            ("resources-finalizer.argocd.argoproj.io/foreground", true),
+            ("resources-finalizer.argocd.argoproj.io.example.com", false),
+            ("post-delete-finalizer.argocd.argoproj.io", false),
+        ] {
+            let read = Application::read(&object(|value| value["metadata"]["finalizers"] = json!([finalizer])));
+            assert_eq!(cascades(&read), wanted, "{finalizer}");
+        }
     }
 
     #[test]

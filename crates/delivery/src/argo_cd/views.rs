@@ -21,7 +21,8 @@ const WORST: [&str; 6] = ["Degraded", "Missing", "Unknown", "Progressing", "Susp
 /// The version that an Application is set to: its image's tag where it passes one, else its chart's version or revision.
 pub fn version(application: &Application, chart: usize) -> String {
     let source = application.sources.get(chart);
-    let tag = source.and_then(|source| source.parameters.iter().find(|(name, _)| name == "image.tag"));
+    // Of several of one name Helm goes by the last.
+    let tag = source.and_then(|source| source.parameters.iter().rfind(|(name, _)| name == "image.tag"));
     match (tag, source.map(|source| source.target_revision.as_str())) {
         (Some((_, tag)), _) if !tag.is_empty() => tag.clone(),
         (_, Some(revision)) if !revision.is_empty() => revision.to_owned(),

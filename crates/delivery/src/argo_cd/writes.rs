@@ -6,7 +6,7 @@ use kube::core::DynamicObject;
 use pilothouse_cluster::{Cluster, Error as ClusterError, explain, kinds};
 use serde_json::{Value, json};
 
-use super::change::{CASCADE, VersionChange, cascades, changed_source};
+use super::change::{CASCADE, VersionChange, cascades, changed_source, is_cascade};
 use super::convention::{Place, place};
 use crate::deploy::argo::operation;
 use crate::objects::Application;
@@ -195,7 +195,7 @@ pub async fn delete(cluster: &Cluster, target: Target<'_>, cascade: bool) -> Res
         let change = |object: &DynamicObject| {
             let mut whole = object.clone();
             let mut finalizers = whole.metadata.finalizers.take().unwrap_or_default();
-            finalizers.retain(|one| !one.starts_with(CASCADE));
+            finalizers.retain(|one| !is_cascade(one));
             if cascade {
                 finalizers.push(CASCADE.to_owned());
             }

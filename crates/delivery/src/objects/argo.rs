@@ -147,9 +147,10 @@ fn revisions(reader: &Reader<'_>, many: &str, one: &str) -> Vec<String> {
     if list.is_empty() { reader.text(one).into_iter().filter(|text| !text.is_empty()).collect() } else { list }
 }
 
+/// A parameter of the first source that has it. Of several of one name Helm goes by the last.
 fn parameter<'a>(sources: &'a [SourceRef], name: &str) -> Option<&'a str> {
-    let mut all = sources.iter().flat_map(|source| &source.parameters);
-    all.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    let last = |source: &'a SourceRef| source.parameters.iter().rfind(|(key, _)| key == name);
+    sources.iter().find_map(last).map(|(_, value)| value.as_str())
 }
 
 impl Application {
