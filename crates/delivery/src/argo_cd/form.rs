@@ -110,6 +110,11 @@ pub struct Form {
 
 /// The longest version, revision or tag.
 const LONGEST: usize = 250;
+/// The longest name of a release; Helm takes no longer one.
+const LONGEST_RELEASE: usize = 53;
+/// Why an address is to hold neither name nor password.
+const NO_LOGIN: &str =
+    "Leave name and password out: Argo CD keeps its own credentials, and this text is readable by many.";
 /// What a chart's name is made of, in words.
 const CHART_NAME: &str = "Use the chart's name: letters, digits, `-`, `_`, `.` and `/`.";
 
@@ -151,15 +156,22 @@ fn bad_registry(text: &str) -> bool {
 fn bad_web_address(text: &str) -> Option<&'static str> {
     let Ok(url) = url::Url::parse(text) else { return Some("Write it as https://host/path.") };
     if url.password().is_some() || !url.username().is_empty() {
-        return Some(
-            "Leave name and password out: Argo CD keeps its own credentials, and this text is readable by many.",
-        );
+        return Some(NO_LOGIN);
     }
     if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none_or(str::is_empty) {
         return Some("Write it as https://host/path.");
     }
     (text.len() > RemoteUrl::MAX || text.chars().any(|c| c.is_control() || c.is_whitespace()))
         .then_some("It holds spaces or control characters, or is too long.")
+}
+
+/// A user name may be a token on the web; over SSH it belongs to the address.
+fn bad_git_address(text: &str) -> Option<String> {
+    let web = url::Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+    if web.is_some_and(|url| url.password().is_some() || !url.username().is_empty()) {
+        return Some(NO_LOGIN.to_owned());
+    }
+    RemoteUrl::parse(text).err().map(|error| error.to_string())
 }
 
 fn chart_problems(chart: &ChartSource, problems: &mut Vec<FieldProblem>) {
@@ -171,7 +183,7 @@ fn chart_problems(chart: &ChartSource, problems: &mut Vec<FieldProblem>) {
             {
                 add("chartPath", error.to_string());
             }
-            (RemoteUrl::parse(url).err().map(|error| error.to_string()), revision)
+            (bad_git_address(url), revision)
         }
         ChartSource::Helm { url, chart, version } => {
             if bad_chart_name(chart.trim()) {
@@ -209,6 +221,10 @@ pub fn validate(form: &Form) -> Vec<FieldProblem> {
         if Name::parse(field, text).is_err() {
             problems.push(FieldProblem::new(field, format!("Please {}.", Name::RULE)));
         }
+    }
+    if form.application.len() > LONGEST_RELEASE && !problems.iter().any(|one| one.field == "application") {
+        let words = format!("Use at most {LONGEST_RELEASE} characters: Helm takes no longer name for a release.");
+        problems.push(FieldProblem::new("application", words));
     }
     for (field, text) in [("name", &form.name), ("project", &form.project)] {
         if Subdomain::parse(field, text).is_err() {
@@ -384,6 +400,11 @@ pub(crate) mod tests {
             assert_eq!(fields(|form| form.target_namespace = bad.into()), ["targetNamespace"], "{bad:?}");
         }
         assert_eq!(fields(|form| form.name = "a_b".into()), ["name"]);
+        // It is the release's name, and Helm's limit is lower than the one of a label.
+        assert!(fields(|form| form.application = "a".repeat(53)).is_empty());
+        for long in [54, 63, 64] {
+            assert_eq!(fields(|form| form.application = "a".repeat(long)), ["application"], "{long}");
+        }
         assert_eq!(fields(|form| form.project = "*".into()), ["project"]);
         let git = |url: &str, path: &str, revision: &str| ChartSource::Git {
             url: url.into(),
@@ -393,6 +414,8 @@ pub(crate) mod tests {
         let good = "https://git.example.com/acme/cart.git";
         for (chart, wanted) in [
             (git("https://robin:secret@git.example.com/x", "x", "main"), "chartUrl"),
+            (git("https://glpat-0123456789abcdefghij@git.example.com/x", "x", "main"), "chartUrl"),
+            (git(" HTTPS://robin@git.example.com/x", "x", "main"), "chartUrl"),
             (git("ext::sh -c x", "x", "main"), "chartUrl"),
             (git("file:///etc", "x", "main"), "chartUrl"),
             (git(good, "../x", "main"), "chartPath"),
@@ -402,6 +425,9 @@ pub(crate) mod tests {
             (git(good, "x", "a\nb"), "chartVersion"),
         ] {
             assert_eq!(fields(|form| form.chart = chart.clone()), [wanted], "{chart:?}");
+        }
+        for over_ssh in ["git@git.example.com:acme/cart.git", "ssh://git@git.example.com/acme/cart.git"] {
+            assert!(fields(|form| form.chart = git(over_ssh, "x", "main")).is_empty(), "{over_ssh}");
         }
         let helm = |url: &str, chart: &str| ChartSource::Helm {
             url: url.into(),
