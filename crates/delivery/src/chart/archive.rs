@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::ops::Bound;
 
 use flate2::read::GzDecoder;
 use pilothouse_git::RepoPath;
@@ -22,13 +23,25 @@ const STEEPEST: u64 = 100;
 const FREE: u64 = 1024 * 1024;
 /// The deepest that packed charts may lie in packed charts.
 const DEEPEST: usize = 4;
+/// The most packed charts in a chart, at whatever depth.
+const MOST_ARCHIVES: usize = 200;
+/// What a file costs beside its content.
+const ENTRY: usize = 512;
+
+/// Files by their paths.
+type Files = BTreeMap<String, Vec<u8>>;
 
 /// The files of a packed chart by their paths below the chart's folder. `place` names it in errors.
-pub(super) fn unpack(place: &str, packed: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
+pub(super) fn unpack(place: &str, packed: &[u8]) -> Result<Files, ChartError> {
+    unfold(place, packed, LARGEST_STREAM).map(|(files, _)| files)
+}
+
+/// The files, and how many bytes the archive unfolded to, which are `allowed` at most.
+fn unfold(place: &str, packed: &[u8], allowed: u64) -> Result<(Files, u64), ChartError> {
     if packed.len() > LARGEST_ARCHIVE {
         return Err(ChartError::TooLarge { what: format!("{place} is larger than {} MiB", LARGEST_ARCHIVE >> 20) });
     }
-    let most = (packed.len() as u64).saturating_mul(STEEPEST).saturating_add(FREE).min(LARGEST_STREAM);
+    let most = (packed.len() as u64).saturating_mul(STEEPEST).saturating_add(FREE).min(LARGEST_STREAM).min(allowed);
     let unreadable = |error: &io::Error| ChartError::BadFile {
         path: place.to_owned(),
         why: format!("it is no packed chart that can be read ({})", printable(&error.to_string(), 120)),
@@ -86,7 +99,7 @@ pub(super) fn unpack(place: &str, packed: &[u8]) -> Result<BTreeMap<String, Vec<
     match walk {
         Err(_) if over => Err(unfolds()),
         Err(error) => Err(error),
-        Ok(()) => Ok(files),
+        Ok(()) => Ok((files, most - stream.left)),
     }
 }
 
@@ -98,47 +111,69 @@ fn below(named: &str) -> Option<&str> {
 }
 
 /// The files of a chart with every packed chart in its `charts/` as a folder of files, so that each can be looked at.
-pub(super) fn unfolded(
-    place: &str,
-    files: &BTreeMap<String, Vec<u8>>,
-) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
-    let mut out = BTreeMap::new();
-    let mut bytes = 0;
-    spread(place, "", files, 0, &mut out, &mut bytes)?;
-    Ok(out)
+pub(super) fn unfolded(place: &str, files: &Files) -> Result<Files, ChartError> {
+    let mut spread = Spread { place, out: BTreeMap::new(), archives: 0, left: 2 * LARGEST_CHART as u64 };
+    spread.charge(files.values().map(Vec::len).sum::<usize>() as u64)?;
+    spread.all("", files, 0)?;
+    Ok(spread.out)
 }
 
-fn spread(
-    place: &str,
-    folder: &str,
-    files: &BTreeMap<String, Vec<u8>>,
-    depth: usize,
-    out: &mut BTreeMap<String, Vec<u8>>,
-    total: &mut usize,
-) -> Result<(), ChartError> {
-    for (path, bytes) in files {
-        let Some((above, name)) = packed(path) else {
-            *total += bytes.len();
-            if *total > 2 * LARGEST_CHART || out.len() > 4 * MOST_FILES {
-                let what = format!("{place} and the charts packed in it come to more than is read");
+/// A chart that is being unfolded. All that is packed in it draws on one budget, at whatever depth: what an archive
+/// unfolds to, and each file's entry.
+struct Spread<'a> {
+    place: &'a str,
+    out: Files,
+    archives: usize,
+    left: u64,
+}
+
+impl Spread<'_> {
+    fn too_large(&self) -> ChartError {
+        let what = format!("{} and the charts packed in it come to more than is read", self.place);
+        ChartError::TooLarge { what }
+    }
+
+    fn charge(&mut self, bytes: u64) -> Result<(), ChartError> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| self.too_large())?;
+        Ok(())
+    }
+
+    fn all(&mut self, folder: &str, files: &Files, depth: usize) -> Result<(), ChartError> {
+        for (path, bytes) in files {
+            let Some((above, name)) = packed(path) else {
+                self.charge((ENTRY + folder.len() + path.len()) as u64)?;
+                if self.out.len() >= 4 * MOST_FILES {
+                    return Err(self.too_large());
+                }
+                self.out.insert(format!("{folder}{path}"), bytes.clone());
+                continue;
+            };
+            let shown = format!("{}/{folder}{path}", self.place);
+            if depth == DEEPEST {
+                return Err(ChartError::TooLarge { what: format!("{shown} lies in {DEEPEST} packed charts already") });
+            }
+            self.archives += 1;
+            if self.archives > MOST_ARCHIVES {
+                let what = format!("{} has more than {MOST_ARCHIVES} packed charts in it", self.place);
                 return Err(ChartError::TooLarge { what });
             }
-            out.insert(format!("{folder}{path}"), bytes.clone());
-            continue;
-        };
-        let shown = format!("{place}/{folder}{path}");
-        if depth == DEEPEST {
-            return Err(ChartError::TooLarge { what: format!("{shown} lies in {DEEPEST} packed charts already") });
+            let (inner, unfolded) = unfold(&shown, bytes, self.left)?;
+            self.charge(unfolded)?;
+            // Its name says nothing to Helm, which goes by Chart.yaml; no folder of the chart is called so.
+            let mut called = format!("{above}{name}/");
+            while holds(files, &called) || holds(&self.out, &format!("{folder}{called}")) {
+                called.insert(called.len() - 1, '-');
+            }
+            self.all(&format!("{folder}{called}"), &inner, depth + 1)?;
         }
-        let inner = unpack(&shown, bytes)?;
-        // Its name says nothing to Helm, which goes by Chart.yaml; no folder of the chart is called so.
-        let mut called = format!("{above}{name}");
-        while files.keys().any(|other| other.starts_with(&format!("{called}/"))) {
-            called.push('-');
-        }
-        spread(place, &format!("{folder}{called}/"), &inner, depth + 1, out, total)?;
+        Ok(())
     }
-    Ok(())
+}
+
+/// Whether there is a file whose path starts with `folder`.
+fn holds(files: &Files, folder: &str) -> bool {
+    let from = (Bound::Included(folder), Bound::Unbounded);
+    files.range::<str, _>(from).next().is_some_and(|(path, _)| path.starts_with(folder))
 }
 
 /// The folder and the name without ending of a packed chart that Helm reads: right below a `charts/`.
@@ -291,5 +326,39 @@ pub(super) mod tests {
         }
         let deep = BTreeMap::from([("charts/x.tgz".to_owned(), nested)]);
         assert!(unfolded("cart", &deep).unwrap_err().to_string().contains("already"));
+    }
+
+    #[test]
+    fn two_packed_charts_never_share_a_folder() {
+        let one = |name: &str| archive(&[(FILE, "x/Chart.yaml", format!("name: {name}\n").as_bytes())]);
+        let files = BTreeMap::from([
+            ("charts/a-.tgz".to_owned(), one("first")),
+            ("charts/a.tgz".to_owned(), one("second")),
+            ("charts/a/Chart.yaml".to_owned(), b"name: third\n".to_vec()),
+        ]);
+        let all = unfolded("cart", &files).unwrap();
+        let paths: Vec<&str> = all.keys().map(String::as_str).collect();
+        assert_eq!(paths, ["charts/a--/Chart.yaml", "charts/a-/Chart.yaml", "charts/a/Chart.yaml"]);
+    }
+
+    #[test]
+    fn all_packed_charts_draw_on_one_budget() {
+        let told = |packed: &[u8], count: usize| {
+            let files = (0..count).map(|n| (format!("charts/x{n}.tgz"), packed.to_vec())).collect();
+            unfolded("cart", &files).map(|all| all.len()).map_err(|error| error.to_string())
+        };
+        let tiny = archive(&[(FILE, "x/Chart.yaml", b"name: x\n")]);
+        assert_eq!(told(&tiny, MOST_ARCHIVES), Ok(MOST_ARCHIVES));
+        assert!(told(&tiny, MOST_ARCHIVES + 1).unwrap_err().contains("more than 200 packed charts"));
+        // The same, a level deeper in each of a few.
+        let names: Vec<String> = (0..50).map(|n| format!("x/charts/y{n}.tgz")).collect();
+        let nested: Vec<_> = names.iter().map(|path| (FILE, path.as_str(), &tiny[..])).collect();
+        assert!(told(&archive(&nested), 5).unwrap_err().contains("more than 200 packed charts"));
+        // Folders leave no file behind, and are read all the same.
+        let folders: Vec<String> = (0..1999).map(|n| format!("x/{n}/")).collect();
+        let folders: Vec<_> = folders.iter().map(|path| (EntryType::Directory, path.as_str(), &b""[..])).collect();
+        let folders = archive(&folders);
+        assert_eq!(told(&folders, 1), Ok(0));
+        assert!(told(&folders, 80).unwrap_err().contains("more than"));
     }
 }
