@@ -140,8 +140,10 @@ async fn a_login_goes_to_its_own_server_alone() {
 
     // Over plain HTTP nothing secret is sent, and nobody leads us from TLS to it.
     let plain = source("http://charts.example/", "1.0.0");
-    let refused = pull(&puller, &plain, Some(&login())).await.unwrap_err();
-    assert!(refused.contains("over HTTPS only"), "{refused}");
+    for login in [Some(&login()), None] {
+        let refused = pull(&puller, &plain, login).await.unwrap_err();
+        assert!(refused.contains("over HTTPS only"), "{refused}");
+    }
     host.put("/index.yaml", Page::to("http://127.0.0.1:9/index.yaml"));
     let refused = pull(&puller, &source(&place, "1.0.0"), None).await.unwrap_err();
     assert!(refused.contains("redirect"), "{refused}");

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use pilothouse_cluster::web::{ApiToken, Connection, Downloads, Proof, Wanted as Asked};
 use sha2::{Digest as _, Sha256};
-use url::Url;
+use url::{Host, Url};
 
 use super::archive::{LARGEST_ARCHIVE, unpack};
 use super::release::printable;
@@ -64,7 +64,7 @@ impl RemoteChart {
     }
 
     fn bad(&self, why: &str) -> ChartError {
-        ChartError::BadSource { address: printable(&self.repository, 200), why: why.to_owned() }
+        ChartError::BadSource { address: printable(without_login(&self.repository), 200), why: why.to_owned() }
     }
 
     /// The address of the Helm repository, with a slash at its end.
@@ -79,6 +79,9 @@ impl RemoteChart {
                 why: "it holds a user name or a password. Take them out of the address and give them to Pilothouse"
                     .to_owned(),
             });
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return Err(self.bad("a Helm repository is read over HTTPS only"));
         }
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
@@ -110,7 +113,7 @@ impl RemoteChart {
     /// The source in words, without anything secret.
     pub fn place(&self) -> String {
         let place = match self.in_registry() {
-            Some(place) => format!("oci://{place}"),
+            Some(place) => format!("oci://{}", without_login(&place)),
             None => match self.address() {
                 Ok(url) => format!("{}: {}", url.as_str().trim_end_matches('/'), self.chart),
                 Err(_) => self.chart.clone(),
@@ -158,19 +161,19 @@ impl Puller {
             path: place.clone(),
             why: format!("its index says no address for {}", found.version),
         })?;
+        let bad = |why: &str| ChartError::BadFile { path: place.clone(), why: why.to_owned() };
         if let Some(at) = url.strip_prefix("oci://") {
             // Some repositories list what lies in a registry. The login is not that registry's.
             let (at, tag) = at.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((at, &found.version));
+            let host = at.split('/').next().unwrap_or_default();
+            if let Ok(to) = Url::parse(&format!("https://{host}/")) {
+                listed_at(&base, &to).map_err(bad)?;
+            }
             return self.out_of_registry(at, tag, None, progress).await;
         }
-        let bad =
-            || ChartError::BadFile { path: place.clone(), why: "its index holds an address that is none".to_owned() };
-        let url = base.join(url).map_err(|_| bad())?;
+        let url = base.join(url).map_err(|_| bad("its index holds an address that is none"))?;
+        listed_at(&base, &url).map_err(bad)?;
         let own = url.origin() == base.origin();
-        if base.scheme() == "https" && url.scheme() != "https" {
-            let why = "its index sends us to an address without TLS".to_owned();
-            return Err(ChartError::BadFile { path: place, why });
-        }
         let proof = login.filter(|_| own).cloned().map(Proof::Basic);
         let asked = Asked { url: &url, accept: "*/*", limit: LARGEST_ARCHIVE, proof: proof.as_ref() };
         let answer = self.downloads.get(asked, progress).await?;
@@ -272,6 +275,49 @@ fn unpublished<'a>(chart: &str, place: &str, known: impl Iterator<Item = &'a str
     ChartError::Unpublished { chart: printable(chart, 100), place: place.to_owned(), known }
 }
 
+/// What an address says without the login that may stand before it.
+fn without_login(address: &str) -> &str {
+    address.rsplit('@').next().unwrap_or_default()
+}
+
+/// This machine by an address or by its name.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Whether somebody outside sends us to this machine, in whichever way it may be written.
+fn leads_inwards(from: &Url, to: &Url) -> bool {
+    let inside = match to.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_unspecified(),
+        Some(Host::Ipv6(ip)) => {
+            let inner = ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
+            inner || ip.is_loopback() || ip.is_unspecified()
+        }
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
+    };
+    inside && !is_loopback(from)
+}
+
+/// Refuses an address of an index that nothing is fetched from: of this machine for an index outside, or without TLS.
+fn listed_at(index: &Url, to: &Url) -> Result<(), &'static str> {
+    if leads_inwards(index, to) {
+        return Err("its index sends us to an address of this machine");
+    }
+    if to.scheme() != "https" && (index.scheme() == "https" || !is_loopback(to)) {
+        return Err("its index sends us to an address without TLS");
+    }
+    Ok(())
+}
+
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -301,9 +347,55 @@ mod tests {
             let source = source(repository, chart);
             assert_eq!((source.server().unwrap().as_str(), source.place().as_str()), (server, place));
         }
-        for repository in ["https://robin:hush@charts.example/", "ftp://x/", "https://", ""] {
+        let local = source("http://127.0.0.1:8080/", "cart");
+        assert_eq!(local.server().unwrap(), "127.0.0.1:8080");
+        for repository in [
+            "https://robin:hush@charts.example/",
+            "http://robin:hush@charts.example/",
+            "ftp://robin:hush@charts.example/",
+            "https://robin:hush@",
+            "http://charts.example/",
+            "ftp://x/",
+            "https://",
+            "",
+        ] {
             let told = format!("{:?} {}", source(repository, "cart").server(), source(repository, "cart").place());
             assert!(told.starts_with("Err") && !told.contains("hush"), "{told}");
+        }
+        let registry = source("robin:hush@registry.example/charts", "cart");
+        assert_eq!(registry.place(), "oci://registry.example/charts/cart");
+    }
+
+    #[test]
+    fn nobody_outside_leads_to_this_machine() {
+        let url = |host: &str| Url::parse(&format!("https://{host}/x")).unwrap();
+        for host in [
+            "127.0.0.1",
+            "127.8.9.1:5000",
+            "2130706433",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "0.0.0.0",
+            "[::]",
+            "localhost",
+            "LOCALHOST.",
+            "x.localhost",
+        ] {
+            assert!(listed_at(&url("charts.example"), &url(host)).unwrap_err().contains("this machine"), "{host}");
+            assert!(listed_at(&url("127.0.0.1:8443"), &url(host)).is_ok(), "{host}");
+        }
+        for host in ["other.example", "10.0.0.1", "localhost.example"] {
+            assert!(listed_at(&url("charts.example"), &url(host)).is_ok(), "{host}");
+        }
+        let plain = |text: &str| Url::parse(text).unwrap();
+        for (index, to, good) in [
+            ("https://charts.example/", "http://charts.example/x", false),
+            ("https://127.0.0.1/", "http://127.0.0.1/x", false),
+            ("http://127.0.0.1/", "http://127.0.0.1/x", true),
+            ("http://127.0.0.1/", "http://charts.example/x", false),
+            ("http://127.0.0.1/", "https://charts.example/x", true),
+        ] {
+            assert_eq!(listed_at(&plain(index), &plain(to)).is_ok(), good, "{index} {to}");
         }
     }
 }

@@ -9,7 +9,7 @@ use url::Url;
 use super::super::archive::LARGEST_ARCHIVE;
 use super::super::release::printable;
 use super::version::Wanted;
-use super::{Progress, sha256, unpublished};
+use super::{Progress, leads_inwards, sha256, unpublished, without_login};
 use crate::chart::ChartError;
 
 /// What a chart's archive is called in a manifest; the second is from before Helm 3.7.
@@ -45,7 +45,8 @@ pub(super) struct Held {
 impl<'a> Registry<'a> {
     /// `place` is `host/path` without a scheme. `login` is for that host.
     pub fn new(downloads: &'a Downloads, place: &str, login: Option<&'a ApiToken>) -> Result<Self, ChartError> {
-        let bad = |why: &str| ChartError::BadSource { address: printable(place, 200), why: why.to_owned() };
+        let bad =
+            |why: &str| ChartError::BadSource { address: printable(without_login(place), 200), why: why.to_owned() };
         let (host, path) = place.trim_matches('/').split_once('/').ok_or_else(|| bad("it names no chart"))?;
         let host = match host {
             "docker.io" | "index.docker.io" => "registry-1.docker.io",
@@ -213,11 +214,7 @@ impl<'a> Registry<'a> {
         let unexpected = |words: &str| {
             ChartError::Web(WebError::Unexpected { host: host.clone(), status: 401, words: words.to_owned() })
         };
-        let realm = challenge.get("realm").and_then(|realm| Url::parse(realm).ok());
-        let mut realm = realm.ok_or_else(|| unexpected("it does not say who gives its tokens"))?;
-        if realm.scheme() != "https" {
-            return Err(unexpected("its tokens are given over plain HTTP, which is not asked"));
-        }
+        let mut realm = token_server(&self.base, challenge).map_err(unexpected)?;
         let related = related(&self.base, &realm);
         if self.login.is_some() && !related {
             let words = format!(
@@ -247,14 +244,35 @@ impl<'a> Registry<'a> {
     }
 }
 
-/// Whether the giver of tokens belongs to the registry: the same host, or one below the registry's own domain, as
-/// `auth.docker.io` for `registry-1.docker.io`. A login is not shown to others, whatever the registry says.
+/// Who gives a registry's tokens, or why nobody is asked.
+fn token_server(registry: &Url, challenge: &Challenge) -> Result<Url, &'static str> {
+    let realm = challenge.get("realm").and_then(|realm| Url::parse(realm).ok());
+    let realm = realm.ok_or("it does not say who gives its tokens")?;
+    if realm.scheme() != "https" {
+        return Err("its tokens are given over plain HTTP, which is not asked");
+    }
+    if leads_inwards(registry, &realm) {
+        return Err("it says that its tokens are given by this machine, which is not asked");
+    }
+    Ok(realm)
+}
+
+/// Registries whose tokens are given by another host, as their operators document it.
+const TOKENS_ELSEWHERE: [(&str, &str); 2] =
+    [("registry-1.docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
+
+/// Whether the giver of tokens belongs to the registry: the same host at the same port, one that is known for it, or
+/// the host right above it, as `gitlab.example.com` for `registry.gitlab.example.com`. What lies beside it may be
+/// anybody's, and so may what is above two parts of a name. A login is not shown to others, whatever the registry says.
 fn related(registry: &Url, realm: &Url) -> bool {
+    if registry.port_or_known_default() != realm.port_or_known_default() {
+        return false;
+    }
     let (Some(url::Host::Domain(ours)), Some(url::Host::Domain(theirs))) = (registry.host(), realm.host()) else {
         return registry.host() == realm.host();
     };
-    let above = ours.split_once('.').map(|(_, above)| above).filter(|above| above.contains('.'));
-    ours == theirs || above.is_some_and(|above| theirs == above || theirs.ends_with(&format!(".{above}")))
+    let above = ours.split_once('.').map(|(_, above)| above).filter(|above| above.split('.').count() > 2);
+    ours == theirs || above == Some(theirs) || TOKENS_ELSEWHERE.contains(&(ours, theirs))
 }
 
 /// One way to prove who we are, as a 401 names it.
@@ -302,13 +320,38 @@ mod tests {
     }
 
     #[test]
+    fn who_gives_tokens_is_asked_over_tls_and_never_here_for_somebody_outside() {
+        let asked = |registry: &str, realm: &str| {
+            let challenge = Challenge::read(&format!("Bearer realm=\"{realm}\"")).unwrap();
+            token_server(&Url::parse(registry).unwrap(), &challenge).map(|url| url.to_string())
+        };
+        let (outside, here) = ("https://registry.example.com/", "https://127.0.0.1:5000/");
+        assert_eq!(asked(outside, "https://auth.example.com/t").unwrap(), "https://auth.example.com/t");
+        assert_eq!(asked(here, "https://127.0.0.1:5001/t").unwrap(), "https://127.0.0.1:5001/t");
+        for realm in ["https://127.0.0.1/t", "https://localhost:5000/t", "https://[::1]/t"] {
+            assert!(asked(outside, realm).unwrap_err().contains("this machine"), "{realm}");
+        }
+        assert!(asked(outside, "http://auth.example.com/t").unwrap_err().contains("plain HTTP"));
+        assert!(asked(outside, "auth").unwrap_err().contains("who gives"));
+    }
+
+    #[test]
     fn a_login_is_shown_to_the_registrys_own_people() {
         let url = |host: &str| Url::parse(&format!("https://{host}/")).unwrap();
         for (ours, theirs, good) in [
             ("ghcr.io", "ghcr.io", true),
             ("registry-1.docker.io", "auth.docker.io", true),
             ("registry.gitlab.com", "gitlab.com", true),
-            ("127.0.0.1:5000", "127.0.0.1:5001", true),
+            ("registry.gitlab.example.com", "gitlab.example.com", true),
+            ("registry.example.com:5000", "registry.example.com:5000", true),
+            ("127.0.0.1:5000", "127.0.0.1:5000", true),
+            ("127.0.0.1:5000", "127.0.0.1:5001", false),
+            ("registry.example.com", "registry.example.com:8443", false),
+            // Names below one suffix belong to many.
+            ("robin.github.io", "evil.github.io", false),
+            ("registry.co.uk", "evil.co.uk", false),
+            ("registry.co.uk", "co.uk", false),
+            ("registry.example.com", "auth.example.com", false),
             ("ghcr.io", "evil.io", false),
             ("registry.example.com", "example.com.evil.net", false),
             ("registry.example.com", "evilexample.com", false),
@@ -325,6 +368,8 @@ mod tests {
         let place = |text: &str| Registry::new(&downloads, text, None).map(|one| one.place());
         assert_eq!(place("registry.example:5000/charts/cart").unwrap(), "oci://registry.example:5000/charts/cart");
         assert_eq!(place("docker.io/bitnamicharts/redis").unwrap(), "oci://registry-1.docker.io/bitnamicharts/redis");
+        let told = place("robin:hush@registry.example/charts").unwrap_err().to_string();
+        assert!(!told.contains("hush"), "{told}");
         for text in [
             "registry.example",
             "registry.example/",
