@@ -13,6 +13,9 @@ const MAX_NESTING: usize = 16;
 /// The most nodes, and so the deepest, a tree may be.
 const MAX_NODES: usize = 96;
 
+/// How far a slice may reach, and the widest step. The evaluation counts in 32 bits and would run over their end.
+const MAX_SLICE: u32 = 10_000;
+
 /// The functions that only look.
 const FUNCTIONS: [&str; 15] = [
     "abs",
@@ -59,8 +62,14 @@ fn allowed(ast: &Ast, nodes: &mut usize) -> Result<(), String> {
     }
     let mut both = |a: &Ast, b: &Ast| allowed(a, nodes).and_then(|()| allowed(b, nodes));
     match ast {
-        Ast::Identity { .. } | Ast::Field { .. } | Ast::Index { .. } | Ast::Literal { .. } | Ast::Slice { .. } => {
-            Ok(())
+        Ast::Identity { .. } | Ast::Field { .. } | Ast::Index { .. } | Ast::Literal { .. } => Ok(()),
+        Ast::Slice { start, stop, step, .. } => {
+            let within = |number: &i32| number.unsigned_abs() <= MAX_SLICE;
+            if *step != 0 && within(step) && start.iter().chain(stop).all(within) {
+                Ok(())
+            } else {
+                Err(format!("a slice [start:stop:step] goes up to {MAX_SLICE}, with a step other than 0"))
+            }
         }
         Ast::Comparison { lhs, rhs, .. }
         | Ast::Projection { lhs, rhs, .. }
@@ -122,6 +131,13 @@ mod tests {
         {
             assert!(compile(key).is_err(), "{key}");
         }
+        for key in ["a[1::2147483647]", "a[::-2147483647]", "a[2147483647:]", "a[:-10001]", "a[::0]", "b.a[1::10001]"] {
+            assert!(compile(key).is_err(), "{key}");
+        }
+        let object = json!({"a": [1, 2, 3]});
+        assert_eq!(search("a[1::10000]", &object).unwrap(), json!([2]));
+        assert_eq!(search("a[::-1]", &object).unwrap(), json!([3, 2, 1]));
+        assert_eq!(search("a[-10000:10000]", &object).unwrap(), json!([1, 2, 3]));
         assert!(search("abs(a)", &json!({"a": "x"})).is_err(), "an error, no panic");
     }
 }
