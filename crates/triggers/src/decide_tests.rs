@@ -458,3 +458,50 @@ fn conditions_other_than_images() {
     assert_eq!(word(&scene.go().0), "settle");
     assert_eq!(word(&scene.decide()), "nothing");
 }
+
+#[test]
+fn many_workloads_that_change_at_once_are_all_run_and_counted() {
+    const MANY: usize = 120;
+    let pass = |spec: &TriggerSpec, status: &mut TriggerStatus, image: &str, own: &str| {
+        let (mut fired, mut wrote) = (0, 0);
+        for n in 0..MANY {
+            let workload = Workload { uid: format!("w{n}"), ..workload(image, own) };
+            let seen = Seen::look(&spec.when, &workload.object);
+            let (decision, record, observed) = {
+                let facts = Facts {
+                    trigger_uid: "t",
+                    spec,
+                    status,
+                    workload: &workload,
+                    seen: &seen,
+                    around: &Surroundings::default(),
+                    complete_since: Some(at(940)),
+                    now: at(1000),
+                    first_look: false,
+                };
+                let decision = decide(&facts);
+                (decision.clone(), leaves(&facts, &decision), settled(&facts))
+            };
+            fired += usize::from(word(&decision) == "fire");
+            if !matches!(decision, Decision::Nothing | Decision::Wait { .. }) {
+                status.settle(observed);
+                wrote += 1;
+            }
+            if let Some(record) = record {
+                status.note(record);
+                wrote += 1;
+            }
+        }
+        (fired, wrote)
+    };
+    let (all, mut status) = (spec(json!({})), TriggerStatus::default());
+    pass(&all, &mut status, "app:1", "1");
+    assert_eq!(pass(&all, &mut status, "app:2", "2").0, 0, "each is written down first");
+    assert_eq!(pass(&all, &mut status, "app:2", "2").0, MANY);
+    assert_eq!(pass(&all, &mut status, "app:2", "2"), (0, 0), "and nothing is written for ever");
+
+    let (few, mut status) = (spec(json!({"guards": {"maxPerDay": 40}})), TriggerStatus::default());
+    pass(&few, &mut status, "app:1", "1");
+    let fired: usize = (0..5).map(|_| pass(&few, &mut status, "app:2", "2").0).sum();
+    assert_eq!(fired, 40);
+}

@@ -33,6 +33,12 @@ pub enum Error {
         /// How often it was tried.
         attempts: u32,
     },
+    /// The engine met a fault of its own and ended; what it knew is in the triggers' statuses.
+    #[error("the trigger engine stopped at a fault of its own, and starts again in a moment: {why}")]
+    Broken {
+        /// What the fault says of itself.
+        why: String,
+    },
 }
 
 impl Error {
@@ -43,6 +49,7 @@ impl Error {
             Self::Unreadable { .. } => "triggers.unreadable",
             Self::Invalid { .. } => "triggers.invalid",
             Self::Contended { .. } => "triggers.contended",
+            Self::Broken { .. } => "triggers.broken",
         }
     }
 }

@@ -44,6 +44,12 @@ impl Engine {
             around.answers.clone_from(&fresh.answers);
             if fresh.is_valid() {
                 fresh.status.make_room(&found.uids());
+                // First, so that there is room for what waits now.
+                if fresh.spec.target == trigger.spec.target {
+                    for record in found.gone(&fresh, (self.clock)()) {
+                        fresh.tell(record, &mut events);
+                    }
+                }
                 for (workload, seen) in &found.workloads {
                     if watches(&fresh.spec, workload) {
                         // The spec may be newer than the one that was looked with.
@@ -51,11 +57,6 @@ impl Engine {
                             .then(|| Seen::look(&fresh.spec.when, &workload.object));
                         let seen = newer.as_ref().unwrap_or(seen);
                         self.act(&mut fresh, (workload, seen), around, &mut started, &mut events).await?;
-                    }
-                }
-                if found.is_whole() && fresh.spec.target == trigger.spec.target {
-                    for record in found.gone(&fresh, (self.clock)()) {
-                        fresh.tell(record, &mut events);
                     }
                 }
             }

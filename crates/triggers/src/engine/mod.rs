@@ -6,6 +6,7 @@
 mod acting;
 mod around;
 mod trigger;
+mod unharmed;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -22,11 +23,12 @@ use self::trigger::Trigger;
 use crate::condition::facts::Seen;
 use crate::decide::{self, Decision, Facts};
 use crate::launcher::Launcher;
-use crate::spec::DecisionRecord;
+use crate::spec::{DecisionRecord, MAX_OBSERVED};
 use crate::surroundings::Surroundings;
 use crate::workload::Workload;
 
 pub use self::trigger::kind_of;
+pub use self::unharmed::unharmed;
 
 /// How long it looks on after a change, so that many changes make one pass.
 const DEBOUNCE: Duration = Duration::from_millis(150);
@@ -291,7 +293,7 @@ impl Engine {
         if !trigger.is_valid() {
             return false;
         }
-        let mut needed = found.is_whole() && !found.gone(trigger, (self.clock)()).is_empty();
+        let mut needed = !found.gone(trigger, (self.clock)()).is_empty();
         for (workload, seen) in &found.workloads {
             let facts = self.facts(trigger, workload, seen, around);
             let decision = decide::decide(&facts);
@@ -339,13 +341,19 @@ impl Found {
         trigger.ready(self.state.clone(), self.excess, around.halted.as_ref())
     }
 
-    /// Whether a workload that is not in it is not there.
-    fn is_whole(&self) -> bool {
-        self.excess == 0 && matches!(self.state, WatchState::Live | WatchState::Polling)
-    }
-
+    /// What becomes of changes that wait at workloads that are not in it, as long as the picture is current. Nothing is
+    /// settled for them: a workload that comes back among those that are watched is looked at anew.
     fn gone(&self, trigger: &Trigger, now: Timestamp) -> Vec<DecisionRecord> {
-        decide::gone(&trigger.status, now, |uid| self.workloads.iter().any(|(workload, _)| workload.uid == uid))
+        if !matches!(self.state, WatchState::Live | WatchState::Polling) {
+            return Vec::new();
+        }
+        let watched = self.uids();
+        let mut records = decide::gone(&trigger.status, now, |uid| watched.contains(uid));
+        if self.excess > 0 {
+            let reason = format!("the workload is gone, or not among the {MAX_OBSERVED} that are watched");
+            records.iter_mut().for_each(|record| record.reason.clone_from(&reason));
+        }
+        records
     }
 
     fn uids(&self) -> BTreeSet<&str> {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How many decisions a status keeps.
+/// How many decisions a status keeps, besides the changes that wait. Those are at most one for each workload that is
+/// watched: were they counted too, many that wait at once would push each other out for ever.
 pub const MAX_DECISIONS: usize = 50;
 /// How many workloads a trigger watches at most.
 pub const MAX_OBSERVED: usize = 200;
@@ -113,7 +114,7 @@ pub struct DecisionRecord {
 pub struct TriggerStatus {
     /// What was last settled for each workload.
     pub observed: Vec<Observed>,
-    /// The latest decisions, newest last, at most [`MAX_DECISIONS`].
+    /// The latest decisions, newest last, at most [`MAX_DECISIONS`], and what waits.
     pub decisions: Vec<DecisionRecord>,
     /// Conditions as Kubernetes writes them.
     pub conditions: Vec<Value>,
@@ -164,14 +165,19 @@ impl TriggerStatus {
     /// the runs of a day are counted here, and one without a verdict longer still.
     fn shrink(&mut self) {
         let rank = |one: &DecisionRecord| match (one.decision, &one.verdict) {
-            (Outcome::Skipped | Outcome::WouldFire | Outcome::Missed, _) => 0,
-            (Outcome::Fired, Some(_)) => 1,
-            (Outcome::Fired, None) => 2,
-            (Outcome::Waited, _) => 3,
+            (Outcome::Skipped | Outcome::WouldFire | Outcome::Missed, _) => Some(0),
+            (Outcome::Fired, Some(_)) => Some(1),
+            (Outcome::Fired, None) => Some(2),
+            (Outcome::Waited, _) => None,
         };
-        while self.decisions.len() > MAX_DECISIONS {
-            let least = self.decisions.iter().map(rank).min().unwrap_or(0);
-            let at = self.decisions.iter().position(|one| rank(one) == least).unwrap_or(0);
+        while self.decisions.iter().filter_map(rank).count() > MAX_DECISIONS {
+            let least = self.decisions.iter().filter_map(rank).min();
+            let Some(at) = self.decisions.iter().position(|one| rank(one) == least) else { break };
+            self.decisions.remove(at);
+        }
+        // More can only wait when some of their workloads are watched no longer; the schema has no room for them.
+        while self.decisions.iter().filter(|one| rank(one).is_none()).count() > MAX_OBSERVED {
+            let Some(at) = self.decisions.iter().position(|one| rank(one).is_none()) else { break };
             self.decisions.remove(at);
         }
     }
@@ -247,6 +253,22 @@ mod tests {
         status.note(record(71, Outcome::Waited));
         status.note(record(72, Outcome::Fired));
         assert!(status.waiting("u").is_none());
+    }
+
+    #[test]
+    fn what_waits_pushes_nothing_out_and_has_a_bound_of_its_own() {
+        let mut status = TriggerStatus::default();
+        for n in 0..MAX_DECISIONS {
+            status.note(record(n, Outcome::Fired));
+        }
+        for n in 0..MAX_OBSERVED + 3 {
+            status.note(DecisionRecord { uid: format!("u{n}"), ..record(n, Outcome::Waited) });
+        }
+        let count = |outcome| status.decisions.iter().filter(|one| one.decision == outcome).count();
+        assert_eq!((count(Outcome::Fired), count(Outcome::Waited)), (MAX_DECISIONS, MAX_OBSERVED));
+        assert!(status.waiting("u2").is_none() && status.waiting("u3").is_some());
+        let schema = include_str!("../../../cluster/crds/eventtriggers.yaml");
+        assert!(schema.contains(&format!("maxItems: {}", MAX_DECISIONS + MAX_OBSERVED)));
     }
 
     #[test]
