@@ -8,10 +8,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pilothouse_chaos::{Error as ChaosError, WorkflowDocument, instantiate::RunLabels, launch, stop, workflow_object};
+use pilothouse_chaos::{Error as ChaosError, instantiate::RunLabels, launch, stop};
 use pilothouse_cluster::{ComponentId, Leadership, Timing, kinds};
 use pilothouse_triggers::{
-    engine::{Engine, Event},
+    engine::{Engine, Event, unharmed},
     launcher::{Launch, LaunchError, Launched, Launcher, RunState},
     spec::Outcome,
 };
@@ -30,6 +30,8 @@ use crate::{
 const LEASE: &str = "pilothouse-triggers";
 /// How long changes of the objects are gathered before the namespaces are looked at again.
 const GATHER: Duration = Duration::from_secs(1);
+/// How long after a fault of the engine it is started again.
+const RECOVER: Duration = Duration::from_secs(60);
 
 /// Who this app is among the candidates, in words that mean something to a colleague.
 pub(crate) fn identity() -> String {
@@ -82,20 +84,6 @@ fn refused(error: ChaosError) -> LaunchError {
     LaunchError { message: error.to_string(), retry }
 }
 
-impl Runs {
-    /// Where a run is: where its document says, which need not be where the trigger is.
-    async fn namespace_of(&self, launch: &Launch) -> Result<String, LaunchError> {
-        let cluster = &self.live.cluster;
-        let namespace = match workflow_object::get(cluster, &launch.namespace, &launch.project, &launch.workflow).await
-        {
-            Ok(object) => WorkflowDocument::parse(&object.manifest).ok().and_then(|d| d.namespace),
-            Err(ChaosError::NotFound { .. }) => None,
-            Err(error) => return Err(refused(error)),
-        };
-        Ok(namespace.unwrap_or_else(|| launch.namespace.clone()))
-    }
-}
-
 #[async_trait]
 impl Launcher for Runs {
     async fn launch(&self, launch: &Launch) -> Result<Launched, LaunchError> {
@@ -123,17 +111,15 @@ impl Launcher for Runs {
     }
 
     async fn stop(&self, launch: &Launch) -> Result<(), LaunchError> {
-        let namespace = self.namespace_of(launch).await?;
-        match stop::stop(&self.live.cluster, &namespace, &launch.run).await {
+        // A triggered run is never anywhere else, whatever the workflow's document says by now.
+        match stop::stop(&self.live.cluster, &launch.namespace, &launch.run).await {
             Ok(_) | Err(ChaosError::NotFound { .. }) => Ok(()),
             Err(error) => Err(refused(error)),
         }
     }
 
     async fn state(&self, launch: &Launch) -> Result<RunState, LaunchError> {
-        let cluster = &self.live.cluster;
-        let namespace = self.namespace_of(launch).await?;
-        match launch::read_run(cluster, &namespace, &launch.run).await {
+        match launch::read_run(&self.live.cluster, &launch.namespace, &launch.run).await {
             Ok(run) if run.phase.ended() => {
                 let verdict = run.verdict.map_or_else(|| "N/A".to_owned(), |v| format!("{v:?}"));
                 Ok(RunState::Ended(verdict))
@@ -217,7 +203,8 @@ impl App {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Stands for the Lease of one namespace, and runs the engine for its triggers while it is held.
+    /// Stands for the Lease of one namespace until the seat is taken away. After a fault of the engine the Lease is left
+    /// to others for a while.
     async fn serve_namespace(
         me: Weak<App>,
         live: Arc<Live>,
@@ -225,19 +212,48 @@ impl App {
         identity: String,
         seat: CancellationToken,
     ) {
+        while let Err(error) = Self::stand(&me, &live, &namespace, &identity, &seat).await {
+            tracing::error!(%namespace, %error, "the trigger engine ended");
+            live.engine().problems.insert(namespace.clone(), error.to_string());
+            if let Some(app) = me.upgrade() {
+                app.changes.tell(Topic::Triggers);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RECOVER) => {}
+                () = seat.cancelled() => {}
+            }
+            live.engine().problems.remove(&namespace);
+            if seat.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    /// Stands for the Lease of one namespace, and runs the engine for its triggers while it is held.
+    ///
+    /// # Errors
+    /// The fault at which the engine stopped; the Lease is given up then.
+    async fn stand(
+        me: &Weak<App>,
+        live: &Arc<Live>,
+        namespace: &str,
+        identity: &str,
+        seat: &CancellationToken,
+    ) -> pilothouse_triggers::Result<()> {
         let cluster = live.cluster.clone();
-        let may = cluster.access("create", &kinds::LEASE, None, Some(&namespace)).await;
+        let may = cluster.access("create", &kinds::LEASE, None, Some(namespace)).await;
         if let Ok(access) = &may
             && !access.allowed
         {
-            live.engine().problems.insert(namespace.clone(), access.who_can());
+            live.engine().problems.insert(namespace.to_owned(), access.who_can());
             seat.cancelled().await;
-            live.engine().problems.remove(&namespace);
-            return;
+            live.engine().problems.remove(namespace);
+            return Ok(());
         }
-        let leadership = Arc::new(Leadership::start(&cluster, &namespace, LEASE, &identity, Timing::default()));
-        live.engine().seats.insert(namespace.clone(), leadership.clone());
+        let leadership = Arc::new(Leadership::start(&cluster, namespace, LEASE, identity, Timing::default()));
+        live.engine().seats.insert(namespace.to_owned(), leadership.clone());
         let mut leads = leadership.watch();
+        let mut outcome = Ok(());
         loop {
             let leading = *leads.borrow_and_update();
             if let Some(app) = me.upgrade() {
@@ -250,28 +266,29 @@ impl App {
                     let sink = me.clone();
                     let sink = Arc::new(move |event| tell(&sink, event));
                     let clock = Arc::new(jiff::Timestamp::now);
-                    let here = vec![namespace.clone()];
-                    Engine::run(cluster.clone(), here, launcher, clock, sink, round.clone()).await;
+                    let here = vec![namespace.to_owned()];
+                    unharmed(Engine::run(cluster.clone(), here, launcher, clock, sink, round.clone())).await
                 } else {
-                    std::future::pending::<()>().await;
+                    std::future::pending().await
                 }
             };
             tokio::select! {
-                () = work => {}
+                ended = work => outcome = ended,
                 changed = leads.changed() => if changed.is_err() { break },
                 () = seat.cancelled() => {}
             }
             round.cancel();
-            if seat.is_cancelled() {
+            if seat.is_cancelled() || outcome.is_err() {
                 break;
             }
         }
-        live.engine().seats.remove(&namespace);
+        live.engine().seats.remove(namespace);
         drop(leads);
         // Given up in good order, so that the next one need not wait until the Lease runs out.
         if let Some(leadership) = Arc::into_inner(leadership) {
             leadership.release().await;
         }
+        outcome
     }
 }
 
