@@ -101,10 +101,10 @@ fn values_then(
     let to = time(&run.finished)?.as_second();
     let live = objects.application(flow, environment, application)?;
     let within = |at: &Option<String>| time(at).is_some_and(|at| (from..=to).contains(&at.as_second()));
-    let syncs = live.history.iter().rev().filter(|one| within(&one.ended) && one.tag.as_deref() == Some(tag));
+    let mut syncs = live.history.iter().rev().filter(|one| within(&one.ended) && one.tag.as_deref() == Some(tag));
     // Times are whole seconds: a sync of values right after the run may end in the run's last second too. It began
     // there as well, and the run's own sync is the earlier one.
     let earlier = |at: &Option<String>| time(at).is_some_and(|at| at.as_second() < to);
-    let own = syncs.clone().find(|one| earlier(&one.started)).or_else(|| syncs.last())?;
+    let own = syncs.clone().find(|one| earlier(&one.started)).or_else(|| syncs.next_back())?;
     own.values_revision.clone()
 }
