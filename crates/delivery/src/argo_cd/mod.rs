@@ -11,7 +11,7 @@ mod writes;
 pub use change::{Parameter, SourceKind, VersionChange, changed_source, ending, source_kind, why_kept};
 pub use convention::{Convention, Place, Placed, place};
 pub use form::{ChartSource, Destination, Form, SyncPolicy, render, validate};
-pub use permits::{Permitted, permits_destination, permits_namespace, permits_source};
+pub use permits::{Meant, Permitted, meant, permits_destination, permits_namespace, permits_source};
 pub use views::version;
 pub(crate) use views::{environment, flows, releases};
 pub use writes::{Target, change_version, create, delete, sync, try_create, why_no_sync};

@@ -190,10 +190,37 @@ pub fn permits_namespace(project: &AppProject, namespace: &str) -> Permitted {
     if project.meta.namespace == namespace {
         return Permitted::Yes;
     }
-    let found: Vec<Option<bool>> =
-        project.source_namespaces.iter().map(|pattern| glob(pattern, namespace, None)).collect();
+    // Between slashes it is a regular expression.
+    let says = |pattern: &String| match pattern.starts_with('/') && pattern.ends_with('/') {
+        true => None,
+        false => glob(pattern, namespace, None),
+    };
+    let found: Vec<Option<bool>> = project.source_namespaces.iter().map(says).collect();
     let (allowed, unclear) = (found.contains(&Some(true)), found.contains(&None));
     verdict(&project.meta.name, allowed, unclear && !allowed, "sourceNamespaces", &project.source_namespaces)
+}
+
+/// The project that an Application means by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meant<'a> {
+    /// None has that name.
+    Nobody,
+    /// This one.
+    One(&'a AppProject),
+    /// One of several in other namespaces; which of them, only Argo CD itself knows.
+    Several,
+}
+
+/// The project that an Application in `namespace` means by `name`: the one beside it, else the only one of that name.
+/// Argo CD looks in its own namespace alone, which is not known here.
+pub fn meant<'a>(projects: &'a [AppProject], name: &str, namespace: &str) -> Meant<'a> {
+    let named: Vec<&AppProject> = projects.iter().filter(|one| one.meta.name == name).collect();
+    match (named.iter().find(|one| one.meta.namespace == namespace), named.as_slice()) {
+        (Some(beside), _) => Meant::One(beside),
+        (None, []) => Meant::Nobody,
+        (None, [only]) => Meant::One(only),
+        (None, _) => Meant::Several,
+    }
 }
 
 #[cfg(test)]
@@ -286,9 +313,27 @@ mod tests {
 
     #[test]
     fn other_namespaces_have_to_be_named() {
-        let project = project(&[], &[]);
+        let mut project = project(&[], &[]);
         for (namespace, wanted) in [("argocd", 'y'), ("team-a", 'y'), ("other", 'n')] {
             assert_eq!(word(&permits_namespace(&project, namespace)), wanted, "{namespace}");
         }
+        project.source_namespaces.push("/^(other|more)$/".to_owned());
+        for (namespace, wanted) in [("team-a", 'y'), ("other", '?'), ("third", '?')] {
+            assert_eq!(word(&permits_namespace(&project, namespace)), wanted, "{namespace}");
+        }
+    }
+
+    #[test]
+    fn of_projects_of_one_name_the_one_beside_is_meant() {
+        let at = |namespace: &str| {
+            let mut one = project(&[], &[]);
+            one.meta.namespace = namespace.to_owned();
+            one
+        };
+        let all = [at("argocd"), at("team-argocd")];
+        assert_eq!(meant(&all, "shop", "team-argocd"), Meant::One(&all[1]));
+        assert_eq!(meant(&all, "shop", "other"), Meant::Several);
+        assert_eq!(meant(&all[..1], "shop", "other"), Meant::One(&all[0]));
+        assert_eq!(meant(&all, "else", "argocd"), Meant::Nobody);
     }
 }
