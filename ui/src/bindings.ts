@@ -2256,6 +2256,11 @@ export type NewApplication = {
 	form: ApplicationForm,
 	/**  The YAML that was shown; nothing is done where it would be another. */
 	seen: string,
+	/**
+	 *  The text of the values file that was shown as to be committed, if one was; nothing is done where it would be
+	 *  another, or none.
+	 */
+	seenFile: string | null,
 	/**  The Application's name, typed by the user; needed on a production context. */
 	confirm: string | null,
 };

@@ -4,8 +4,8 @@ use pilothouse_cluster::{ComponentId, kinds};
 use pilothouse_delivery::{
     Error as DeliveryError, Objects,
     argo_cd::{
-        ChartSource, Destination, Form, Permitted, SyncPolicy, create, permits_destination, permits_namespace,
-        permits_source, render, try_create, validate,
+        ChartSource, Destination, Form, Meant, Permitted, SyncPolicy, create, meant, permits_destination,
+        permits_namespace, permits_source, render, try_create, validate,
     },
 };
 use pilothouse_git::RepoPath;
@@ -21,6 +21,7 @@ use crate::{
     deploys::confirmed,
     gitops::{Fetched, GitOps},
     journal::{Begin, End, Intent},
+    operations::Operation,
     session::Live,
     values::readable_values,
 };
@@ -87,6 +88,22 @@ fn first_text(form: &ApplicationForm) -> String {
     )
 }
 
+/// The text of the values file that saving commits first; none where one is there, or none is wanted.
+fn new_file(form: &ApplicationForm, file: ValuesFileState) -> Option<String> {
+    (form.create_file && file == ValuesFileState::Absent).then(|| first_text(form))
+}
+
+/// Refuses to make anything else than what was shown: the Application, or the file before it. The clone that a preview
+/// looks at may be older than the one that saving fetches.
+fn only_what_was_seen(request: &NewApplication, yaml: &str, file: Option<&str>) -> Result<()> {
+    let what = match (request.seen == yaml, request.seen_file.as_deref() == file) {
+        (true, true) => return Ok(()),
+        (false, _) => "the Application",
+        (true, false) => "the values file",
+    };
+    Err(DeliveryError::PreviewStale { what: what.to_owned() }.into())
+}
+
 /// Everything that a preview and a save look at.
 struct Prepared {
     repository: GitOps,
@@ -132,13 +149,12 @@ impl App {
         let prepared = self.prepare_application(&form).await?;
         let problems = validate(&prepared.form);
         let path = prepared.path.as_ref().map(ToString::to_string).unwrap_or_default();
-        let creates = form.create_file && prepared.file == ValuesFileState::Absent;
         let mut preview = ApplicationPreview {
             problems: problems.into_iter().map(|one| FieldProblem { field: one.field, message: one.message }).collect(),
             yaml: String::new(),
             path,
             file: prepared.file,
-            file_text: creates.then(|| first_text(&form)),
+            file_text: new_file(&form, prepared.file),
             checks: Vec::new(),
         };
         if preview.problems.is_empty() {
@@ -158,42 +174,48 @@ impl App {
     ) -> Vec<PreflightCheck> {
         let objects = self.objects(live);
         let mut checks = vec![self.place_check(&objects, form)];
-        let project = self.app_projects(live).map(|all| {
-            let named = |one: &pilothouse_delivery::objects::AppProject| one.meta.name == form.project;
-            all.into_iter().find(named)
-        });
+        let projects = self.app_projects(live);
+        let project = projects.as_deref().map(|all| meant(all, &form.project, &form.namespace));
         let label = "The AppProject is there";
         match project {
             None => {
                 let why = "AppProjects may not be listed with your permissions; Argo CD itself will say.";
                 checks.push(check("project", label, false, Some(why.to_owned()), false));
             }
-            Some(None) => {
+            Some(Meant::Nobody) => {
                 let why = format!("There is no AppProject {}.", form.project);
                 checks.push(check("project", label, false, Some(why), true));
             }
-            Some(Some(project)) => {
+            Some(Meant::Several) => {
+                let why = format!(
+                    "There are several AppProjects {}. Argo CD goes by the one in its own namespace and will say itself \
+                     what that permits.",
+                    form.project
+                );
+                checks.push(check("project", label, false, Some(why), false));
+            }
+            Some(Meant::One(project)) => {
                 checks.push(check("project", label, true, None, true));
                 let form = &prepared.form;
                 checks.push(permitted(
                     "namespace",
                     "The project takes Applications of this namespace",
-                    permits_namespace(&project, &form.namespace),
+                    permits_namespace(project, &form.namespace),
                 ));
                 checks.push(permitted(
                     "chartSource",
                     "The project permits the chart's repository",
-                    permits_source(&project, form.chart.address()),
+                    permits_source(project, form.chart.address()),
                 ));
                 checks.push(permitted(
                     "valuesSource",
                     "The project permits the GitOps repository",
-                    permits_source(&project, &form.values_url),
+                    permits_source(project, &form.values_url),
                 ));
                 checks.push(permitted(
                     "destination",
                     "The project permits the destination",
-                    permits_destination(&project, &form.destination, &form.target_namespace),
+                    permits_destination(project, &form.destination, &form.target_namespace),
                 ));
             }
         }
@@ -242,41 +264,59 @@ impl App {
     pub async fn create_application(&self, request: NewApplication, operation: String) -> Result<ApplicationMade> {
         let live = self.argo_cd_alone()?;
         self.need(&live, ComponentId::ArgoCd)?;
-        let NewApplication { form, seen, confirm } = request;
-        confirmed(live.cluster.is_production(), live.name(), &form.name, confirm.as_deref())?;
+        confirmed(live.cluster.is_production(), live.name(), &request.form.name, request.confirm.as_deref())?;
         self.operations
             .run(operation, "Making the Application", |operation| async move {
                 operation.step("Fetching the repository", 0, Some(3));
                 let (repository, fetched) = self.fetch_gitops(Some(&operation)).await?;
-                let prepared = self.prepared(&form, repository, fetched).await?;
+                let form = &request.form;
+                let prepared = self.prepared(form, repository, fetched).await?;
                 let problems = validate(&prepared.form);
                 if !problems.is_empty() {
                     return Err(DeliveryError::Form(problems).into());
                 }
                 let application = render(&prepared.form);
-                if yaml_of(&application)? != seen {
-                    return Err(DeliveryError::PreviewStale { what: "the Application".to_owned() }.into());
-                }
-                let checks = self.application_checks(&live, &prepared, &form, &application).await;
+                let text = new_file(form, prepared.file);
+                only_what_was_seen(&request, &yaml_of(&application)?, text.as_deref())?;
+                let checks = self.application_checks(&live, &prepared, form, &application).await;
                 if let Some(found) = checks.iter().find(|one| one.blocking && !one.ok) {
                     let why = found.why.clone().unwrap_or_else(|| found.label.clone());
                     return Err(AppError::blocked(format!("nothing was made: {why}")));
                 }
-                let commit = match form.create_file && prepared.file == ValuesFileState::Absent {
-                    true => self.commit_first(&prepared, &form, &operation).await?,
-                    false => None,
-                };
-                operation.step("Making the Application", 2, Some(3));
-                let made = self.make_application(&live, &prepared, &form, &application).await;
-                match made {
-                    Ok(()) => Ok(ApplicationMade { name: form.name.clone(), commit }),
-                    Err(error) => Err(match commit {
-                        None => error,
-                        Some(commit) => with_the_file(error, &prepared, &commit),
-                    }),
-                }
+                // Followed to its end even when the operation is cancelled: the timeline must say what came of it.
+                let app = self.arc()?;
+                let form = request.form;
+                let follow = tokio::spawn(async move {
+                    app.save_application(&live, &prepared, &form, text, &application, &operation).await
+                });
+                follow.await.map_err(|e| AppError::internal(format!("making the Application ended early: {e}")))?
             })
             .await
+    }
+
+    /// Commits the file, where there is a text for it, and makes the Application, unless that was cancelled before.
+    async fn save_application(
+        &self,
+        live: &Live,
+        prepared: &Prepared,
+        form: &ApplicationForm,
+        text: Option<String>,
+        application: &Value,
+        operation: &Operation,
+    ) -> Result<ApplicationMade> {
+        let commit = match text {
+            Some(text) => self.commit_first(prepared, form, text, operation).await?,
+            None => None,
+        };
+        operation.check()?;
+        operation.step("Making the Application", 2, Some(3));
+        match self.make_application(live, prepared, form, application).await {
+            Ok(()) => Ok(ApplicationMade { name: form.name.clone(), commit }),
+            Err(error) => Err(match commit {
+                None => error,
+                Some(commit) => with_the_file(error, prepared, &commit),
+            }),
+        }
     }
 
     /// Commits and pushes the values file. A file that somebody else made meanwhile stays as it is and stops the story.
@@ -284,7 +324,8 @@ impl App {
         &self,
         prepared: &Prepared,
         form: &ApplicationForm,
-        operation: &crate::operations::Operation,
+        text: String,
+        operation: &Operation,
     ) -> Result<Option<String>> {
         let file = values_file(form);
         let path = file.path()?;
@@ -294,7 +335,7 @@ impl App {
             page: format!("/environments/{}/{}/{}/values", file.flow, file.env, file.app),
             path: path.clone(),
             base_blob: None,
-            text: Some(first_text(form)),
+            text: Some(text),
             message: format!("Add values of {} in {}/{}", file.app, file.flow, file.env),
             accept: readable_values(),
         };
@@ -359,4 +400,63 @@ fn file_check(prepared: &Prepared, form: &ApplicationForm) -> PreflightCheck {
         (ValuesFileState::Unknown, ..) => (false, Some(format!("{path} cannot be read as a file."))),
     };
     check("file", label, ok, why, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::ErrorCode;
+
+    fn form() -> ApplicationForm {
+        ApplicationForm {
+            flow: "shop".into(),
+            env: "dev".into(),
+            app: "cart".into(),
+            name: "shop-dev-cart".into(),
+            namespace: "argocd".into(),
+            project: "shop".into(),
+            chart_kind: ChartKind::Git,
+            chart_url: "https://git.example.com/acme/cart.git".into(),
+            chart: "deploy-templates".into(),
+            revision: "main".into(),
+            image_tag: String::new(),
+            destination: ArgoDestination::InCluster,
+            target_namespace: "shop-dev".into(),
+            create_namespace: true,
+            ignore_missing: false,
+            sync: ArgoSyncPolicy::Manual,
+            create_file: true,
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_that_was_not_seen() {
+        let text = first_text(&form());
+        let ask = |seen_file: Option<&str>| NewApplication {
+            form: form(),
+            seen: "yaml".into(),
+            seen_file: seen_file.map(str::to_owned),
+            confirm: None,
+        };
+        assert!(only_what_was_seen(&ask(Some(&text)), "yaml", Some(&text)).is_ok());
+        assert!(only_what_was_seen(&ask(None), "yaml", None).is_ok());
+        // A file that was there when the page was looked at, and is not any more; the other way round; another one.
+        for (seen, now) in [(None, Some(text.as_str())), (Some(text.as_str()), None), (Some("{}"), Some(&text))] {
+            let error = only_what_was_seen(&ask(seen), "yaml", now).unwrap_err();
+            assert_eq!(error.code, ErrorCode::DeployPreviewStale, "{seen:?}");
+            assert!(error.message.contains("the values file"), "{error:?}");
+        }
+        assert!(only_what_was_seen(&ask(Some(&text)), "other", Some(&text)).is_err());
+    }
+
+    #[test]
+    fn a_file_is_committed_only_where_none_is_and_one_is_wanted() {
+        let without = ApplicationForm { create_file: false, ..form() };
+        assert!(new_file(&form(), ValuesFileState::Absent).is_some());
+        for (form, file) in
+            [(form(), ValuesFileState::Present), (form(), ValuesFileState::Unknown), (without, ValuesFileState::Absent)]
+        {
+            assert_eq!(new_file(&form, file), None, "{file:?}");
+        }
+    }
 }

@@ -213,6 +213,9 @@ pub struct NewApplication {
     pub form: ApplicationForm,
     /// The YAML that was shown; nothing is done where it would be another.
     pub seen: String,
+    /// The text of the values file that was shown as to be committed, if one was; nothing is done where it would be
+    /// another, or none.
+    pub seen_file: Option<String>,
     /// The Application's name, typed by the user; needed on a production context.
     pub confirm: Option<String>,
 }

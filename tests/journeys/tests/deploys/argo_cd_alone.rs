@@ -255,7 +255,7 @@ async fn the_checks_speak_before_anything_is_written(app: &App, alone: &Alone) {
         let blocking: Vec<&str> =
             preview.checks.iter().filter(|one| one.blocking && !one.ok).map(|one| one.id.as_str()).collect();
         assert_eq!(blocking, wanted, "{:#?}", preview.checks);
-        let request = NewApplication { form, seen: preview.yaml, confirm: None };
+        let request = NewApplication { form, seen: preview.yaml, seen_file: preview.file_text, confirm: None };
         let error = app.create_application(request, "make".into()).await.unwrap_err();
         assert!(error.message.starts_with("nothing was made"), "{error:?}");
     }
@@ -263,11 +263,12 @@ async fn the_checks_speak_before_anything_is_written(app: &App, alone: &Alone) {
     let preview = app.preview_application(bad).await.unwrap();
     let fields: Vec<&str> = preview.problems.iter().map(|one| one.field.as_str()).collect();
     assert_eq!((fields, preview.yaml.as_str()), (vec!["flow", "chartPath"], ""));
-    let error = app
-        .create_application(NewApplication { form: alone.form("dev"), seen: "other".into(), confirm: None }, "m".into())
-        .await
-        .unwrap_err();
-    assert_eq!(error.code, ErrorCode::DeployPreviewStale, "{error:?}");
+    let good = app.preview_application(alone.form("dev")).await.unwrap();
+    for (seen, seen_file) in [("other".to_owned(), good.file_text), (good.yaml, None)] {
+        let request = NewApplication { form: alone.form("dev"), seen, seen_file, confirm: None };
+        let error = app.create_application(request, "m".into()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeployPreviewStale, "{error:?}");
+    }
     assert_eq!(alone.read("shop/dev/cart-values.yaml"), None);
     assert!(alone.application("shop-dev-cart").await.is_none());
 }
@@ -278,7 +279,12 @@ async fn a_new_application(app: &App, alone: &Alone) {
     assert_eq!((preview.file, preview.path.as_str()), (ValuesFileState::Absent, "shop/dev/cart-values.yaml"));
     assert!(preview.checks.iter().all(|one| one.ok), "{:#?}", preview.checks);
     assert!(preview.checks.iter().any(|one| one.id == "dryRun"));
-    let request = NewApplication { form: form.clone(), seen: preview.yaml.clone(), confirm: None };
+    let request = NewApplication {
+        form: form.clone(),
+        seen: preview.yaml.clone(),
+        seen_file: preview.file_text.clone(),
+        confirm: None,
+    };
     let made = app.create_application(request.clone(), "make".into()).await.unwrap();
     assert!(made.commit.is_some());
     assert_eq!(alone.read("shop/dev/cart-values.yaml"), preview.file_text);
@@ -305,13 +311,16 @@ async fn a_new_application(app: &App, alone: &Alone) {
 
     // What is there is never overwritten: neither from the same place nor by the same name.
     let uid = alone.application("shop-dev-cart").await.unwrap().metadata.uid;
+    let gone = app.create_application(request.clone(), "gone".into()).await.unwrap_err();
+    assert_eq!(gone.code, ErrorCode::DeployPreviewStale, "the file is there by now: {gone:?}");
+    let request = NewApplication { seen_file: None, ..request };
     let again = app.create_application(request, "again".into()).await.unwrap_err();
     assert!(again.message.contains("reads that values file already"), "{again:?}");
     let named = ApplicationForm { env: "qa".into(), name: "shop-dev-cart".into(), ..form };
     let preview = app.preview_application(named.clone()).await.unwrap();
     let taken = preview.checks.iter().find(|one| one.id == "dryRun").unwrap();
     assert!(!taken.ok && taken.why.as_ref().unwrap().contains("already"), "{taken:?}");
-    let request = NewApplication { form: named, seen: preview.yaml, confirm: None };
+    let request = NewApplication { form: named, seen: preview.yaml, seen_file: preview.file_text, confirm: None };
     assert!(app.create_application(request, "taken".into()).await.is_err());
     assert_eq!(alone.read("shop/qa/cart-values.yaml"), None, "nothing was committed for it");
     assert_eq!(alone.application("shop-dev-cart").await.unwrap().metadata.uid, uid);
@@ -450,7 +459,8 @@ async fn somebody_who_may_only_look(_: &App, alone: &Alone) {
     let preview = app.preview_application(alone.form("qa")).await.unwrap();
     let lacking = preview.checks.iter().find(|one| one.id == "permission").unwrap();
     assert!(!lacking.ok && lacking.blocking, "{lacking:?}");
-    let request = NewApplication { form: alone.form("qa"), seen: preview.yaml, confirm: None };
+    let request =
+        NewApplication { form: alone.form("qa"), seen: preview.yaml, seen_file: preview.file_text, confirm: None };
     assert!(app.create_application(request, "make".into()).await.is_err());
     assert_eq!(
         alone.read("shop/qa/cart-values.yaml"),
@@ -496,7 +506,7 @@ async fn taken_away(app: &App, alone: &Alone) {
         until("the free place", async || app.list_flows().await.unwrap().is_empty().then(|| alone.form("dev"))).await;
     let preview = app.preview_application(form.clone()).await.unwrap();
     assert_eq!((preview.file, preview.file_text), (ValuesFileState::Present, None));
-    let request = NewApplication { form, seen: preview.yaml, confirm: None };
+    let request = NewApplication { form, seen: preview.yaml, seen_file: preview.file_text, confirm: None };
     assert_eq!(app.create_application(request, "make again".into()).await.unwrap().commit, None);
     until("the cart", async || app.environment(FLOW.into(), "dev".into()).await.ok()).await;
     app.sync_values(sync_of("dev")).await.unwrap();
