@@ -130,6 +130,17 @@ fn every_decision() {
         ("suspended", |s| s.spec.suspended = true, "skip"),
         ("halted", |s| s.around.halted = Some("freeze".into()), "skip"),
         ("protected", |s| s.around.protected = vec!["shop".into()], "skip"),
+        ("a halt that is not known", |s| s.around.halt_unknown = Some("forbidden".into()), "wait"),
+        ("a protection that is not known", |s| s.around.unread = [("shop".into(), "forbidden".into())].into(), "wait"),
+        ("another namespace's", |s| s.around.unread = [("other".into(), "forbidden".into())].into(), "start"),
+        (
+            "a halt that is not known, and too long a rollout",
+            |s| {
+                s.around.halt_unknown = Some("forbidden".into());
+                (s.spec.guards.rollout_timeout_seconds, s.workload.rollout) = (Some(0), Rollout::Paused);
+            },
+            "wait",
+        ),
         ("made by a run", |s| s.workload.made_by_run = Some("r".into()), "skip"),
         ("written by a run's program", |s| s.workload.written_by_run = Some("litmus".into()), "skip"),
         ("unseen at start", |s| s.first_look = true, "missed"),

@@ -48,12 +48,18 @@ pub fn asks(record: &DecisionRecord) -> bool {
 
 /// The first guard that holds a change back, the person's word left aside.
 pub fn hold(facts: &Facts<'_>) -> Option<Hold> {
-    rollout(facts)
+    doubt(facts)
+        .or_else(|| rollout(facts))
         .or_else(|| soak(facts))
         .or_else(|| pods(facts))
         .or_else(|| others(facts))
         .or_else(|| enough(facts))
         .or_else(|| quiet(facts))
+}
+
+/// First of all, as every other guard may pass the change over for good.
+fn doubt(facts: &Facts<'_>) -> Option<Hold> {
+    facts.around.doubt(&facts.workload.namespace).and_then(wait)
 }
 
 fn rollout(facts: &Facts<'_>) -> Option<Hold> {

@@ -29,8 +29,12 @@ pub enum Budgets {
 pub struct Surroundings {
     /// Why all triggers are halted, when they are.
     pub halted: Option<String>,
+    /// Why it cannot be told whether all triggers are halted, when it cannot.
+    pub halt_unknown: Option<String>,
     /// Namespaces that are protected by a label.
     pub protected: Vec<String>,
+    /// Namespaces of which it cannot be told whether they are protected, and why.
+    pub unread: BTreeMap<String, String>,
     /// The runs of all triggers that have not ended, of this one too.
     pub open: Vec<OpenRun>,
     /// The disruption budgets.
@@ -40,10 +44,17 @@ pub struct Surroundings {
 }
 
 impl Default for Surroundings {
-    /// Nothing at all around: the budgets are known, and there are none.
+    /// Nothing at all around: everything is known, and there is none of it.
     fn default() -> Self {
-        let (protected, open, answers) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { halted: None, protected, open, budgets: Budgets::Known(Vec::new()), answers }
+        Self {
+            halted: None,
+            halt_unknown: None,
+            protected: Vec::new(),
+            unread: BTreeMap::new(),
+            open: Vec::new(),
+            budgets: Budgets::Known(Vec::new()),
+            answers: BTreeMap::new(),
+        }
     }
 }
 
@@ -54,6 +65,15 @@ impl Surroundings {
             return Some(format!("{namespace} is Kubernetes' own"));
         }
         self.protected.iter().any(|one| one == namespace).then(|| format!("{namespace} is marked as protected"))
+    }
+}
+
+impl Surroundings {
+    /// Why nothing can be started in a namespace before more is known: whoever may not see a halt or a protection is
+    /// not thereby free of it.
+    pub fn doubt(&self, namespace: &str) -> Option<String> {
+        let why = self.halt_unknown.as_ref().or_else(|| self.unread.get(namespace))?;
+        Some(format!("protection or halt is not known: {why}"))
     }
 }
 

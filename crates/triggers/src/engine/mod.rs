@@ -18,7 +18,7 @@ use pilothouse_cluster::{Cluster, LiveIndex, WatchSpec, WatchState, kinds};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::around::Started;
+use self::around::{Memory, Started};
 use self::trigger::Trigger;
 use crate::condition::facts::Seen;
 use crate::decide::{self, Decision, Facts};
@@ -92,6 +92,8 @@ pub struct Engine {
     complete: HashMap<(String, String), (String, Timestamp)>,
     /// Workloads as last read, by uid, with their version.
     read: HashMap<String, (String, Arc<Workload>)>,
+    /// What was last seen of halts and protection.
+    memory: Memory,
     /// Runs that the index does not show yet.
     started: Started,
     /// Runs that were told to stop.
@@ -131,6 +133,7 @@ impl Engine {
             seen: HashSet::new(),
             complete: HashMap::new(),
             read: HashMap::new(),
+            memory: Memory::default(),
             started: HashMap::new(),
             stopped: HashSet::new(),
             postponed: HashSet::new(),
@@ -163,6 +166,7 @@ impl Engine {
             if wanted != watched {
                 index = LiveIndex::start(&self.cluster, wanted.clone(), Arc::new(|_| {}));
                 index.settled().await;
+                self.memory = Memory::default();
                 watched = wanted;
             }
             let mut changes = index.changes();
@@ -180,12 +184,18 @@ impl Engine {
     async fn pass(&mut self, triggers: &[Trigger], index: &LiveIndex) {
         self.rest = IDLE;
         let ask_runs = Instant::now() >= self.ask_runs;
-        let halts = around::halts(index);
+        let halts = self.memory.halts(index);
+        let halting = halts.as_ref().is_ok_and(|halts| !halts.is_empty());
         let mut around = around::around(triggers, index, &mut self.started);
+        (around.protected, around.unread) = self.memory.protection(&self.cluster, triggers, index).await;
+        around.halt_unknown = halts.as_ref().err().cloned();
+        if around.halt_unknown.is_some() || !around.unread.is_empty() {
+            self.rest = self.rest.min(LAUNCH_AGAIN);
+        }
         let mut any_open = false;
         let mut live = HashSet::new();
         for trigger in triggers {
-            around.halted = halts.get(&trigger.namespace).cloned();
+            around.halted = halts.as_ref().ok().and_then(|halts| halts.get(&trigger.namespace).cloned());
             around.answers.clone_from(&trigger.answers);
             let found = self.find(trigger, index);
             live.extend(found.workloads.iter().map(|(workload, _)| workload.uid.clone()));
@@ -209,10 +219,10 @@ impl Engine {
         self.read.retain(|uid, _| live.contains(uid));
         self.complete.retain(|(_, uid), _| live.contains(uid));
         if any_open {
-            self.rest = self.rest.min(if halts.is_empty() { OPEN_RUNS } else { HALTING });
+            self.rest = self.rest.min(if halting { HALTING } else { OPEN_RUNS });
         }
         if ask_runs {
-            self.ask_runs = Instant::now() + if halts.is_empty() { OPEN_RUNS } else { HALTING };
+            self.ask_runs = Instant::now() + if halting { HALTING } else { OPEN_RUNS };
         }
     }
 
@@ -338,7 +348,8 @@ struct Found {
 
 impl Found {
     fn ready(&self, trigger: &Trigger, around: &Surroundings) -> trigger::Ready {
-        trigger.ready(self.state.clone(), self.excess, around.halted.as_ref())
+        let doubt = around.doubt(&trigger.spec.target.namespace);
+        trigger.ready(self.state.clone(), self.excess, around.halted.as_ref(), doubt)
     }
 
     /// What becomes of changes that wait at workloads that are not in it, as long as the picture is current. Nothing is

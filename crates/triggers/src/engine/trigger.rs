@@ -109,9 +109,15 @@ impl Trigger {
         events.push(Event::Decided { namespace, trigger, record: Box::new(record) });
     }
 
-    /// The condition `Ready`, given the state of its workloads' watch, how many workloads are too many, and whether all
-    /// are halted.
-    pub(super) fn ready(&self, state: WatchState, excess: usize, halted: Option<&String>) -> Ready {
+    /// The condition `Ready`, given the state of its workloads' watch, how many workloads are too many, whether all are
+    /// halted, and why that or its protection is not known.
+    pub(super) fn ready(
+        &self,
+        state: WatchState,
+        excess: usize,
+        halted: Option<&String>,
+        doubt: Option<String>,
+    ) -> Ready {
         let kind = self.spec.target.kind.as_str();
         match (&self.problem, state) {
             (Some(problem), _) => (false, "Invalid", problem.clone()),
@@ -121,6 +127,7 @@ impl Trigger {
                 (false, "Halted", format!("all triggers are halted: {}", halted.map_or("", String::as_str)))
             }
             _ if self.spec.suspended => (false, "Suspended", "the trigger rests".to_owned()),
+            _ if doubt.is_some() => (false, "Unsure", doubt.unwrap_or_default()),
             _ if excess > 0 => (
                 false,
                 "TooMany",
