@@ -98,6 +98,19 @@ impl Schedule {
         next.min().filter(|next| self.until.is_none_or(|until| *next <= until))
     }
 
+    /// A time about `to`, from which the same times follow as from `at`.
+    fn skip(&self, at: Timestamp, to: Timestamp) -> Timestamp {
+        let steps = self.rules.iter().filter_map(|rule| match rule {
+            Rule::Every(step) => Some(step.as_secs()),
+            _ => None,
+        });
+        // A step counted from the last time keeps its beat.
+        match steps.min() {
+            Some(step) => at + SignedDuration::from_secs((to.as_second() - at.as_second()) / step * step),
+            None => to,
+        }
+    }
+
     /// What is to be done at `now`, when everything up to `settled` has been seen to.
     pub fn turn(&self, settled: Timestamp, now: Timestamp) -> Turn {
         if self.suspended {
@@ -109,11 +122,12 @@ impl Schedule {
             count = (count + 1).min(COUNTED);
             let lately = now - self.grace - SignedDuration::from_hours(1);
             if count == COUNTED && at < lately {
-                at = lately;
+                at = self.skip(at, lately);
             }
         }
         match last {
-            None => Turn::Wait(self.next_after(now)),
+            // From the last time and not from now, or a step counted from it would be put off at every look.
+            None => Turn::Wait(self.next_after(settled)),
             Some(tick) if now.duration_since(tick) <= self.grace => Turn::Run { tick, missed: count - 1 },
             Some(last) => Turn::Missed { last, missed: count },
         }

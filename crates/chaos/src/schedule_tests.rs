@@ -82,6 +82,22 @@ fn a_time_that_is_missed_is_told_and_not_run() {
 }
 
 #[test]
+fn a_step_is_counted_from_the_last_time_at_every_look() {
+    let hours = line("@every 1h", "UTC");
+    let settled = time("2026-03-01T00:00:07Z");
+    let turn = |now: &str| hours.turn(settled, time(now));
+    for now in ["2026-03-01T00:00:07Z", "2026-03-01T00:20:00Z", "2026-03-01T01:00:06Z"] {
+        assert_eq!(turn(now), Turn::Wait(Some(time("2026-03-01T01:00:07Z"))), "{now}");
+    }
+    assert_eq!(turn("2026-03-01T01:00:40Z"), Turn::Run { tick: time("2026-03-01T01:00:07Z"), missed: 0 });
+    // However many were missed, everybody who looks comes upon the same times.
+    let odd = line("@every 7s", "UTC");
+    let Turn::Run { tick, .. } = odd.turn(settled, time("2026-04-01T00:00:00Z")) else { panic!("it is time") };
+    assert_eq!(tick.duration_since(settled).as_secs() % 7, 0);
+    assert!(matches!(odd.turn(settled, tick), Turn::Run { tick: same, .. } if same == tick));
+}
+
+#[test]
 fn a_chaos_schedule_repeats_or_comes_once() {
     let of = |schedule: &str| {
         let text = format!(

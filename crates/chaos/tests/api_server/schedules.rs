@@ -128,6 +128,19 @@ async fn a_schedule_counts_as_it_was_agreed_to_and_while_the_project_is_on() {
     sync(&cluster, &namespace, &git).await;
     assert!(matches!(look(three).await, Look::Run { .. }));
 
+    // Suspended, its times are nobody's, also when it goes on at the very minute.
+    git.put(&path, Some(&cron("0 3 * * *", "  suspend: true\n")));
+    sync(&cluster, &namespace, &git).await;
+    assert_eq!(look(three).await, Look::Off);
+    let known = object(&cluster, &namespace, "nightly").await;
+    assert!(ticks::forget(&cluster, &namespace, &known).await.unwrap().settled.is_none());
+    let stale = ticks::forget(&cluster, &namespace, &known).await;
+    assert!(matches!(stale, Err(Error::Cluster(pilothouse_cluster::Error::Conflict { .. }))), "{stale:?}");
+    git.put(&path, Some(&cron("0 3 * * *", "")));
+    sync(&cluster, &namespace, &git).await;
+    assert_eq!(look(three).await, Look::Begin);
+    begin().await;
+
     // Switched off, nothing is run; switched on again, what came between is nobody's.
     project::disable(&cluster, &namespace, PROJECT).await.unwrap();
     assert_eq!(look(three).await, Look::Off);
