@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::condition::facts::Seen;
 use crate::condition::judge::{Before, Judgement, judge};
 use crate::guarding::{self, Hold};
+use crate::launcher::LaunchError;
 use crate::spec::{DecisionRecord, Observed, Outcome, TriggerSpec, TriggerStatus, WhileAway};
 use crate::surroundings::Surroundings;
 use crate::workload::{Workload, is_run_manager};
@@ -355,6 +356,29 @@ pub fn leaves(facts: &Facts<'_>, decision: &Decision) -> Option<DecisionRecord> 
             Some(DecisionRecord { revision: revision.clone(), ..record })
         }
     }
+}
+
+/// Whether a run is that of a missed change, which is offered to a person.
+pub fn is_offer(status: &TriggerStatus, run: &str) -> bool {
+    status.decisions.iter().any(|one| one.decision == Outcome::Missed && one.run.as_deref() == Some(run))
+}
+
+/// The record of a launch that did not succeed, when it leaves one that is not there already. While it is tried again
+/// the run that it was for stays settled on: an offer stays one, with the word that a person gave. A launch that is not
+/// tried again answers its offer.
+pub fn unstarted(facts: &Facts<'_>, fired: &DecisionRecord, error: &LaunchError) -> Option<DecisionRecord> {
+    let offer = fired.run.as_deref().is_some_and(|run| is_offer(facts.status, run));
+    let (outcome, reason, run) = if !error.retry {
+        let run = fired.run.clone().filter(|_| offer);
+        (Outcome::Skipped, format!("the run could not be started: {error}"), run)
+    } else if offer {
+        return None;
+    } else {
+        (Outcome::Waited, format!("the run could not be started yet: {error}"), fired.run.clone())
+    };
+    let waiting = facts.status.waiting(&facts.workload.uid);
+    let noted = outcome == Outcome::Waited && waiting.is_some_and(|one| one.reason == reason);
+    (!noted).then(|| DecisionRecord { revision: fired.revision.clone(), ..record(facts, outcome, reason, run) })
 }
 
 /// What becomes of waiting changes whose workloads are gone.

@@ -365,6 +365,46 @@ fn what_was_missed_is_offered_and_runs_once_on_a_persons_word() {
 }
 
 #[test]
+fn a_persons_word_outlives_a_launch_that_fails_for_the_moment_and_ends_with_one_that_is_refused() {
+    let missed = || {
+        let mut scene = Scene::new(json!({}));
+        scene.first_look = true;
+        let run = scene.go().1.unwrap().run.unwrap();
+        scene.first_look = false;
+        scene.around.answers.insert(run.clone(), Answer { yes: true, who: "olha".into() });
+        (scene, run)
+    };
+    let failed = |scene: &Scene, retry: bool| {
+        let error = LaunchError { message: "the quota is used up".into(), retry };
+        scene.with(|facts| {
+            let decision = decide(facts);
+            assert_eq!(word(&decision), "fire");
+            unstarted(facts, &leaves(facts, &decision).unwrap(), &error)
+        })
+    };
+    let (mut scene, run) = missed();
+    assert_eq!(failed(&scene, true), None, "the offer stays as it is");
+    let (decision, _) = scene.go();
+    assert!(matches!(&decision, Decision::Fire { run: fired, .. } if *fired == run), "{decision:?}");
+
+    let (mut scene, run) = missed();
+    let record = failed(&scene, false).unwrap();
+    assert_eq!((record.decision, record.run.as_deref()), (Outcome::Skipped, Some(run.as_str())));
+    assert!(record.reason.contains("quota"), "{record:?}");
+    scene.status.note(record);
+    assert_eq!(scene.decide(), Decision::Nothing, "it is not asked for again and again");
+
+    // A change that was seen waits with its run, and says so once.
+    let mut scene = Scene::new(json!({}));
+    let run = scene.go().1.unwrap().run;
+    let record = failed(&scene, true).unwrap();
+    assert_eq!((record.decision, &record.run), (Outcome::Waited, &run));
+    scene.status.note(record);
+    assert_eq!(failed(&scene, true), None);
+    assert_eq!(failed(&scene, false).unwrap().run, None, "no run was started and none is offered");
+}
+
+#[test]
 fn a_runs_own_change_and_its_undoing_start_nothing_and_a_persons_change_after_them_does() {
     let mut scene = Scene::new(json!({}));
     scene.workload.made_by_run = Some("trigger-y".into());

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::trigger::{Trigger, kind_of};
 use super::{DEBOUNCE, Engine, Event, Found, LAUNCH_AGAIN};
 use crate::condition::facts::Seen;
-use crate::decide::{self, Decision, Facts};
+use crate::decide::{self, Decision};
 use crate::error::{Error, Result};
 use crate::launcher::{Launched, RunState};
-use crate::spec::{DecisionRecord, Outcome};
+use crate::spec::DecisionRecord;
 use crate::surroundings::{OpenRun, Surroundings};
 use crate::workload::{Workload, watches};
 
@@ -97,6 +97,11 @@ impl Engine {
             trigger.tell(record.clone(), events);
             return Ok(());
         }
+        if let Decision::Fire { run, .. } = &decision
+            && self.is_held(run)
+        {
+            return Ok(());
+        }
         // What settles a state looks at the API server's own first: a picture that lags would take what is past for a
         // change. Only there, too, are the fields' managers, which tell a run's own changes.
         let settles = !matches!(decision, Decision::Wait { .. }) && facts.settled().is_some();
@@ -134,7 +139,7 @@ impl Engine {
             }
             Decision::Fire { run, .. } => {
                 let Some(fired) = record else { return Ok(()) };
-                let failed = |outcome, reason| failed(&facts, &fired, outcome, reason);
+                let offer = decide::is_offer(&trigger.status, &run);
                 match self.launcher.launch(&trigger.launch(&run)).await {
                     Ok(launched) => {
                         self.held.remove(&run);
@@ -153,18 +158,21 @@ impl Engine {
                         }
                         trigger.tell(fired, events);
                     }
-                    Err(error) if error.retry => {
-                        let record = failed(Outcome::Waited, format!("the run could not be started yet: {error}"));
-                        self.held.insert(run, Instant::now() + LAUNCH_AGAIN);
-                        self.rest = self.rest.min(LAUNCH_AGAIN);
-                        if facts_known(trigger, workload) != Some(record.reason.as_str()) {
+                    Err(error) => {
+                        let record = decide::unstarted(&facts, &fired, &error);
+                        if error.retry {
+                            self.held.insert(run, Instant::now() + LAUNCH_AGAIN);
+                            self.rest = self.rest.min(LAUNCH_AGAIN);
+                            if offer {
+                                let words = format!("a missed change cannot be run yet: {error}");
+                                self.tell_trouble(trigger, words);
+                            }
+                        } else if !offer {
+                            trigger.status.settle(settled);
+                        }
+                        if let Some(record) = record {
                             trigger.tell(record, events);
                         }
-                    }
-                    Err(error) => {
-                        let record = failed(Outcome::Skipped, format!("the run could not be started: {error}"));
-                        trigger.status.settle(settled);
-                        trigger.tell(record, events);
                     }
                 }
             }
@@ -229,19 +237,8 @@ impl Engine {
     }
 }
 
-/// The record of a launch that failed: the run that it was for stays settled on while it is tried again.
-fn failed(facts: &Facts<'_>, fired: &DecisionRecord, outcome: Outcome, reason: String) -> DecisionRecord {
-    let run = if outcome == Outcome::Waited { fired.run.clone() } else { None };
-    DecisionRecord { revision: fired.revision.clone(), ..decide::record(facts, outcome, reason, run) }
-}
-
 /// The digest of what is settled for a workload; empty when nothing is.
 fn state_of(status: &crate::spec::TriggerStatus, workload: &Workload, trigger: &Trigger) -> String {
     let settled = status.observed_of(&workload.uid);
     settled.map(|one| decide::state_digest(&trigger.spec, &one.images, &one.facts)).unwrap_or_default()
-}
-
-/// Why a workload's change waits, as it is written down.
-fn facts_known<'a>(trigger: &'a Trigger, workload: &Workload) -> Option<&'a str> {
-    trigger.status.waiting(&workload.uid).map(|one| one.reason.as_str())
 }

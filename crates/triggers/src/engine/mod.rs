@@ -216,6 +216,7 @@ impl Engine {
             let looked = found.workloads.iter().filter(|(workload, _)| !self.postponed.contains(&workload.uid));
             self.seen.extend(looked.map(|(workload, _)| (trigger.uid.clone(), workload.uid.clone())));
         }
+        self.held.retain(|_, until| *until > Instant::now());
         self.read.retain(|uid, _| live.contains(uid));
         self.complete.retain(|(_, uid), _| live.contains(uid));
         if any_open {
@@ -314,14 +315,20 @@ impl Engine {
                     self.rest_until(until);
                     needed |= leaves;
                 }
-                Decision::Fire { run, .. } => match self.held.get(&run) {
-                    Some(until) if *until > Instant::now() => self.rest = self.rest.min(LAUNCH_AGAIN),
-                    _ => needed = true,
-                },
+                Decision::Fire { run, .. } => needed |= !self.is_held(&run),
                 Decision::Settle | Decision::Pass { .. } => needed = true,
             }
         }
         needed
+    }
+
+    /// Whether a launch is to be left alone for now.
+    fn is_held(&mut self, run: &str) -> bool {
+        let held = self.held.get(run).is_some_and(|until| *until > Instant::now());
+        if held {
+            self.rest = self.rest.min(LAUNCH_AGAIN);
+        }
+        held
     }
 
     fn rest_until(&mut self, until: Option<Timestamp>) {
