@@ -505,7 +505,7 @@ async fn taken_away(app: &App, alone: &Alone) {
     let form =
         until("the free place", async || app.list_flows().await.unwrap().is_empty().then(|| alone.form("dev"))).await;
     let preview = app.preview_application(form.clone()).await.unwrap();
-    assert_eq!((preview.file, preview.file_text), (ValuesFileState::Present, None));
+    assert_eq!((preview.file, &preview.file_text), (ValuesFileState::Present, &None));
     let request = NewApplication { form, seen: preview.yaml, seen_file: preview.file_text, confirm: None };
     assert_eq!(app.create_application(request, "make again".into()).await.unwrap().commit, None);
     until("the cart", async || app.environment(FLOW.into(), "dev".into()).await.ok()).await;
