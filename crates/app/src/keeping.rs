@@ -3,7 +3,8 @@
 //! Each project has a Lease, so that one app or agent looks after it at a time. The Lease saves work and keeps authors
 //! from alternating; what is right does not hang on it, for every write of a sync is over the version that it was
 //! planned on, and every run is named by what asks for it. So a sync by hand waits for nobody, and where somebody may
-//! not have a Lease the project is looked after without.
+//! not have a Lease the project is looked after without. Nobody holds it who cannot start what its schedules ask for: a
+//! time that one machine may not run stays unnoted, so that another still can.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -21,13 +22,13 @@ use pilothouse_chaos::{
     ticks::{self, Look, Note, Tick},
     workflow_object::{RunPolicy, WorkflowObject},
 };
-use pilothouse_cluster::{ComponentId, Leadership, Timing, kinds};
+use pilothouse_cluster::{ComponentId, Error as ClusterError, Kind, Leadership, Timing, kinds};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     App, Result,
-    contract::{ActivityKind, AppError, Notice, NoticeLevel, Topic},
+    contract::{ActivityKind, AppError, ErrorCode, Notice, NoticeLevel, Topic},
     journal::{Begin, End, Intent},
     runs::only_by_hand,
     session::Live,
@@ -44,7 +45,49 @@ const LOOK: Duration = Duration::from_secs(10);
 const TIMING: Timing =
     Timing { lease: Duration::from_secs(30), renew_within: Duration::from_secs(20), every: Duration::from_secs(5) };
 
+/// How long somebody who cannot have the Lease, or not use it, goes without before trying anew: rights change.
+const REST: Duration = Duration::from_secs(600);
+
 type Key = (String, String);
+
+/// Workflows by their objects' names whose schedules are left alone until then, as looking at them failed.
+type Left = BTreeMap<String, Instant>;
+
+/// What part a machine takes in looking after a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// It holds the Lease.
+    Holds,
+    /// It does the same without.
+    Free,
+    /// It only syncs, for no run can start by itself from here: what is due is left to others as it is.
+    Syncs,
+}
+
+/// What came of looking at a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// There is nothing more to do before this time.
+    Until(Option<Timestamp>),
+    /// This user may not start the run that it asks for; it was left unnoted, as another may.
+    Refused,
+}
+
+/// How long a schedule is left alone after its look failed; `None` when the version that was looked at was not the
+/// last one, which the next look has.
+fn rest_after(error: &AppError) -> Option<Duration> {
+    (error.code != ErrorCode::ClusterConflict).then_some(ROUND)
+}
+
+/// Whether a run was refused to this user, and not to everybody.
+fn refused_here(error: &ChaosError) -> bool {
+    match error {
+        // An admission rule refuses whoever asks; it names no verb.
+        ChaosError::Cluster(ClusterError::Forbidden { verb, .. }) => !verb.is_empty(),
+        ChaosError::Cluster(ClusterError::Unauthorized { .. }) => true,
+        _ => false,
+    }
+}
 
 /// What makes this app look at its projects at once.
 #[derive(Default)]
@@ -153,63 +196,125 @@ impl App {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Stands for the Lease of one project, and looks after it while it is held.
+    /// Looks after one project until it is not this machine's any more: with its Lease where that can be.
     async fn keep_project(me: Weak<App>, live: Arc<Live>, key: Key, identity: String, seat: CancellationToken) {
-        let (namespace, id) = &key;
-        let may = live.cluster.access("create", &kinds::LEASE, None, Some(namespace)).await;
-        if may.is_ok_and(|access| !access.allowed) {
-            tokio::select! {
-                () = Self::rounds(&me, &live, &key) => {}
-                () = seat.cancelled() => {}
+        let namespace = key.0.as_str();
+        let mut left = Left::new();
+        let mut stepped_down = false;
+        while !seat.is_cancelled() && me.strong_count() > 0 {
+            let stand = if !Self::may_start(&live, namespace).await {
+                Stand::Syncs
+            } else if stepped_down || !Self::may_make(&live, &kinds::LEASE, namespace).await {
+                Stand::Free
+            } else {
+                Stand::Holds
+            };
+            if stand == Stand::Holds {
+                stepped_down = Self::hold(&me, &live, &key, &identity, &seat, &mut left).await;
+            } else {
+                stepped_down = false;
+                tokio::select! {
+                    () = Self::rounds(&me, &live, &key, stand, &mut left) => {}
+                    () = seat.cancelled() => {}
+                }
             }
-            return;
         }
-        let leadership = Leadership::start(&live.cluster, namespace, &sync_lease(id), &identity, TIMING);
+    }
+
+    /// Whether this user may make such objects. What cannot be told is found out by trying.
+    async fn may_make(live: &Live, kind: &Kind, namespace: &str) -> bool {
+        let access = live.cluster.access("create", kind, None, Some(namespace)).await;
+        access.map_or(true, |access| access.allowed)
+    }
+
+    /// Whether runs can start by themselves from here at all.
+    async fn may_start(live: &Live, namespace: &str) -> bool {
+        only_by_hand(live.cluster.is_production(), live.name()).is_ok()
+            && (Self::may_make(live, &kinds::WORKFLOW, namespace).await
+                || Self::may_make(live, &kinds::CHAOS_ENGINE, namespace).await)
+    }
+
+    /// Stands for the Lease of a project, and looks after it while it is held. Says whether it was given up for a run
+    /// that somebody else may be able to start.
+    async fn hold(
+        me: &Weak<App>,
+        live: &Arc<Live>,
+        key: &Key,
+        identity: &str,
+        seat: &CancellationToken,
+        left: &mut Left,
+    ) -> bool {
+        let leadership = Leadership::start(&live.cluster, &key.0, &sync_lease(&key.1), identity, TIMING);
         let mut leads = leadership.watch();
-        while !seat.is_cancelled() {
+        let mut stepped_down = false;
+        while !stepped_down && !seat.is_cancelled() {
             let leading = *leads.borrow_and_update();
             let work = async {
                 if leading {
-                    Self::rounds(&me, &live, &key).await;
+                    Self::rounds(me, live, key, Stand::Holds, left).await;
+                } else {
+                    std::future::pending::<()>().await;
                 }
-                std::future::pending::<()>().await;
             };
             tokio::select! {
-                () = work => {}
-                changed = leads.changed() => if changed.is_err() { break },
+                () = work => stepped_down = true,
+                changed = leads.changed() => if changed.is_err() {
+                    // Nobody answers for the Lease any more; it is stood for anew.
+                    tokio::time::sleep(GATHER).await;
+                    break;
+                },
                 () = seat.cancelled() => {}
             }
         }
         drop(leads);
         // Given up in good order, so that the next one need not wait until the Lease runs out.
         leadership.release().await;
+        stepped_down
     }
 
-    /// Syncs a project whenever something calls for it, and starts what its schedules ask for.
-    async fn rounds(me: &Weak<App>, live: &Arc<Live>, (namespace, id): &Key) {
+    /// Syncs a project whenever something calls for it, and starts what its schedules ask for. A doubt whether it is
+    /// still this machine's ends nothing: that is for who gave it the seat, and a Lease that is held while nobody
+    /// works would keep everybody else from it. Ends when the Lease is to be given up; without it, when it is time to
+    /// see whether it can be had.
+    async fn rounds(me: &Weak<App>, live: &Arc<Live>, (namespace, id): &Key, stand: Stand, left: &mut Left) {
         let index = live.index();
         let mut changes = index.changes();
         let Some(mut nudges) = me.upgrade().map(|app| app.keeping.nudges.subscribe()) else { return };
-        let (mut due, mut seen) = (Instant::now(), String::new());
+        let (mut due, mut seen, mut keeps) = (Instant::now(), String::new(), false);
+        let until = Instant::now() + REST;
         loop {
+            if stand != Stand::Holds && Instant::now() >= until {
+                return;
+            }
             changes.mark_unchanged();
             let Some(app) = me.upgrade() else { return };
             let listed = live.list(&kinds::CHAOS_PROJECT);
             let project = listed.iter().filter_map(|o| Project::read(o));
-            let Some(project) = project.into_iter().find(|p| p.namespace == *namespace && p.id == *id) else { return };
-            let now = fingerprint(&app.workflow_objects(live, namespace, id), &project);
+            let project = project.into_iter().find(|p| p.namespace == *namespace && p.id == *id);
+            let now = project.as_ref().map(|p| fingerprint(&app.workflow_objects(live, namespace, id), p));
+            let now = now.unwrap_or_default();
             if Instant::now() >= due || now != seen {
                 // Asked before each sync and not at each look, for the keychain is slow to answer.
-                if !app.keeps(live, &project).await {
-                    return;
-                }
+                keeps = match &project {
+                    Some(project) => app.keeps(live, project).await,
+                    None => false,
+                };
                 nudges.mark_unchanged();
-                (seen, due) = (now, Instant::now() + around());
-                if let Err(error) = app.sync_changes(live, &project, None).await {
+                (seen, due) = (now, Instant::now() + if keeps { around() } else { LOOK });
+                if let Some(project) = project.as_ref().filter(|_| keeps)
+                    && let Err(error) = app.sync_changes(live, project, None).await
+                {
                     tracing::debug!(%error, project = %project.id, "a sync in the background failed");
                 }
             }
-            let tick = app.serve_schedules(live, &project).await;
+            let mut tick = None;
+            if let Some(project) = project.as_ref().filter(|_| keeps && stand != Stand::Syncs) {
+                let refused;
+                (tick, refused) = app.serve_schedules(live, project, left).await;
+                if refused && stand == Stand::Holds {
+                    return;
+                }
+            }
             drop(app);
             let pause = tick.map_or(ROUND, |tick| {
                 let left = tick.duration_since(Timestamp::now());
@@ -225,51 +330,75 @@ impl App {
         }
     }
 
-    /// Starts what the schedules of a project's workflows ask for now; says when to look again at the latest.
-    async fn serve_schedules(&self, live: &Live, project: &Project) -> Option<Timestamp> {
-        let mut next: Option<Timestamp> = None;
+    /// Starts what the schedules of a project's workflows ask for now. Says when to look again at the latest, and
+    /// whether there is a run that this user may not start.
+    async fn serve_schedules(&self, live: &Live, project: &Project, left: &mut Left) -> (Option<Timestamp>, bool) {
+        let (mut next, mut refused) = (None::<Timestamp>, false);
+        left.retain(|_, until| *until > Instant::now());
         for object in self.workflow_objects(live, &project.namespace, &project.id) {
-            match self.serve_schedule(live, project, &object).await {
-                Ok(found) => next = [next, found].into_iter().flatten().min(),
-                // The version that was looked at is not the last one: the next look has it.
+            if left.contains_key(&object.object) {
+                continue;
+            }
+            let rest = match self.serve_schedule(live, project, &object).await {
+                Ok(Served::Until(found)) => {
+                    next = [next, found].into_iter().flatten().min();
+                    continue;
+                }
+                Ok(Served::Refused) => {
+                    refused = true;
+                    REST
+                }
                 Err(error) => {
                     tracing::debug!(%error, workflow = %object.workflow, "a schedule is looked at again");
-                    next = Some(Timestamp::now());
+                    let Some(rest) = rest_after(&error) else {
+                        next = Some(Timestamp::now());
+                        continue;
+                    };
+                    rest
                 }
-            }
+            };
+            left.insert(object.object, Instant::now() + rest);
         }
-        next
+        (next, refused)
     }
 
-    async fn serve_schedule(
-        &self,
-        live: &Live,
-        project: &Project,
-        object: &WorkflowObject,
-    ) -> Result<Option<Timestamp>> {
+    async fn serve_schedule(&self, live: &Live, project: &Project, object: &WorkflowObject) -> Result<Served> {
         let (cluster, namespace) = (&live.cluster, project.namespace.as_str());
         let now = Timestamp::now();
         match ticks::look(object, namespace, now) {
             Look::Off => {
                 if object.run_policy != RunPolicy::OnSchedule {
                     ticks::hush(cluster, namespace, object).await?;
+                } else {
+                    let object = &ticks::forget(cluster, namespace, object).await?;
+                    ticks::tell(cluster, namespace, object, None).await?;
                 }
-                Ok(None)
+                Ok(Served::Until(None))
             }
             Look::Begin => {
                 ticks::settle(cluster, namespace, object, now, Note::Keep).await?;
-                Ok(Some(now))
+                Ok(Served::Until(Some(now)))
             }
             Look::Wait(next) => {
                 ticks::tell(cluster, namespace, object, next).await?;
-                Ok(next)
+                Ok(Served::Until(next))
             }
             Look::Run { tick, told } => {
+                if let Err(reason) = only_by_hand(live.cluster.is_production(), live.name()) {
+                    tracing::info!(%reason, workflow = %object.workflow, "a scheduled run was not started");
+                    return Ok(Served::Refused);
+                }
                 let mut said = told;
                 match self.start_scheduled(live, project, object, &tick).await? {
                     Ok(()) => {}
                     // The API server may answer again while there is time.
-                    Err(ChaosError::Cluster(error)) if error.is_transient() => return Ok(Some(now)),
+                    Err(ChaosError::Cluster(error)) if error.is_transient() => {
+                        return Ok(Served::Until(Some(now)));
+                    }
+                    Err(error) if refused_here(&error) => {
+                        tracing::info!(%error, workflow = %object.workflow, "a run is left to who may start it");
+                        return Ok(Served::Refused);
+                    }
                     Err(error) => {
                         let why = format!("the run at {} was not started: {error}", tick.time);
                         said = Some(said.map_or(why.clone(), |before| format!("{before}; {why}")));
@@ -281,7 +410,7 @@ impl App {
                 if let Look::Wait(next) = ticks::look(object, namespace, Timestamp::now()) {
                     ticks::tell(cluster, namespace, object, next).await?;
                 }
-                Ok(Some(now))
+                Ok(Served::Until(Some(now)))
             }
             Look::Missed { tick, told } => {
                 // Killed right after it was started, a run is there and was only not noted.
@@ -293,7 +422,7 @@ impl App {
                 if let Look::Wait(next) = ticks::look(object, namespace, Timestamp::now()) {
                     ticks::tell(cluster, namespace, object, next).await?;
                 }
-                Ok(Some(now))
+                Ok(Served::Until(Some(now)))
             }
         }
     }
@@ -306,9 +435,6 @@ impl App {
         tick: &Tick,
     ) -> Result<std::result::Result<(), ChaosError>> {
         let workflow = object.workflow.as_str();
-        if let Err(error) = only_by_hand(live.cluster.is_production(), live.name()) {
-            return Ok(Err(ChaosError::WrongState { name: workflow.to_owned(), why: error.message }));
-        }
         let labels = RunLabels { project: project.id.clone(), workflow: workflow.into(), ..RunLabels::default() };
         let words = format!("Run {workflow} on its schedule, at {}", tick.time);
         let cause = Cause::Schedule(tick);
@@ -343,5 +469,35 @@ impl App {
             path: Some(format!("/chaos/{}/workflows/{}", project.id, object.workflow)),
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_look_at_an_old_version_is_repeated_at_once() {
+        let conflict = ClusterError::Conflict { message: "modified".into(), exists: false };
+        assert_eq!(rest_after(&ChaosError::Cluster(conflict).into()), None);
+        let busy = ClusterError::Busy { code: 503, message: "overloaded".into() };
+        for error in [ClusterError::NotFound { message: "gone".into() }, forbidden("patch"), busy] {
+            assert_eq!(rest_after(&ChaosError::Cluster(error).into()), Some(ROUND));
+        }
+    }
+
+    #[test]
+    fn a_run_is_left_to_others_only_where_others_may_start_it() {
+        assert!(refused_here(&ChaosError::Cluster(forbidden("create"))));
+        assert!(!refused_here(&ChaosError::Cluster(forbidden(""))));
+        let invalid = ClusterError::Invalid { message: "no entrypoint".into(), causes: Vec::new() };
+        assert!(!refused_here(&ChaosError::Cluster(invalid)));
+        let why = "its run goes on".to_owned();
+        assert!(!refused_here(&ChaosError::WrongState { name: "kill".into(), why }));
+    }
+
+    fn forbidden(verb: &str) -> ClusterError {
+        let (resource, message) = ("workflows.argoproj.io".into(), "not allowed".into());
+        ClusterError::Forbidden { verb: verb.into(), resource, namespace: None, message }
     }
 }
