@@ -174,7 +174,7 @@ pub(crate) fn reach_view(object: &WorkflowObject, namespace: &str) -> Result<Wor
     Ok(WorkflowReach {
         digest: workflow_object::agreement(&document, namespace),
         schedule: schedule.as_ref().ok().map(|schedule| schedule.words().to_owned()),
-        schedule_problem: schedule.err(),
+        schedule_problem: schedule.err().map(Into::into),
         accounts: list(&reach.accounts),
         namespaces: list(&reach.namespaces),
         images: list(&reach.images),

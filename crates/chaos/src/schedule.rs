@@ -3,6 +3,7 @@
 //! Cron is read as robfig/cron v3 reads it, which is what Argo uses: five fields or a descriptor. Where clocks go
 //! forward a time that does not exist is left out, and where they go back a time that comes twice counts once.
 
+use crate::error::Reason;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
@@ -67,14 +68,15 @@ impl Schedule {
     ///
     /// # Errors
     /// Why there is none that can be followed, in words.
-    pub fn of(document: &WorkflowDocument) -> std::result::Result<Self, String> {
+    pub fn of(document: &WorkflowDocument) -> std::result::Result<Self, Reason> {
         match document.kind {
             DocumentKind::CronWorkflow => cron_workflow(document),
             DocumentKind::ChaosSchedule => chaos_schedule(document),
             other => Err(format!(
                 "a {} has no schedule; make it a CronWorkflow or a ChaosSchedule to let it run on one",
                 other.as_str()
-            )),
+            )
+            .into()),
         }
     }
 
@@ -143,15 +145,17 @@ pub fn missed_words(missed: u32) -> String {
     }
 }
 
-fn cron_workflow(document: &WorkflowDocument) -> std::result::Result<Schedule, String> {
+fn cron_workflow(document: &WorkflowDocument) -> std::result::Result<Schedule, Reason> {
     let spec = document.value.get("spec").unwrap_or(&Value::Null);
     let text = |key: &str| spec.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     if document.schedules.is_empty() {
-        return Err("it has no spec.schedule".to_owned());
+        return Err("it has no spec.schedule".into());
     }
     for asked in ["when", "stopStrategy"] {
         if spec.get(asked).is_some_and(|value| !value.is_null()) {
-            return Err(format!("spec.{asked} is for Argo's own controller and is not followed here; take it out"));
+            return Err(
+                format!("spec.{asked} is for Argo's own controller and is not followed here; take it out").into()
+            );
         }
     }
     let zone_name = text("timezone").unwrap_or("UTC");
@@ -170,11 +174,14 @@ fn cron_workflow(document: &WorkflowDocument) -> std::result::Result<Schedule, S
     Ok(Schedule { rules, zone, from: None, until: None, grace, overlaps, suspended, words })
 }
 
-fn chaos_schedule(document: &WorkflowDocument) -> std::result::Result<Schedule, String> {
+fn chaos_schedule(document: &WorkflowDocument) -> std::result::Result<Schedule, Reason> {
     let spec = document.value.get("spec").unwrap_or(&Value::Null);
-    let at = |pointer: &str| -> std::result::Result<Option<Timestamp>, String> {
+    let at = |pointer: &str| -> std::result::Result<Option<Timestamp>, Reason> {
         let Some(text) = spec.pointer(pointer).and_then(Value::as_str) else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| format!("spec{} {text:?} is no time", pointer.replace('/', ".")))
+        text.parse()
+            .map(Some)
+            .map_err(|_| format!("spec{} {text:?} is no time", pointer.replace('/', ".")))
+            .map_err(Reason::from)
     };
     let whole = |rule, words: String, from, until| Schedule {
         rules: vec![rule],
@@ -197,7 +204,7 @@ fn chaos_schedule(document: &WorkflowDocument) -> std::result::Result<Schedule, 
     };
     let interval = repeat.pointer("/properties/minChaosInterval").unwrap_or(&Value::Null);
     if repeat.pointer("/properties/random").and_then(Value::as_bool) == Some(true) {
-        return Err("spec.schedule.repeat.properties.random is not followed here; take it out".to_owned());
+        return Err("spec.schedule.repeat.properties.random is not followed here; take it out".into());
     }
     let number = |pointer: &str| interval.pointer(pointer).and_then(Value::as_u64);
     let text = |pointer: &str| repeat.pointer(pointer).and_then(Value::as_str).unwrap_or("*").trim().to_owned();
@@ -207,7 +214,7 @@ fn chaos_schedule(document: &WorkflowDocument) -> std::result::Result<Schedule, 
         (None, Some(every)) => {
             format!("{} {hours}/{every} * * {days}", number("/hour/minuteOfTheHour").unwrap_or(0))
         }
-        (None, None) => return Err("spec.schedule.repeat says no interval".to_owned()),
+        (None, None) => return Err("spec.schedule.repeat says no interval".into()),
     };
     let (from, until) = (at("/schedule/repeat/timeRange/startTime")?, at("/schedule/repeat/timeRange/endTime")?);
     let mut words = format!("{line:?} in UTC, at most {} s late, never while another run goes on", GRACE.as_secs());
@@ -220,21 +227,26 @@ fn chaos_schedule(document: &WorkflowDocument) -> std::result::Result<Schedule, 
     Ok(whole(rule(&line)?, words, from, until))
 }
 
-fn zone(name: &str) -> std::result::Result<TimeZone, String> {
+fn zone(name: &str) -> std::result::Result<TimeZone, Reason> {
     // The machine's own zone would make one schedule mean different times on different machines.
     if name.eq_ignore_ascii_case("utc") {
         return Ok(TimeZone::UTC);
     }
     if name.eq_ignore_ascii_case("local") {
-        return Err("the time zone \"Local\" is another one on each machine; name it, such as Europe/Berlin".to_owned());
+        return Err("the time zone \"Local\" is another one on each machine; name it, such as Europe/Berlin".into());
     }
-    TimeZone::get(name).map_err(|_| format!("the time zone {name:?} is not known; name it as in Europe/Berlin"))
+    TimeZone::get(name)
+        .map_err(|_| format!("the time zone {name:?} is not known; name it as in Europe/Berlin"))
+        .map_err(Reason::from)
 }
 
-fn rule(line: &str) -> std::result::Result<Rule, String> {
+fn rule(line: &str) -> std::result::Result<Rule, Reason> {
     let line = line.trim();
     if let Some(step) = line.strip_prefix("@every ") {
-        return every(step.trim()).map(Rule::Every).ok_or_else(|| format!("{line:?}: say it as in \"@every 1h30m\""));
+        return every(step.trim())
+            .map(Rule::Every)
+            .ok_or_else(|| format!("{line:?}: say it as in \"@every 1h30m\""))
+            .map_err(Reason::from);
     }
     let fields = match line {
         "@yearly" | "@annually" => "0 0 1 1 *",
@@ -244,7 +256,10 @@ fn rule(line: &str) -> std::result::Result<Rule, String> {
         "@hourly" => "0 * * * *",
         fields => fields,
     };
-    Cron::parse(fields).map(|cron| Rule::Cron(Box::new(cron))).map_err(|why| format!("the schedule {line:?}: {why}"))
+    Cron::parse(fields)
+        .map(|cron| Rule::Cron(Box::new(cron)))
+        .map_err(|why| format!("the schedule {line:?}: {why}"))
+        .map_err(Reason::from)
 }
 
 /// A duration as Go writes it, of at least a second.
@@ -283,10 +298,10 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Cron {
-    fn parse(line: &str) -> std::result::Result<Self, String> {
+    fn parse(line: &str) -> std::result::Result<Self, Reason> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let [minute, hour, day, month, weekday] = fields[..] else {
-            return Err(format!("it has {} fields; cron takes five", fields.len()));
+            return Err(format!("it has {} fields; cron takes five", fields.len()).into());
         };
         let (minutes, _) = field("minute", minute, 0, 59, &[])?;
         let (hours, _) = field("hour", hour, 0, 23, &[])?;
@@ -331,14 +346,15 @@ fn weekday(day: Weekday) -> i8 {
 }
 
 /// The values of a field, and whether it is a plain star.
-fn field(what: &str, text: &str, least: i8, most: i8, names: &[&str]) -> std::result::Result<(Vec<i8>, bool), String> {
+fn field(what: &str, text: &str, least: i8, most: i8, names: &[&str]) -> std::result::Result<(Vec<i8>, bool), Reason> {
     let first = if names.len() == 12 { 1 } else { 0 };
-    let number = |text: &str| -> std::result::Result<i8, String> {
+    let number = |text: &str| -> std::result::Result<i8, Reason> {
         let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
         let value = named.and_then(|at| i8::try_from(at).ok()).map(|at| at + first).or_else(|| text.parse().ok());
         value
             .filter(|value| (least..=most).contains(value))
             .ok_or_else(|| format!("the {what} {text:?} is not between {least} and {most}"))
+            .map_err(Reason::from)
     };
     let (mut values, mut star) = (Vec::new(), false);
     for part in text.split(',') {
@@ -362,7 +378,7 @@ fn field(what: &str, text: &str, least: i8, most: i8, names: &[&str]) -> std::re
             None => (number(range)?, number(range)?),
         };
         if low > high {
-            return Err(format!("the {what} {part:?} begins after it ends"));
+            return Err(format!("the {what} {part:?} begins after it ends").into());
         }
         let step = step.unwrap_or(1);
         star |= any && step == 1;

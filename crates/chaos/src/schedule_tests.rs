@@ -4,7 +4,7 @@ use super::*;
 
 const WORKFLOW: &str = "  workflowSpec:\n    entrypoint: a\n    templates: [{name: a}]\n";
 
-fn cron(spec: &str) -> std::result::Result<Schedule, String> {
+fn cron(spec: &str) -> std::result::Result<Schedule, Reason> {
     let text =
         format!("apiVersion: argoproj.io/v1alpha1\nkind: CronWorkflow\nmetadata: {{name: w}}\nspec:\n{spec}{WORKFLOW}");
     Schedule::of(&WorkflowDocument::parse(&text).unwrap())

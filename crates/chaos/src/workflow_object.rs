@@ -1,5 +1,6 @@
 //! `ChaosWorkflow` objects: what they hold, and how they are written.
 
+use crate::error::Reason;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -196,18 +197,18 @@ impl WorkflowObject {
         if self.run_policy == RunPolicy::OnSchedule
             && let Err(why) = self.agreed_schedule_of(&document)
         {
-            return Some(why);
+            return Some(why.into());
         }
         self.not_agreed(&Reach::of(&document, namespace))
     }
 
     /// The schedule that a document asks for, as far as it is the one that somebody agreed to.
-    pub(crate) fn agreed_schedule_of(&self, document: &WorkflowDocument) -> std::result::Result<Schedule, String> {
+    pub(crate) fn agreed_schedule_of(&self, document: &WorkflowDocument) -> std::result::Result<Schedule, Reason> {
         let schedule = Schedule::of(document)?;
         match self.agreed_schedule.as_deref() {
             Some(agreed) if agreed == schedule.words() => Ok(schedule),
-            Some(agreed) => Err(format!("its schedule is {} now, and {agreed} was agreed to", schedule.words())),
-            None => Err("nobody has agreed yet to its schedule".to_owned()),
+            Some(agreed) => Err(format!("its schedule is {} now, and {agreed} was agreed to", schedule.words()).into()),
+            None => Err("nobody has agreed yet to its schedule".into()),
         }
     }
 
@@ -375,7 +376,7 @@ pub async fn set_run_policy(
         }
         if policy == RunPolicy::OnSchedule {
             let found = Schedule::of(&document);
-            let found = found.map_err(|why| Error::WrongState { name: workflow.to_owned(), why })?;
+            let found = found.map_err(|why| Error::WrongState { name: workflow.to_owned(), why: why.into() })?;
             schedule = Some(found.words().to_owned());
         }
         let text = serde_json::to_string(&reach).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! What ChaosCenter's API answers, as its schema describes it. Everything that it declares nullable is optional.
 
+use crate::error::Reason;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -43,7 +44,7 @@ pub(super) struct Single {
 
 /// A page of a list: how many there are in all, and the entries; or the first id that can be none.
 pub(super) trait Page<T> {
-    fn entries(self) -> Result<(usize, Vec<T>), String>;
+    fn entries(self) -> Result<(usize, Vec<T>), Reason>;
 }
 
 #[derive(Deserialize)]
@@ -139,11 +140,11 @@ struct OneRun {
 }
 
 impl OneRun {
-    fn card(self, experiment: &str) -> Result<RunCard, String> {
+    fn card(self, experiment: &str) -> Result<RunCard, Reason> {
         let id = self.id.unwrap_or_default();
         // A run that is queued has no id yet.
         if !id.is_empty() && !is_id(&id) {
-            return Err(id);
+            return Err(id.into());
         }
         let (word, score) = (clean(&self.phase.unwrap_or_default()), score(self.resiliency_score));
         let phase = phase(&word);
@@ -160,7 +161,7 @@ impl OneRun {
 }
 
 impl Page<Experiment> for Experiments {
-    fn entries(self) -> Result<(usize, Vec<Experiment>), String> {
+    fn entries(self) -> Result<(usize, Vec<Experiment>), Reason> {
         let one = |one: OneExperiment| {
             if !is_id(&one.id) {
                 return Err(one.id);
@@ -188,7 +189,7 @@ pub(super) struct Runs {
 }
 
 impl Page<RunCard> for Runs {
-    fn entries(self) -> Result<(usize, Vec<RunCard>), String> {
+    fn entries(self) -> Result<(usize, Vec<RunCard>), Reason> {
         Ok((self.total, self.runs.into_iter().map(|run| run.card("")).collect::<Result<_, _>>()?))
     }
 }
@@ -223,7 +224,7 @@ impl FullRun {
         let faults: Vec<FaultRun> = nodes.filter_map(|(_, node)| fault(node, &weights)).take(FAULTS).collect();
         // An id that can be none is none: the caller refuses to name this run again.
         let mut card = self.run.card("").unwrap_or_else(|id| RunCard {
-            id,
+            id: id.into(),
             experiment: String::new(),
             phase: Phase::Error,
             phase_word: String::new(),

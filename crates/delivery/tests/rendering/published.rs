@@ -56,8 +56,11 @@ fn puller(ca_pem: &str, shelf: &Path) -> Puller {
     Puller::new(&connection, shelf.to_owned()).unwrap()
 }
 
-async fn pull(puller: &Puller, source: &RemoteChart, login: Option<&ApiToken>) -> Result<(String, usize), String> {
-    let pulled = puller.pull(source, login, &|_, _| {}).await.map_err(|error| format!("{}: {error}", error.code()))?;
+async fn pull(puller: &Puller, source: &RemoteChart, login: Option<&ApiToken>) -> Result<(String, usize), Box<str>> {
+    let pulled = puller
+        .pull(source, login, &|_, _| {})
+        .await
+        .map_err(|error| format!("{}: {error}", error.code()).into_boxed_str())?;
     Ok((pulled.version, pulled.chart.files().len()))
 }
 

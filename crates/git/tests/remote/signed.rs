@@ -19,7 +19,7 @@ fn key(dir: &Path, name: &str, options: &[&str]) -> (SecretString, String) {
 }
 
 /// Git's own look at a commit, by keys that this person is known to have.
-fn git_verifies(repo: &Path, commit: &str, signers: &Path) -> Result<String, String> {
+fn git_verifies(repo: &Path, commit: &str, signers: &Path) -> Result<String, Box<str>> {
     let output = Command::new("git")
         .arg("-C")
         .arg(repo)
@@ -31,7 +31,7 @@ fn git_verifies(repo: &Path, commit: &str, signers: &Path) -> Result<String, Str
         .output()
         .unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(words) } else { Err(words) }
+    if output.status.success() { Ok(words) } else { Err(words.into()) }
 }
 
 #[test]

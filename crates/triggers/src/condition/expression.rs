@@ -2,6 +2,7 @@
 //! loop that builds values can double them with every step. So an expression is short and shallow, its loops only look
 //! (`all`, `exists`, `exists_one`, `filter`; no `map`), and all of them together turn a bounded number of times.
 
+use crate::error::Reason;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,12 +39,12 @@ impl Compiled {
     ///
     /// # Errors
     /// What is wrong with it or not allowed, in words.
-    pub fn new(text: &str) -> Result<Self, String> {
+    pub fn new(text: &str) -> Result<Self, Reason> {
         if text.trim().is_empty() || text.len() > MAX_LENGTH {
-            return Err(format!("give a CEL expression of 1 to {MAX_LENGTH} characters"));
+            return Err(format!("give a CEL expression of 1 to {MAX_LENGTH} characters").into());
         }
         if text.bytes().filter(|b| matches!(b, b'(' | b'[' | b'{' | b'!' | b'?' | b'-')).count() > MAX_NESTING {
-            return Err(format!("at most {MAX_NESTING} brackets and marks"));
+            return Err(format!("at most {MAX_NESTING} brackets and marks").into());
         }
         let program = Program::compile(text).map_err(|errors| {
             let all = errors.to_string();
@@ -55,7 +56,7 @@ impl Compiled {
         let mut paths = BTreeSet::new();
         collect(&root, &mut paths);
         if paths.is_empty() {
-            return Err("the expression must look at old or new".to_owned());
+            return Err("the expression must look at old or new".into());
         }
         bound(&mut root);
         Ok(Self { root, paths })
@@ -88,7 +89,7 @@ impl Compiled {
     ///
     /// # Errors
     /// When it fails, yields no boolean, or takes too long, in words.
-    pub fn holds(&self, old: &Value, new: &Value) -> Result<bool, String> {
+    pub fn holds(&self, old: &Value, new: &Value) -> Result<bool, Reason> {
         let left = Arc::new(AtomicU32::new(TURNS));
         let spent = Arc::new(AtomicBool::new(false));
         let mut context = Context::default();
@@ -120,12 +121,12 @@ impl Compiled {
         context.add_function("matches", matches).map_err(|error| error.to_string())?;
         let found = context.resolve(&self.root);
         if spent.load(Ordering::Relaxed) {
-            return Err(format!("the expression's loops turn more than {TURNS} times"));
+            return Err(format!("the expression's loops turn more than {TURNS} times").into());
         }
         match found {
             Ok(CelValue::Bool(holds)) => Ok(holds),
-            Ok(_) => Err("the expression yields no true or false".to_owned()),
-            Err(error) => Err(short(&error.to_string())),
+            Ok(_) => Err("the expression yields no true or false".into()),
+            Err(error) => Err(short(&error.to_string()).into()),
         }
     }
 }
@@ -216,16 +217,16 @@ fn entries<'a>(all: impl Iterator<Item = &'a EntryExpr>) -> Vec<&'a IdedExpr> {
     .collect()
 }
 
-fn check(expression: &IdedExpr, depth: usize, nodes: &mut usize) -> Result<(), String> {
+fn check(expression: &IdedExpr, depth: usize, nodes: &mut usize) -> Result<(), Reason> {
     *nodes += 1;
     if *nodes > MAX_NODES || depth > MAX_DEPTH {
-        return Err("the expression is too large".to_owned());
+        return Err("the expression is too large".into());
     }
     match &expression.expr {
-        Expr::Unspecified => return Err("the expression has a hole".to_owned()),
-        Expr::Struct(_) => return Err("messages are not known here".to_owned()),
+        Expr::Unspecified => return Err("the expression has a hole".into()),
+        Expr::Struct(_) => return Err("messages are not known here".into()),
         Expr::Comprehension(loop_) if !only_looks(loop_) => {
-            return Err("of the loops all, exists, exists_one and filter are allowed".to_owned());
+            return Err("of the loops all, exists, exists_one and filter are allowed".into());
         }
         _ => {}
     }
@@ -324,7 +325,7 @@ mod tests {
                 {"name": "app", "image": image, "env": [{"name": "PASSWORD", "value": "hunter2"}]}]}}}})
     }
 
-    fn holds(text: &str, old: &Value, new: &Value) -> Result<bool, String> {
+    fn holds(text: &str, old: &Value, new: &Value) -> Result<bool, Reason> {
         let compiled = Compiled::new(text)?;
         compiled.holds(&compiled.part_of(old), &compiled.part_of(new))
     }

@@ -3,6 +3,7 @@
 //! A trigger's status is read by more people than the workload may be, and has a bound. So values are remembered as
 //! digests; only a CEL expression, which may compare with the old value, keeps the part that it looks at.
 
+use crate::error::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -22,7 +23,7 @@ pub struct Seen {
     /// Which of the containers run before the others.
     pub init: BTreeSet<String>,
     /// What each test looks at, by the test's key; or why it cannot be looked at.
-    pub values: BTreeMap<String, Result<Value, String>>,
+    pub values: BTreeMap<String, Result<Value, Reason>>,
 }
 
 impl Seen {
@@ -36,7 +37,7 @@ impl Seen {
 
     /// What of it is remembered.
     pub fn remembered(&self) -> BTreeMap<String, String> {
-        let remember = |(key, value): (&String, &Result<Value, String>)| {
+        let remember = |(key, value): (&String, &Result<Value, Reason>)| {
             let text = match value {
                 Ok(part) if key.starts_with(PART) => part.to_string(),
                 Ok(value) => digest(value),
@@ -65,7 +66,7 @@ pub fn key(test: &Condition) -> Option<String> {
     })
 }
 
-fn value(test: &Condition, object: &Value, room: &mut usize) -> Result<Value, String> {
+fn value(test: &Condition, object: &Value, room: &mut usize) -> Result<Value, Reason> {
     let at = |pointer: &str, key: &str| object.pointer(pointer).and_then(|map| map.get(key)).cloned();
     Ok(match test {
         Condition::Replicas(_) => object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 1.into()),

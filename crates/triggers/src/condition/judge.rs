@@ -1,5 +1,6 @@
 //! Judges a condition over what was settled and what is there now.
 
+use crate::error::Reason;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -40,12 +41,12 @@ pub fn judge(condition: &Condition, before: Before<'_>, now: &Seen) -> Judgement
     match holds(condition, before, now) {
         Ok(true) => Judgement::Yes(words(condition, before, now)),
         Ok(false) => Judgement::No,
-        Err(why) => Judgement::Unclear(why),
+        Err(why) => Judgement::Unclear(why.into()),
     }
 }
 
 /// What cannot be told is absorbed by a branch that decides without it.
-fn holds(condition: &Condition, before: Before<'_>, now: &Seen) -> Result<bool, String> {
+fn holds(condition: &Condition, before: Before<'_>, now: &Seen) -> Result<bool, Reason> {
     let of = |inner: &[Condition], decides: bool| {
         let mut unclear = None;
         for one in inner {
@@ -66,7 +67,7 @@ fn holds(condition: &Condition, before: Before<'_>, now: &Seen) -> Result<bool, 
     }
 }
 
-fn holds_test(test: &Condition, before: Before<'_>, now: &Seen) -> Result<bool, String> {
+fn holds_test(test: &Condition, before: Before<'_>, now: &Seen) -> Result<bool, Reason> {
     let key = key(test).unwrap_or_default();
     let value = match now.values.get(&key) {
         Some(Ok(value)) => value,
@@ -82,9 +83,9 @@ fn holds_test(test: &Condition, before: Before<'_>, now: &Seen) -> Result<bool, 
         }
         test => match test.comparison() {
             Some((Operator::Changed, _)) => Ok(old.is_some_and(|old| *old != digest(value))),
-            Some((operator, operand)) => {
-                operators::holds(operator, value, operand).map_err(|why| format!("{}: {why}", name(test)))
-            }
+            Some((operator, operand)) => operators::holds(operator, value, operand)
+                .map_err(|why| format!("{}: {why}", name(test)))
+                .map_err(Reason::from),
             None => Ok(false),
         },
     }

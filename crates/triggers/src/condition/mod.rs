@@ -222,7 +222,7 @@ impl Condition {
         if let Some((operator, value)) = self.comparison()
             && let Err(why) = operators::fits(operator, value)
         {
-            say(&format!(".{}.value", self.word()), why);
+            say(&format!(".{}.value", self.word()), why.into());
         }
         match self {
             Self::ImageChanged(images) => {
@@ -248,17 +248,17 @@ impl Condition {
             }
             Self::Field(test) => {
                 if let Err(why) = path::FieldPath::parse(&test.path) {
-                    say(".field.path", why);
+                    say(".field.path", why.into());
                 }
             }
             Self::Jmespath(test) => {
                 if let Err(why) = query::compile(&test.key) {
-                    say(".jmespath.key", why);
+                    say(".jmespath.key", why.into());
                 }
             }
             Self::Cel(text) => {
                 if let Err(why) = expression::Compiled::new(text) {
-                    say(".cel", why);
+                    say(".cel", why.into());
                 }
             }
             Self::Replicas(_) => {}

@@ -1,6 +1,7 @@
 //! The operators of a test, typed: numbers compare as numbers, also where YAML or an environment variable wrote them as
 //! text, and Kubernetes' quantities (`500m`, `1Gi`) are numbers.
 
+use crate::error::Reason;
 use std::cmp::Ordering;
 
 use regex::RegexBuilder;
@@ -50,35 +51,35 @@ const PATTERN_MEMORY: usize = 256 * 1024;
 const MAX_LIST: usize = 100;
 
 /// Whether an operand suits an operator; else why not.
-pub fn fits(operator: Operator, operand: &Value) -> Result<(), String> {
+pub fn fits(operator: Operator, operand: &Value) -> Result<(), Reason> {
     let text = || operand.as_str().filter(|text| !text.is_empty());
     match operator {
         Operator::Changed | Operator::Exists | Operator::Absent => Ok(()),
-        Operator::Equals | Operator::NotEquals if operand.is_null() => Err("give a value to compare with".to_owned()),
+        Operator::Equals | Operator::NotEquals if operand.is_null() => Err("give a value to compare with".into()),
         Operator::Equals | Operator::NotEquals => Ok(()),
         Operator::LessThan | Operator::LessOrEqual | Operator::GreaterThan | Operator::GreaterOrEqual => {
-            number(operand).map(|_| ()).ok_or_else(|| "give a number".to_owned())
+            number(operand).map(|_| ()).ok_or_else(|| "give a number".into())
         }
         Operator::Contains if operand.is_number() || operand.is_boolean() => Ok(()),
         Operator::Contains | Operator::StartsWith | Operator::EndsWith => {
-            text().map(|_| ()).ok_or_else(|| "give a text".to_owned())
+            text().map(|_| ()).ok_or_else(|| "give a text".into())
         }
         Operator::Matches => pattern(text().ok_or_else(|| "give a regular expression".to_owned())?).map(|_| ()),
         Operator::In | Operator::NotIn => match operand.as_array() {
             Some(list) if !list.is_empty() && list.len() <= MAX_LIST => Ok(()),
-            _ => Err(format!("give a list of 1 to {MAX_LIST} values")),
+            _ => Err(format!("give a list of 1 to {MAX_LIST} values").into()),
         },
     }
 }
 
 /// Compiles a regular expression within bounds.
-pub(crate) fn pattern(text: &str) -> Result<regex::Regex, String> {
+pub(crate) fn pattern(text: &str) -> Result<regex::Regex, Reason> {
     if text.len() > MAX_PATTERN {
-        return Err(format!("a regular expression has at most {MAX_PATTERN} characters"));
+        return Err(format!("a regular expression has at most {MAX_PATTERN} characters").into());
     }
     let built =
         RegexBuilder::new(text).size_limit(PATTERN_MEMORY).dfa_size_limit(PATTERN_MEMORY).nest_limit(16).build();
-    built.map_err(|error| format!("not a regular expression: {error}"))
+    built.map_err(|error| format!("not a regular expression: {error}")).map_err(Reason::from)
 }
 
 /// Tests a value that is there, or `null` for one that is not; `Changed` is not this function's business and never
@@ -86,7 +87,7 @@ pub(crate) fn pattern(text: &str) -> Result<regex::Regex, String> {
 ///
 /// # Errors
 /// When the operator has no meaning for the value, in words.
-pub fn holds(operator: Operator, found: &Value, operand: &Value) -> Result<bool, String> {
+pub fn holds(operator: Operator, found: &Value, operand: &Value) -> Result<bool, Reason> {
     let there = !found.is_null();
     let list = || operand.as_array().into_iter().flatten();
     let order = |wanted: fn(Ordering) -> bool| match (there, number(found), number(operand)) {
@@ -107,19 +108,19 @@ pub fn holds(operator: Operator, found: &Value, operand: &Value) -> Result<bool,
         Operator::Absent => Ok(!there),
         Operator::Equals => Ok(there && same(found, operand)),
         Operator::NotEquals => Ok(!there || !same(found, operand)),
-        Operator::LessThan => order(Ordering::is_lt),
-        Operator::LessOrEqual => order(Ordering::is_le),
-        Operator::GreaterThan => order(Ordering::is_gt),
-        Operator::GreaterOrEqual => order(Ordering::is_ge),
+        Operator::LessThan => order(Ordering::is_lt).map_err(Reason::from),
+        Operator::LessOrEqual => order(Ordering::is_le).map_err(Reason::from),
+        Operator::GreaterThan => order(Ordering::is_gt).map_err(Reason::from),
+        Operator::GreaterOrEqual => order(Ordering::is_ge).map_err(Reason::from),
         Operator::Contains => match found {
             Value::Array(all) => Ok(all.iter().any(|one| same(one, operand))),
-            _ => text(&|found, operand| found.contains(operand)),
+            _ => text(&|found, operand| found.contains(operand)).map_err(Reason::from),
         },
-        Operator::StartsWith => text(&|found, operand| found.starts_with(operand)),
-        Operator::EndsWith => text(&|found, operand| found.ends_with(operand)),
+        Operator::StartsWith => text(&|found, operand| found.starts_with(operand)).map_err(Reason::from),
+        Operator::EndsWith => text(&|found, operand| found.ends_with(operand)).map_err(Reason::from),
         Operator::Matches => {
             let pattern = pattern(operand.as_str().unwrap_or_default())?;
-            text(&|found, _| pattern.is_match(found))
+            text(&|found, _| pattern.is_match(found)).map_err(Reason::from)
         }
         Operator::In => Ok(there && list().any(|one| same(found, one))),
         Operator::NotIn => Ok(!there || !list().any(|one| same(found, one))),

@@ -1,6 +1,7 @@
 //! Paths to fields, as people write them: `spec.template.spec.containers[name=app].image`, `metadata.labels["a/b"]`,
 //! `spec.volumes[0]`.
 
+use crate::error::Reason;
 use serde_json::Value;
 
 /// The longest path.
@@ -27,9 +28,9 @@ impl FieldPath {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Reason> {
         if text.is_empty() || text.len() > MAX_LENGTH {
-            return Err(format!("give a path of 1 to {MAX_LENGTH} characters"));
+            return Err(format!("give a path of 1 to {MAX_LENGTH} characters").into());
         }
         let mut steps = Vec::new();
         let mut rest = text;
@@ -43,22 +44,22 @@ impl FieldPath {
                 let end = named.find(['.', '[']).unwrap_or(named.len());
                 let (name, after) = named.split_at(end);
                 if name.is_empty() || name.contains([']', '"', '=']) {
-                    return Err(format!("'{name}' is no field's name; write [\"…\"] around one with dots"));
+                    return Err(format!("'{name}' is no field's name; write [\"…\"] around one with dots").into());
                 }
                 steps.push(Step::Key(name.to_owned()));
                 rest = after;
             }
         }
         if steps.len() > MAX_STEPS {
-            return Err(format!("a path has at most {MAX_STEPS} steps"));
+            return Err(format!("a path has at most {MAX_STEPS} steps").into());
         }
         let restless = |name: &str| RESTLESS.contains(&name);
         match steps.as_slice() {
             [Step::Key(first)] if first == "metadata" => {
-                Err("metadata as a whole changes with every write; name a field of it".to_owned())
+                Err("metadata as a whole changes with every write; name a field of it".into())
             }
             [Step::Key(first), Step::Key(second), ..] if first == "metadata" && restless(second) => {
-                Err(format!("metadata.{second} changes with every write"))
+                Err(format!("metadata.{second} changes with every write").into())
             }
             _ => Ok(Self(steps)),
         }
@@ -77,7 +78,7 @@ impl FieldPath {
     }
 }
 
-fn bracket(inner: &str) -> Result<(Step, &str), String> {
+fn bracket(inner: &str) -> Result<(Step, &str), Reason> {
     if let Some(quoted) = inner.strip_prefix('"') {
         let (key, after) = quoted.split_once("\"]").ok_or("a '\"]' is missing")?;
         return Ok((Step::Key(key.to_owned()), after));
@@ -85,7 +86,7 @@ fn bracket(inner: &str) -> Result<(Step, &str), String> {
     let (text, after) = inner.split_once(']').ok_or("a ']' is missing")?;
     if let Some((key, wanted)) = text.split_once('=') {
         return if key.is_empty() {
-            Err("a name is missing before '='".to_owned())
+            Err("a name is missing before '='".into())
         } else {
             Ok((Step::Where(key.to_owned(), wanted.to_owned()), after))
         };

@@ -2,6 +2,7 @@
 //! shallow or cheap. Only what looks at a document is allowed. What builds new values (multi-selects, mapping, joining)
 //! could double its size with every step, and no policy's key needs it.
 
+use crate::error::Reason;
 use jmespath::ast::Ast;
 use jmespath::{Expression, Variable};
 use serde_json::Value;
@@ -39,13 +40,13 @@ const FUNCTIONS: [&str; 15] = [
 ///
 /// # Errors
 /// What is wrong with it or not allowed, in words.
-pub fn compile(key: &str) -> Result<Expression<'static>, String> {
+pub fn compile(key: &str) -> Result<Expression<'static>, Reason> {
     if key.trim().is_empty() || key.len() > MAX_LENGTH {
-        return Err(format!("give a JMESPath expression of 1 to {MAX_LENGTH} characters"));
+        return Err(format!("give a JMESPath expression of 1 to {MAX_LENGTH} characters").into());
     }
     // The parser descends into itself at each of these.
     if key.bytes().filter(|b| matches!(b, b'(' | b'[' | b'{' | b'!' | b'&')).count() > MAX_NESTING {
-        return Err(format!("at most {MAX_NESTING} brackets"));
+        return Err(format!("at most {MAX_NESTING} brackets").into());
     }
     let expression = jmespath::compile(key).map_err(|error| {
         format!("not a JMESPath expression: {}", error.to_string().lines().next().unwrap_or_default())
@@ -55,10 +56,10 @@ pub fn compile(key: &str) -> Result<Expression<'static>, String> {
     Ok(expression)
 }
 
-fn allowed(ast: &Ast, nodes: &mut usize) -> Result<(), String> {
+fn allowed(ast: &Ast, nodes: &mut usize) -> Result<(), Reason> {
     *nodes += 1;
     if *nodes > MAX_NODES {
-        return Err("the expression is too long".to_owned());
+        return Err("the expression is too long".into());
     }
     let mut both = |a: &Ast, b: &Ast| allowed(a, nodes).and_then(|()| allowed(b, nodes));
     match ast {
@@ -68,7 +69,7 @@ fn allowed(ast: &Ast, nodes: &mut usize) -> Result<(), String> {
             if *step != 0 && within(step) && start.iter().chain(stop).all(within) {
                 Ok(())
             } else {
-                Err(format!("a slice [start:stop:step] goes up to {MAX_SLICE}, with a step other than 0"))
+                Err(format!("a slice [start:stop:step] goes up to {MAX_SLICE}, with a step other than 0").into())
             }
         }
         Ast::Comparison { lhs, rhs, .. }
@@ -81,9 +82,9 @@ fn allowed(ast: &Ast, nodes: &mut usize) -> Result<(), String> {
         Ast::Function { name, args, .. } if FUNCTIONS.contains(&name.as_str()) => {
             args.iter().try_for_each(|one| allowed(one, nodes))
         }
-        Ast::Function { name, .. } => Err(format!("the function {name} is not allowed here")),
+        Ast::Function { name, .. } => Err(format!("the function {name} is not allowed here").into()),
         Ast::MultiList { .. } | Ast::MultiHash { .. } | Ast::Expref { .. } => {
-            Err("[a, b], {a: b} and &a are not allowed here".to_owned())
+            Err("[a, b], {a: b} and &a are not allowed here".into())
         }
     }
 }
@@ -92,12 +93,12 @@ fn allowed(ast: &Ast, nodes: &mut usize) -> Result<(), String> {
 ///
 /// # Errors
 /// Why it cannot be told, in words.
-pub fn search(key: &str, object: &Value) -> Result<Value, String> {
+pub fn search(key: &str, object: &Value) -> Result<Value, Reason> {
     let expression = compile(key)?;
     let failed = |error: &dyn std::fmt::Display| error.to_string().lines().next().unwrap_or_default().to_owned();
     let data = Variable::from_serializable(object).map_err(|error| failed(&error))?;
     let found = expression.search(data).map_err(|error| failed(&error))?;
-    serde_json::to_value(&*found).map_err(|error| failed(&error))
+    serde_json::to_value(&*found).map_err(|error| failed(&error)).map_err(Reason::from)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What is around the triggers, from the indexes.
 
+use crate::error::Reason;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,28 +50,28 @@ pub(super) struct Memory {
     halts: Option<Objects>,
     protected: Option<Objects>,
     /// Namespaces that were asked about one by one, when, and whether they are protected.
-    asked: HashMap<String, (Instant, Result<bool, String>)>,
+    asked: HashMap<String, (Instant, Result<bool, Reason>)>,
 }
 
 /// What is known of something watched: what is there; what was there last, while a connection that failed is tried
 /// again; or why nothing is known.
-fn known(state: WatchState, there: Objects, last: &mut Option<Objects>) -> Result<Objects, String> {
+fn known(state: WatchState, there: Objects, last: &mut Option<Objects>) -> Result<Objects, Reason> {
     let why = match state {
         WatchState::Live | WatchState::Polling => {
             *last = Some(there.clone());
             return Ok(there);
         }
-        WatchState::Retrying(words) => return last.clone().ok_or(words),
+        WatchState::Retrying(words) => return last.clone().ok_or(words.into()),
         WatchState::Starting => "it is being read".to_owned(),
         WatchState::Absent => "the cluster does not serve it".to_owned(),
         WatchState::Forbidden(words) => words,
     };
     *last = None;
-    Err(why)
+    Err(why.into())
 }
 
 /// As [`known`], of a kind in an index.
-fn known_of(index: &LiveIndex, kind: &Kind, last: &mut Option<Objects>) -> Result<Objects, String> {
+fn known_of(index: &LiveIndex, kind: &Kind, last: &mut Option<Objects>) -> Result<Objects, Reason> {
     let before = index.state(kind);
     let there = index.list(kind);
     // The two are read one after the other, so that a list might be one of another moment than its state.
@@ -79,17 +80,17 @@ fn known_of(index: &LiveIndex, kind: &Kind, last: &mut Option<Objects>) -> Resul
 }
 
 /// Whether a Namespace that was asked for is protected; an error when that cannot be told.
-fn marked(namespace: &str, answer: Result<Option<DynamicObject>, pilothouse_cluster::Error>) -> Result<bool, String> {
+fn marked(namespace: &str, answer: Result<Option<DynamicObject>, pilothouse_cluster::Error>) -> Result<bool, Reason> {
     match answer {
         Ok(Some(object)) => {
             let labels = object.metadata.labels.unwrap_or_default();
             Ok(labels.get(PROTECTED_LABEL).is_some_and(|value| value == "true"))
         }
-        Ok(None) => Err(format!("there is no Namespace {namespace}")),
+        Ok(None) => Err(format!("there is no Namespace {namespace}").into()),
         Err(error @ pilothouse_cluster::Error::Forbidden { .. }) => {
-            Err(format!("the right to get the Namespace {namespace} is missing: {error}"))
+            Err(format!("the right to get the Namespace {namespace} is missing: {error}").into())
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.to_string().into()),
     }
 }
 
@@ -98,7 +99,7 @@ impl Memory {
     ///
     /// # Errors
     /// Why that cannot be told, in words.
-    pub(super) fn halts(&mut self, index: &LiveIndex) -> Result<BTreeMap<String, String>, String> {
+    pub(super) fn halts(&mut self, index: &LiveIndex) -> Result<BTreeMap<String, String>, Reason> {
         let read = |object: &DynamicObject| {
             let reason = object.data.pointer("/data/reason").and_then(Value::as_str).unwrap_or("no reason is given");
             Some((object.metadata.namespace.clone()?, reason.chars().take(200).collect()))
@@ -129,7 +130,7 @@ impl Memory {
             let answer = match (self.asked.get(namespace), &trouble) {
                 (Some((_, answer)), _) => answer.clone(),
                 // One that fails may take long; nobody waits for all of them.
-                (None, Some(trouble)) => Err(trouble.clone()),
+                (None, Some(trouble)) => Err(trouble.clone().into()),
                 (None, None) => {
                     let answer = cluster.in_time("read a Namespace", api.get_opt(namespace)).await;
                     let failed = answer.as_ref().err().filter(|error| error.is_transient());
@@ -143,7 +144,7 @@ impl Memory {
                 Ok(true) => protected.push(namespace.to_owned()),
                 Ok(false) => {}
                 Err(why) => {
-                    unread.insert(namespace.to_owned(), why);
+                    unread.insert(namespace.to_owned(), why.into());
                 }
             }
         }
@@ -203,13 +204,13 @@ mod tests {
         let retrying = || WatchState::Retrying("no route".into());
         let mut last = None;
         assert!(known(WatchState::Starting, Vec::new(), &mut last).is_err());
-        assert_eq!(known(retrying(), Vec::new(), &mut last).unwrap_err(), "no route", "nothing was seen yet");
+        assert_eq!(known(retrying(), Vec::new(), &mut last).unwrap_err(), "no route".into(), "nothing was seen yet");
         assert!(known(WatchState::Live, Vec::new(), &mut last).unwrap().is_empty());
         assert_eq!(known(WatchState::Polling, there(), &mut last).unwrap().len(), 1);
         // The objects last seen stay known, even when the index has let go of them.
         assert_eq!(known(retrying(), Vec::new(), &mut last).unwrap().len(), 1);
         let forbidden = WatchState::Forbidden("cannot list".into());
-        assert_eq!(known(forbidden, Vec::new(), &mut last).unwrap_err(), "cannot list");
+        assert_eq!(known(forbidden, Vec::new(), &mut last).unwrap_err(), "cannot list".into());
         assert!(known(retrying(), Vec::new(), &mut last).is_err(), "what was seen before is too old");
         assert!(known(WatchState::Absent, Vec::new(), &mut last).is_err());
     }

@@ -188,7 +188,7 @@ impl Engine {
         let halting = halts.as_ref().is_ok_and(|halts| !halts.is_empty());
         let mut around = around::around(triggers, index, &mut self.started);
         (around.protected, around.unread) = self.memory.protection(&self.cluster, triggers, index).await;
-        around.halt_unknown = halts.as_ref().err().cloned();
+        around.halt_unknown = halts.as_ref().err().map(ToString::to_string);
         if around.halt_unknown.is_some() || !around.unread.is_empty() {
             self.rest = self.rest.min(LAUNCH_AGAIN);
         }

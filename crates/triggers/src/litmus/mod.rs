@@ -8,6 +8,7 @@ pub mod annotations;
 pub mod export;
 pub mod import;
 
+use crate::error::Reason;
 use serde_json::Value;
 
 use crate::condition::facts::Seen;
@@ -124,7 +125,7 @@ impl Policy {
     }
 }
 
-fn condition(object: &Value) -> Result<PolicyCondition, String> {
+fn condition(object: &Value) -> Result<PolicyCondition, Reason> {
     let text = |key: &str| object.get(key).and_then(Value::as_str);
     let key = text("key").unwrap_or_default().to_owned();
     crate::condition::query::compile(&key).map_err(|why| format!("key \"{key}\": {why}"))?;
@@ -133,7 +134,7 @@ fn condition(object: &Value) -> Result<PolicyCondition, String> {
     let operator = operator.ok_or_else(|| format!("\"{word}\" is none of its operators"))?;
     let value = text("value").map(str::to_owned);
     if value.is_none() && operator != Operator::Changed {
-        return Err(format!("{word} needs a value"));
+        return Err(format!("{word} needs a value").into());
     }
     Ok(PolicyCondition { key, operator, value })
 }

@@ -1,5 +1,6 @@
 //! The guards of a trigger: what must hold before a run is started.
 
+use crate::error::Reason;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
@@ -135,7 +136,7 @@ impl QuietHours {
     ///
     /// # Errors
     /// When the zone or a time of day is not known, in words.
-    pub fn until(&self, now: Timestamp) -> Result<Option<Timestamp>, String> {
+    pub fn until(&self, now: Timestamp) -> Result<Option<Timestamp>, Reason> {
         let zone = self.zone()?;
         let mut until = None;
         // Each turn goes at least to the end of a window; a week of windows that touch has no end worth telling.
@@ -153,14 +154,16 @@ impl QuietHours {
         Ok(until)
     }
 
-    pub(crate) fn zone(&self) -> Result<TimeZone, String> {
-        TimeZone::get(&self.time_zone).map_err(|_| format!("the time zone {} is not known", self.time_zone))
+    pub(crate) fn zone(&self) -> Result<TimeZone, Reason> {
+        TimeZone::get(&self.time_zone)
+            .map_err(|_| format!("the time zone {} is not known", self.time_zone))
+            .map_err(Reason::from)
     }
 }
 
 impl QuietWindow {
     /// Its end, if a moment is in it.
-    fn end(&self, now: Timestamp, zone: &TimeZone) -> Result<Option<Timestamp>, String> {
+    fn end(&self, now: Timestamp, zone: &TimeZone) -> Result<Option<Timestamp>, Reason> {
         let read = |text: &str| clock(text).ok_or_else(|| format!("{text} is no time of day"));
         let (from, to) = (read(&self.from)?, read(&self.to)?);
         let today = now.to_zoned(zone.clone()).date();

@@ -83,7 +83,7 @@ pub fn validate(spec: &TriggerSpec) -> Vec<FieldProblem> {
 fn quiet_problems(quiet: &QuietHours) -> Vec<(String, String)> {
     let mut found = Vec::new();
     if let Err(why) = quiet.zone() {
-        found.push((".timeZone".to_owned(), why));
+        found.push((".timeZone".to_owned(), why.into()));
     }
     if quiet.windows.is_empty() || quiet.windows.len() > MAX_WINDOWS {
         found.push((".windows".to_owned(), format!("give 1 to {MAX_WINDOWS} windows")));

@@ -23,11 +23,22 @@ pub(super) struct Published {
     pub digest: Option<String>,
 }
 
+/// Why an index cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IndexError {
+    /// It is no text.
+    #[error("it is not UTF-8 text")]
+    Text,
+    /// It unfolds to more than is read, or is no such list: the parser's words.
+    #[error("{0}")]
+    Shape(String),
+}
+
 /// The versions of a chart in an index; none when the index does not name the chart.
-pub(super) fn versions(index: &str, chart: &str) -> Result<Vec<Published>, String> {
-    Unfolding::default().count(index).map_err(|error| error.to_string())?;
+pub(super) fn versions(index: &str, chart: &str) -> Result<Vec<Published>, IndexError> {
+    Unfolding::default().count(index).map_err(|error| IndexError::Shape(error.to_string()))?;
     let read = Top(chart).deserialize(serde_yaml::Deserializer::from_str(index));
-    read.map_err(|error| printable(&error.to_string(), 200))
+    read.map_err(|error| IndexError::Shape(printable(&error.to_string(), 200)))
 }
 
 /// The top of the file, of which only `entries` counts.

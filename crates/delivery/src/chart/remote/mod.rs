@@ -14,7 +14,7 @@ use url::{Host, Url};
 use super::archive::{LARGEST_ARCHIVE, unpack};
 use super::release::printable;
 use super::{Chart, ChartError};
-use index::{LARGEST_INDEX, Published, versions};
+use index::{IndexError, LARGEST_INDEX, Published, versions};
 use registry::Registry;
 use shelf::Shelf;
 use version::Wanted;
@@ -204,10 +204,10 @@ impl Puller {
         let answer = answer.good("read the list of charts")?;
         let chart = source.chart.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let text = String::from_utf8(answer.body).map_err(|_| "it is not UTF-8 text".to_owned())?;
+            let text = String::from_utf8(answer.body).map_err(|_| IndexError::Text)?;
             versions(&text, &chart)
         });
-        let all = read.await.map_err(|error| bad(error.to_string()))?.map_err(bad)?;
+        let all = read.await.map_err(|error| bad(error.to_string()))?.map_err(|error| bad(error.to_string()))?;
         let known = || all.iter().map(|one| one.version.as_str());
         let chosen = Wanted::parse(&source.revision).choose(known()).map(str::to_owned);
         let found = chosen.and_then(|version| all.iter().find(|one| one.version == version)).cloned();
