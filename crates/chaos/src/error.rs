@@ -1,5 +1,7 @@
 //! What can go wrong in this crate.
 
+pub use pilothouse_cluster::Reason;
+
 use crate::document::Problem;
 
 /// Result of this crate.
@@ -149,36 +151,5 @@ impl Error {
             Self::Center(error) => error.code(),
             Self::CenterRefused { .. } => "chaos.center_refused",
         }
-    }
-}
-
-/// Why something that a person or another program wrote cannot be followed, in words for the person who reads them.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Reason(String);
-
-impl From<String> for Reason {
-    fn from(words: String) -> Self {
-        Self(words)
-    }
-}
-
-impl From<&str> for Reason {
-    fn from(words: &str) -> Self {
-        Self(words.to_owned())
-    }
-}
-
-impl From<Reason> for String {
-    fn from(reason: Reason) -> Self {
-        reason.0
-    }
-}
-
-impl std::ops::Deref for Reason {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
     }
 }

@@ -62,6 +62,20 @@ pub enum WatchState {
     Retrying(String),
 }
 
+impl WatchState {
+    /// How much is missing from the picture. What a person has to mend outweighs what mends itself.
+    fn gravity(&self) -> u8 {
+        match self {
+            Self::Live => 0,
+            Self::Polling => 1,
+            Self::Starting => 2,
+            Self::Retrying(_) => 3,
+            Self::Absent => 4,
+            Self::Forbidden(_) => 5,
+        }
+    }
+}
+
 /// The index' intervals.
 #[derive(Debug, Clone, Copy)]
 pub struct Tuning {
@@ -204,12 +218,21 @@ impl LiveIndex {
         slots.iter().filter(|slot| slot.spec.kind == *kind).find_map(|slot| slot.objects.get(&key).cloned())
     }
 
-    /// How current a kind is: of several watches of it, the first that is not live. Absent if it is not watched.
+    /// How current a kind is: of several watches of it, the state of the worst. Absent if it is not watched.
     pub fn state(&self, kind: &Kind) -> WatchState {
+        self.worst(|spec| spec.kind == *kind)
+    }
+
+    /// How current the objects of a kind in one namespace are, whatever the watches of other namespaces see. Absent if
+    /// they are not watched.
+    pub fn state_in(&self, kind: &Kind, namespace: &str) -> WatchState {
+        self.worst(|spec| spec.kind == *kind && spec.namespace.as_deref().is_none_or(|of| of == namespace))
+    }
+
+    fn worst(&self, counts: impl Fn(&WatchSpec) -> bool) -> WatchState {
         let slots = self.shared.lock();
-        let states: Vec<_> = slots.iter().filter(|slot| slot.spec.kind == *kind).map(|slot| &slot.state).collect();
-        let not_live = states.iter().find(|state| ***state != WatchState::Live);
-        not_live.or(states.first()).map_or(WatchState::Absent, |state| (*state).clone())
+        let states = slots.iter().filter(|slot| counts(&slot.spec)).map(|slot| &slot.state);
+        states.max_by_key(|state| state.gravity()).map_or(WatchState::Absent, WatchState::clone)
     }
 
     /// Counts changes; wakes whoever waits for the next.
@@ -324,4 +347,41 @@ fn entry(mut object: DynamicObject) -> ((String, String), Arc<DynamicObject>) {
     object.metadata.managed_fields = None;
     let key = (object.metadata.namespace.clone().unwrap_or_default(), object.metadata.name.clone().unwrap_or_default());
     (key, Arc::new(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::{CONFIG_MAP, POD};
+
+    fn index(states: Vec<(&str, WatchState)>) -> LiveIndex {
+        let slot = |(namespace, state): (&str, WatchState)| Slot {
+            spec: WatchSpec::in_namespace(CONFIG_MAP, namespace),
+            state,
+            objects: Objects::new(),
+        };
+        let slots = Mutex::new(states.into_iter().map(slot).collect());
+        let shared = Shared { slots, on_change: Arc::new(|_| {}), changes: watch::channel(0).0 };
+        LiveIndex { shared: Arc::new(shared), tasks: Vec::new() }
+    }
+
+    #[test]
+    fn of_several_watches_the_worst_is_told() {
+        use WatchState::{Absent, Forbidden, Live, Polling, Retrying, Starting};
+        let by_gravity = || [Live, Polling, Starting, Retrying("later".into()), Absent, Forbidden("no".into())];
+        for (worse, last) in by_gravity().into_iter().enumerate() {
+            for first in by_gravity().into_iter().take(worse + 1) {
+                for states in [[("a", first.clone()), ("b", last.clone())], [("a", last.clone()), ("b", first.clone())]]
+                {
+                    let index = index(states.to_vec());
+                    assert_eq!(index.state(&CONFIG_MAP), last, "{states:?}");
+                    for (namespace, state) in states {
+                        assert_eq!(index.state_in(&CONFIG_MAP, namespace), state, "its own watch alone counts");
+                    }
+                }
+            }
+        }
+        assert_eq!(index(vec![("a", Live)]).state(&POD), Absent);
+        assert_eq!(index(vec![("a", Live)]).state_in(&CONFIG_MAP, "b"), Absent);
+    }
 }

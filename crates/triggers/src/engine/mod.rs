@@ -230,7 +230,8 @@ impl Engine {
     /// The workloads of a trigger, and what its condition sees in each.
     fn find(&mut self, trigger: &Trigger, index: &LiveIndex) -> Found {
         let (objects, excess) = trigger.objects(index);
-        let state = index.state(&kind_of(trigger.spec.target.kind));
+        let target = &trigger.spec.target;
+        let state = index.state_in(&kind_of(target.kind), &target.namespace);
         let mut workloads = Vec::new();
         for object in objects {
             let Some(workload) = self.read_workload(trigger, &object) else { continue };
