@@ -15,6 +15,7 @@ mod edit;
 mod embedded;
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod git_side;
 pub mod instantiate;
 pub mod launch;
