@@ -57,6 +57,21 @@ pub fn hold(facts: &Facts<'_>) -> Option<Hold> {
         .or_else(|| quiet(facts))
 }
 
+/// What each group of guards says to a change by itself, by its name, in the order in which they are asked; with the
+/// run that would be started, whose approval comes last.
+pub fn each(facts: &Facts<'_>, run: &str) -> Vec<(&'static str, Option<Hold>)> {
+    vec![
+        ("known", doubt(facts)),
+        ("rollout", rollout(facts)),
+        ("soak", soak(facts)),
+        ("pods", pods(facts)),
+        ("runs", others(facts)),
+        ("often", enough(facts)),
+        ("quiet", quiet(facts)),
+        ("approval", word(facts, run)),
+    ]
+}
+
 /// First of all, as every other guard may pass the change over for good.
 fn doubt(facts: &Facts<'_>) -> Option<Hold> {
     facts.around.doubt(&facts.workload.namespace).and_then(wait)

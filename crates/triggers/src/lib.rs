@@ -9,6 +9,7 @@ pub mod condition;
 pub mod decide;
 pub mod engine;
 pub mod error;
+pub mod explain;
 pub mod guarding;
 pub mod images;
 pub mod launcher;

@@ -46,7 +46,7 @@ pub fn judge(condition: &Condition, before: Before<'_>, now: &Seen) -> Judgement
 }
 
 /// What cannot be told is absorbed by a branch that decides without it.
-fn holds(condition: &Condition, before: Before<'_>, now: &Seen) -> Result<bool, Reason> {
+pub(crate) fn holds(condition: &Condition, before: Before<'_>, now: &Seen) -> Result<bool, Reason> {
     let of = |inner: &[Condition], decides: bool| {
         let mut unclear = None;
         for one in inner {
