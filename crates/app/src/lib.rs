@@ -3,6 +3,7 @@
 //! Nothing here knows a window. What crosses to the front end is in [`contract`].
 
 mod activity;
+pub mod agent;
 mod app;
 mod application_changes;
 mod argo_cd;

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The Lease's name; every app uses the same.
-const LEASE: &str = "pilothouse-triggers";
+pub(crate) const LEASE: &str = "pilothouse-triggers";
 /// How long changes of the objects are gathered before the namespaces are looked at again.
 const GATHER: Duration = Duration::from_secs(1);
 /// How long after a fault of the engine it is started again.
