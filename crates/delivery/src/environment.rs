@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::deploy::why_no_sync;
 use crate::objects::{Application, ImageStream, Objects, Operation};
 use crate::runs::{Run, runs_of};
-use crate::tags::{TagList, tags_of};
+use crate::tags::{StreamIndex, TagList, tags_of};
 use crate::{Error, Result};
 
 /// An environment of a flow.
@@ -69,6 +70,8 @@ pub struct ApplicationState {
     pub operation: (Option<Operation>, bool),
     /// What is out of the ordinary, each with its explanation.
     pub notes: Vec<Note>,
+    /// Why its values cannot be synced without a deploy now; none when they can.
+    pub why_no_sync: Option<String>,
 }
 
 /// Something out of the ordinary with an application in an environment.
@@ -121,20 +124,25 @@ pub fn environment(objects: &Objects, flow: &str, environment: &str) -> Result<E
     let set = objects.application_sets.iter().flatten().find(|set| set.meta.name == flow);
     let stages = objects.stages_of(flow);
     let index = ApplicationIndex::of(objects, flow);
+    let streams = StreamIndex::of(objects, pipeline);
+    // Of several elements the first counts.
+    let here = set.into_iter().flat_map(|set| set.elements.iter().rev()).filter(|one| one.stage == environment);
+    let stored: HashMap<&str, bool> = here.map(|one| (one.codebase.as_str(), one.custom_values)).collect();
     let applications = pipeline
         .applications
         .iter()
         .map(|name| {
-            let stored = set.and_then(|set| set.element(environment, name)).map(|element| element.custom_values);
             let deployed: Vec<(&str, &str)> = stages
                 .iter()
                 .filter_map(|one| Some((one.name.as_str(), index.get(&one.name, name)?.version()?)))
                 .collect();
-            let tags = tags_of(objects, pipeline, &stages, stage, name, &deployed);
+            let tags = tags_of(&streams, &stages, stage, name, &deployed);
             let live = index.get(environment, name);
-            let mut state = state(name, live, stored, tags);
-            state.notes = notes(objects, &state, live);
-            state.image_created = image_created(objects, &state);
+            let own = streams.of_codebase(name);
+            let mut state = state(name, live, stored.get(name.as_str()).copied(), tags);
+            state.notes = notes(own, &state, live);
+            state.image_created = image_created(own, &state);
+            state.why_no_sync = why_no_sync(name, live);
             state
         })
         .collect();
@@ -173,6 +181,7 @@ pub(crate) fn state(name: &str, live: Option<&Application>, stored: Option<bool>
             urls: Vec::new(),
             operation: (None, false),
             notes: Vec::new(),
+            why_no_sync: None,
         };
     };
     let version = live.version().map(str::to_owned);
@@ -202,6 +211,7 @@ pub(crate) fn state(name: &str, live: Option<&Application>, stored: Option<bool>
             .collect(),
         operation: (live.operation.clone(), live.asked),
         notes: Vec::new(),
+        why_no_sync: None,
     }
 }
 
@@ -235,7 +245,7 @@ impl<'a> ApplicationIndex<'a> {
     }
 }
 
-fn notes(objects: &Objects, state: &ApplicationState, live: Option<&Application>) -> Vec<Note> {
+fn notes(streams: &[&ImageStream], state: &ApplicationState, live: Option<&Application>) -> Vec<Note> {
     let mut notes = Vec::new();
     let Some(live) = live else { return notes };
     let name = &state.name;
@@ -251,7 +261,7 @@ fn notes(objects: &Objects, state: &ApplicationState, live: Option<&Application>
     if let (Some(version), Some(digest)) =
         (&state.version, live.parameter("image.digest").filter(|one| !one.is_empty()))
     {
-        notes.extend(stale_digest(objects, name, version, digest));
+        notes.extend(stale_digest(streams, version, digest));
     }
     if let Some(stored) = state.values_override.stored.filter(|stored| *stored != state.values_override.live)
         && state.version.is_some()
@@ -267,8 +277,8 @@ fn notes(objects: &Objects, state: &ApplicationState, live: Option<&Application>
 
 /// A deploy that carried no digest kept the one before (edp-tekton, deploy-applicationset-cli), so that the old image
 /// runs under the new tag.
-fn stale_digest(objects: &Objects, name: &str, version: &str, digest: &str) -> Option<Note> {
-    let mut tags = objects.streams.iter().filter(|stream| stream.codebase == name).flat_map(|stream| &stream.tags);
+fn stale_digest(streams: &[&ImageStream], version: &str, digest: &str) -> Option<Note> {
+    let mut tags = streams.iter().flat_map(|stream| &stream.tags);
     let own = tags.clone().filter(|tag| tag.name == version).find_map(|tag| tag.digest.as_deref());
     if own == Some(digest) {
         return None;
@@ -288,12 +298,10 @@ fn stale_digest(objects: &Objects, name: &str, version: &str, digest: &str) -> O
     })
 }
 
-/// When the deployed image was built. A tag may be built again, so the digest decides where both sides know it.
-fn image_created(objects: &Objects, state: &ApplicationState) -> Option<String> {
+/// When the deployed image was built, by the application's streams. A tag may be built again, so the digest decides where both sides know it.
+fn image_created(streams: &[&ImageStream], state: &ApplicationState) -> Option<String> {
     let version = state.version.as_deref()?;
-    let own = |stream: &&ImageStream| stream.codebase == state.name;
-    let tags =
-        || objects.streams.iter().filter(own).flat_map(|stream| &stream.tags).filter(|tag| tag.created.is_some());
+    let tags = || streams.iter().flat_map(|stream| &stream.tags).filter(|tag| tag.created.is_some());
     let found = match &state.digest {
         Some(digest) => tags()
             .find(|tag| tag.digest.as_deref() == Some(digest))

@@ -1,10 +1,50 @@
 //! Which tags an application can be deployed with in an environment.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use crate::objects::{CdPipeline, ImageStream, ImageTag, Objects, Stage};
+
+/// The image streams that a flow looks at, so that one of many applications looks through them once.
+pub(crate) struct StreamIndex<'a> {
+    by_codebase: HashMap<&'a str, Vec<&'a ImageStream>>,
+    by_name: HashMap<&'a str, &'a ImageStream>,
+    inputs: HashSet<&'a str>,
+    promoted: HashSet<&'a str>,
+    flow: &'a str,
+}
+
+impl<'a> StreamIndex<'a> {
+    pub(crate) fn of(objects: &'a Objects, pipeline: &'a CdPipeline) -> Self {
+        let mut by_codebase: HashMap<&str, Vec<&ImageStream>> = HashMap::new();
+        let mut by_name = HashMap::with_capacity(objects.streams.len());
+        for stream in &objects.streams {
+            by_codebase.entry(&stream.codebase).or_default().push(stream);
+            by_name.entry(stream.meta.name.as_str()).or_insert(stream);
+        }
+        Self {
+            by_codebase,
+            by_name,
+            inputs: pipeline.input_streams.iter().map(String::as_str).collect(),
+            promoted: pipeline.to_promote.iter().map(String::as_str).collect(),
+            flow: &pipeline.meta.name,
+        }
+    }
+
+    /// The streams of an application, whichever flow and environment they are for.
+    pub(crate) fn of_codebase(&self, application: &str) -> &[&'a ImageStream] {
+        self.by_codebase.get(application).map_or(&[], Vec::as_slice)
+    }
+
+    fn input(&self, application: &str) -> Option<&'a ImageStream> {
+        self.of_codebase(application).iter().copied().find(|stream| self.inputs.contains(stream.meta.name.as_str()))
+    }
+
+    fn verified(&self, environment: &str, application: &str) -> Option<&'a ImageStream> {
+        self.by_name.get(format!("{}-{environment}-{application}-verified", self.flow).as_str()).copied()
+    }
+}
 
 /// A tag on offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,52 +140,33 @@ impl TagList {
 /// in the first environment, or for an application that is not promoted, the flow's input stream; later, the verified
 /// stream of the environment before.
 fn stream_of<'a>(
-    objects: &'a Objects,
-    pipeline: &CdPipeline,
+    streams: &StreamIndex<'a>,
     stages: &[&Stage],
     stage: &Stage,
     application: &str,
 ) -> (Option<&'a ImageStream>, TagSource) {
-    let before = stages.iter().rfind(|one| one.order < stage.order);
-    let promoted = pipeline.to_promote.iter().any(|one| one == application);
-    let input = || {
-        objects
-            .streams
-            .iter()
-            .find(|stream| stream.codebase == application && pipeline.input_streams.contains(&stream.meta.name))
-    };
-    match before {
-        Some(before) if promoted => {
-            let name = verified(&pipeline.meta.name, &before.name, application);
-            let stream = objects.streams.iter().find(|stream| stream.meta.name == name);
-            (stream, TagSource::Verified(before.name.clone()))
+    match stages.iter().rfind(|one| one.order < stage.order) {
+        Some(before) if streams.promoted.contains(application) => {
+            (streams.verified(&before.name, application), TagSource::Verified(before.name.clone()))
         }
-        Some(_) => (input(), TagSource::NotPromoted),
-        None => (input(), TagSource::Input),
+        Some(_) => (streams.input(application), TagSource::NotPromoted),
+        None => (streams.input(application), TagSource::Input),
     }
-}
-
-fn verified(flow: &str, environment: &str, application: &str) -> String {
-    format!("{flow}-{environment}-{application}-verified")
 }
 
 /// The tags on offer for an application in an environment. `deployed` says which tag each environment runs now.
 pub(crate) fn tags_of(
-    objects: &Objects,
-    pipeline: &CdPipeline,
+    streams: &StreamIndex<'_>,
     stages: &[&Stage],
     stage: &Stage,
     application: &str,
     deployed: &[(&str, &str)],
 ) -> TagList {
-    let (stream, source) = stream_of(objects, pipeline, stages, stage, application);
+    let (stream, source) = stream_of(streams, stages, stage, application);
     let Some(stream) = stream else { return TagList { source, ..TagList::default() } };
     let passed: Vec<(&str, &ImageStream)> = stages
         .iter()
-        .filter_map(|one| {
-            let name = verified(&pipeline.meta.name, &one.name, application);
-            Some((one.name.as_str(), objects.streams.iter().find(|stream| stream.meta.name == name)?))
-        })
+        .filter_map(|one| Some((one.name.as_str(), streams.verified(&one.name, application)?)))
         .collect();
     let own = passed.iter().find(|(name, _)| *name == stage.name);
     let stable = own.and_then(|(_, stream)| stream.tags.last());

@@ -18,6 +18,55 @@ fn repositories(dir: &Path) -> PathBuf {
     dir.join("repositories")
 }
 
+/// What is installed in a practice cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Installed {
+    /// KubeRocketCI and all that it works with.
+    Platform,
+    /// Argo CD, Argo Workflows and Litmus, without KubeRocketCI.
+    ArgoCdAlone,
+}
+
+impl Installed {
+    /// Both.
+    pub const ALL: [Installed; 2] = [Installed::Platform, Installed::ArgoCdAlone];
+
+    fn definitions(self) -> Result<Vec<serde_json::Value>> {
+        match self {
+            Self::Platform => definitions::all(),
+            Self::ArgoCdAlone => definitions::without_platform(),
+        }
+    }
+
+    fn plant_repositories(self, remote: &GitRemote) -> Result<()> {
+        match self {
+            Self::Platform => seed::plant_repositories(remote),
+            Self::ArgoCdAlone => seed::argo_cd::plant_repositories(remote),
+        }
+    }
+
+    async fn plant(self, client: Client, remote: &GitRemote) -> Result<()> {
+        match self {
+            Self::Platform => seed::plant(client, remote).await,
+            Self::ArgoCdAlone => seed::argo_cd::plant(client, remote).await,
+        }
+    }
+
+    fn namespace(self) -> &'static str {
+        match self {
+            Self::Platform => seed::PLATFORM,
+            Self::ArgoCdAlone => seed::argo_cd::NAMESPACE,
+        }
+    }
+
+    fn actors(self) -> &'static [Actor] {
+        match self {
+            Self::Platform => Actor::ALL,
+            Self::ArgoCdAlone => Actor::WITHOUT_PLATFORM,
+        }
+    }
+}
+
 /// A running practice cluster; everything in it but what is on disk ends when it is dropped.
 pub struct PracticeCluster {
     server: Server,
@@ -35,13 +84,22 @@ impl PracticeCluster {
     /// # Errors
     /// When `dir` cannot be used or what the cluster holds at first cannot be written.
     pub async fn start(dir: &Path) -> Result<Self> {
+        Self::start_with_installed(dir, Installed::Platform).await
+    }
+
+    /// The same, and says what is installed in it.
+    ///
+    /// # Errors
+    /// When `dir` cannot be used or what the cluster holds at first cannot be written.
+    pub async fn start_with_installed(dir: &Path, installed: Installed) -> Result<Self> {
         // Objects whose repositories are gone would tell of what is not there.
         if !repositories(dir).is_dir() {
             kept_objects::set_aside(dir);
         }
         let remote = Arc::new(GitRemote::create(&repositories(dir))?);
         let git: Arc<dyn GitAccess> = remote.clone();
-        Self::start_kept(dir, remote, ActorConfig::new(seed::PLATFORM, Some(git)), Actor::ALL).await
+        let config = ActorConfig::new(installed.namespace(), Some(git));
+        Self::kept(dir, remote, config, installed.actors(), installed).await
     }
 
     /// The same with the settings and the parts that a test asks for.
@@ -49,8 +107,18 @@ impl PracticeCluster {
     /// # Errors
     /// When `dir` cannot be used or what the cluster holds at first cannot be written.
     pub async fn start_kept(dir: &Path, remote: Arc<GitRemote>, config: ActorConfig, actors: &[Actor]) -> Result<Self> {
+        Self::kept(dir, remote, config, actors, Installed::Platform).await
+    }
+
+    async fn kept(
+        dir: &Path,
+        remote: Arc<GitRemote>,
+        config: ActorConfig,
+        actors: &[Actor],
+        installed: Installed,
+    ) -> Result<Self> {
         let found = kept_objects::read(dir).and_then(|snapshot| {
-            Server::take_up(snapshot, definitions::all().ok()?)
+            Server::take_up(snapshot, installed.definitions().ok()?)
                 .inspect_err(|error| {
                     tracing::warn!(%error, "the practice cluster cannot go on where it stood");
                     kept_objects::set_aside(dir);
@@ -59,10 +127,10 @@ impl PracticeCluster {
         });
         let mut cluster = match found {
             Some(server) => {
-                seed::plant_repositories(&remote)?;
+                installed.plant_repositories(&remote)?;
                 Self::around(server, remote)
             }
-            None => Self::fresh(remote).await?,
+            None => Self::fresh(remote, installed).await?,
         };
         let kept = Arc::new(KeptObjects::new(dir, cluster.server.clone()));
         // What was planted is there from now on, even if the process is killed at once.
@@ -78,12 +146,12 @@ impl PracticeCluster {
     /// # Errors
     /// When what the cluster holds at first cannot be written.
     pub async fn start_with(remote: Arc<GitRemote>, config: ActorConfig, actors: &[Actor]) -> Result<Self> {
-        Ok(Self::fresh(remote).await?.played(config, actors))
+        Ok(Self::fresh(remote, Installed::Platform).await?.played(config, actors))
     }
 
-    async fn fresh(remote: Arc<GitRemote>) -> Result<Self> {
-        let server = Server::with_crds(definitions::all()?)?;
-        seed::plant(server.client(), &remote).await?;
+    async fn fresh(remote: Arc<GitRemote>, installed: Installed) -> Result<Self> {
+        let server = Server::with_crds(installed.definitions()?)?;
+        installed.plant(server.client(), &remote).await?;
         Ok(Self::around(server, remote))
     }
 

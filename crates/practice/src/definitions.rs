@@ -41,6 +41,16 @@ pub fn all() -> Result<Vec<Value>> {
     TEXTS.iter().map(|text| Ok(serde_yaml::from_str(text)?)).collect()
 }
 
+/// Those of a cluster without KubeRocketCI, and without Tekton, which works for it.
+///
+/// # Errors
+/// [`crate::Error::Yaml`] when one cannot be read.
+pub fn without_platform() -> Result<Vec<Value>> {
+    let group = |definition: &Value| definition["spec"]["group"].as_str().unwrap_or_default().to_owned();
+    let gone = |group: &str| group == "v2.edp.epam.com" || group.ends_with("tekton.dev");
+    Ok(all()?.into_iter().filter(|definition| !gone(&group(definition))).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +58,13 @@ mod tests {
     #[test]
     fn every_definition_is_accepted() {
         crate::api::Server::with_crds(all().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn without_the_platform_argo_cd_stays() {
+        let names: Vec<String> =
+            without_platform().unwrap().iter().map(|one| one["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+        assert!(names.iter().any(|name| name == "applications.argoproj.io"), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains("edp") || name.contains("tekton")), "{names:?}");
     }
 }

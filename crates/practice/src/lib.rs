@@ -10,5 +10,5 @@ pub mod git_remote;
 mod kept_objects;
 pub mod seed;
 
-pub use cluster::PracticeCluster;
+pub use cluster::{Installed, PracticeCluster};
 pub use error::{Error, Result};

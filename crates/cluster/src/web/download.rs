@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use url::{Host, Url};
 
 use super::{
     ApiToken, Connection, Result, WORDS_LIMIT, WebError, authority, chain, explained, is_loopback, shown, tls,
@@ -206,11 +206,27 @@ fn onward(from: &Url, to: Option<Url>, with_proof: bool) -> Result<Url> {
     let host = authority(from);
     let Some(to) = to else { return Err(WebError::Redirected { host, to: "no address".to_owned() }) };
     let weaker = from.scheme() == "https" && to.scheme() != "https";
-    let inwards = is_loopback(&to) && !is_loopback(from);
-    if weaker || inwards || allowed(&to, with_proof && to.origin() == from.origin()).is_err() {
+    if weaker || leads_inwards(from, &to) || allowed(&to, with_proof && to.origin() == from.origin()).is_err() {
         return Err(WebError::Redirected { host, to: authority(&to) });
     }
     Ok(to)
+}
+
+/// Whether somebody outside sends us to this machine, in whichever way it may be written.
+pub fn leads_inwards(from: &Url, to: &Url) -> bool {
+    let inside = match to.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_unspecified(),
+        Some(Host::Ipv6(ip)) => {
+            let inner = ip.to_ipv4().is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
+            inner || ip.is_loopback() || ip.is_unspecified()
+        }
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
+    };
+    inside && !is_loopback(from)
 }
 
 fn header(proof: &Proof) -> Result<HeaderValue> {
@@ -256,9 +272,26 @@ mod tests {
     fn redirects_lead_neither_to_plain_text_nor_to_this_machine() {
         let from = url("https://charts.example/a");
         assert!(onward(&from, Some(url("https://storage.example/b")), true).is_ok());
-        for to in ["http://charts.example/b", "https://127.0.0.1/b", "https://localhost:5000/b", "file:///etc/passwd"] {
+        for to in [
+            "http://charts.example/b",
+            "https://127.0.0.1/b",
+            "https://127.1/b",
+            "https://0x7f000001/b",
+            "https://0.0.0.0/b",
+            "https://[::1]/b",
+            "https://[::]/b",
+            "https://[::ffff:127.0.0.1]/b",
+            "https://[::127.0.0.1]/b",
+            "https://localhost:5000/b",
+            "https://localhost./b",
+            "https://LOCALHOST/b",
+            "https://registry.localhost/b",
+            "file:///etc/passwd",
+        ] {
             assert!(onward(&from, Some(url(to)), false).is_err(), "{to}");
         }
+        let here = url("https://127.0.0.1:5000/a");
+        assert!(onward(&here, Some(url("https://localhost:5001/b")), false).is_ok(), "this machine may name itself");
         assert!(onward(&from, None, false).is_err());
     }
 }

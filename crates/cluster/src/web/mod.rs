@@ -4,7 +4,7 @@
 mod download;
 mod error;
 
-pub use download::{Download, Downloads, Proof, Wanted};
+pub use download::{Download, Downloads, Proof, Wanted, leads_inwards};
 pub use error::WebError;
 
 use std::error::Error as StdError;
@@ -490,7 +490,8 @@ fn shown(url: &Url) -> String {
     format!("{}://{}", url.scheme(), authority(url))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// This machine by an address or by its name, in the plain spellings.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),

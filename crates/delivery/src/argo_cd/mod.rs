@@ -14,4 +14,4 @@ pub use form::{ChartSource, Destination, Form, SyncPolicy, render, validate};
 pub use permits::{Meant, Permitted, meant, permits_destination, permits_namespace, permits_source};
 pub use views::version;
 pub(crate) use views::{environment, flows, releases};
-pub use writes::{Target, change_version, create, delete, sync, try_create, why_no_sync};
+pub use writes::{Target, change_version, create, delete, set_to, sync, try_create, why_no_sync};

@@ -148,6 +148,7 @@ fn application_state(application: &Application, placed: &Placed) -> ApplicationS
     found.sync = sync(application, true);
     found.deployed_values = deployed_values(application, placed.place.values);
     found.notes = notes(application, placed);
+    found.why_no_sync = super::why_no_sync(application);
     found
 }
 

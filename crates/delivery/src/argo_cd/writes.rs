@@ -5,6 +5,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions
 use kube::core::DynamicObject;
 use pilothouse_cluster::{Cluster, Error as ClusterError, explain, kinds};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::change::{CASCADE, VersionChange, cascades, changed_source, is_cascade};
 use super::convention::{Place, place};
@@ -95,13 +96,28 @@ pub fn why_no_sync(application: &Application) -> Option<String> {
     (application.asked || running).then(|| format!("Argo CD is syncing {name} at this moment."))
 }
 
-/// Has Argo CD sync an Application as it is set.
+/// What an Application is set to, as a digest: Argo CD writes the status into the same object, which is no change of it.
+pub fn set_to(object: &DynamicObject) -> String {
+    let spec = object.data["spec"].to_string();
+    Sha256::digest(spec.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Has Argo CD sync an Application as it is set; with `seen` only where it is still set to what was seen.
 ///
 /// # Errors
-/// [`Error::Refused`] while a sync goes on; [`Error::Changed`] when it is another Application by now; what the API
-/// server says.
-pub async fn sync(cluster: &Cluster, target: Target<'_>, prune: bool, reason: &str) -> Result<()> {
+/// [`Error::Refused`] while a sync goes on; [`Error::Changed`] when it is another Application by now, or set to something
+/// else than was seen; what the API server says.
+pub async fn sync(
+    cluster: &Cluster,
+    target: Target<'_>,
+    seen: Option<&str>,
+    prune: bool,
+    reason: &str,
+) -> Result<()> {
     let change = |object: &DynamicObject| {
+        if seen.is_some_and(|seen| seen != set_to(object)) {
+            return Err(target.changed());
+        }
         if let Some(why) = why_no_sync(&Application::read(object)) {
             return Err(Error::Refused(why));
         }

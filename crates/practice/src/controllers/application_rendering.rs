@@ -37,6 +37,10 @@ pub(crate) fn render(application: &Value, git: &dyn GitAccess) -> Result<Rendere
     };
     let mut revisions = Vec::new();
     for (index, source) in sources.iter().enumerate() {
+        if !source.text("/chart").is_empty() {
+            let words = "Argo CD of the practice cluster reads charts in Git, and none that is published";
+            return Err(fail(index + 1, words.into()));
+        }
         let (repository, revision) = (repository_of(source.text("/repoURL")), source.text("/targetRevision"));
         let commit = git
             .resolve(&repository, revision)?

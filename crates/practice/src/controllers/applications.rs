@@ -58,8 +58,39 @@ async fn reconcile(application: Arc<DynamicObject>, scene: Arc<Scene>) -> Result
         return Ok(Action::requeue(scene.config.pace));
     }
     refresh(&application, &scene).await?;
+    if let Some(operation) = by_itself(&scene.want(APPLICATION, application.ns(), application.name()).await?) {
+        let patch = json!({ "operation": operation });
+        scene.merge(APPLICATION, application.ns(), application.name(), patch).await?;
+        return Ok(Action::requeue(scene.config.pace));
+    }
     // Argo CD asks Git every three minutes; here a person waits for it.
     Ok(Action::requeue(scene.config.pace * 5))
+}
+
+/// The sync that an Application asks for by itself: once for each state of Git and of its own sources, and again for a
+/// change in the cluster only where it heals itself.
+fn by_itself(application: &DynamicObject) -> Option<Value> {
+    let automated = application.at("/spec/syncPolicy/automated");
+    let off = !automated.is_object() || automated["enabled"] == json!(false);
+    if off || application.text("/status/sync/status") != "OutOfSync" || application.at("/operation").is_object() {
+        return None;
+    }
+    let (compared, tried) = (application.at("/status/sync"), application.at("/status/operationState/operation/sync"));
+    let wanted = without_nulls(json!({
+        "prune": automated["prune"],
+        "revision": compared["revision"],
+        "revisions": compared["revisions"],
+        "sources": compared["comparedTo"]["sources"],
+        "syncOptions": application.at("/spec/syncPolicy/syncOptions"),
+    }));
+    let again = automated["selfHeal"] == json!(true) && application.text("/status/operationState/phase") == "Succeeded";
+    let same = ["revision", "revisions", "sources"].iter().all(|key| tried[key] == wanted[key]);
+    (again || !same).then(|| json!({ "initiatedBy": { "automated": true }, "sync": wanted }))
+}
+
+/// Whether a sync makes the namespace that it deploys to.
+fn makes_namespace(application: &DynamicObject) -> bool {
+    application.items("/spec/syncPolicy/syncOptions").iter().any(|option| option == "CreateNamespace=true")
 }
 
 fn whole(application: &DynamicObject) -> Result<Value> {
@@ -90,7 +121,12 @@ async fn sync(application: &DynamicObject, scene: &Scene, operation: Value) -> R
     scene.merge(APPLICATION, namespace, name, patch).await?;
     scene.pause().await;
     let outcome = match rendered(application, scene) {
-        Ok(made) => apply(scene, &made).await.map(|resources| (made, resources)),
+        Ok(made) => {
+            if makes_namespace(application) {
+                scene.ensure_namespace(application.text("/spec/destination/namespace"), json!({})).await?;
+            }
+            apply(scene, &made).await.map(|resources| (made, resources))
+        }
         Err(error) => Err(error),
     };
     let finished = scene.now();

@@ -85,6 +85,9 @@ impl Actor {
         Actor::Engines,
     ];
 
+    /// Every part of a cluster that is nothing but an API and has no KubeRocketCI.
+    pub const WITHOUT_PLATFORM: &[Actor] = &[Actor::Applications, Actor::Rollouts, Actor::Workflows, Actor::Engines];
+
     /// Every part, for a cluster that is nothing but an API.
     pub const ALL: &[Actor] = &[
         Actor::GitServers,

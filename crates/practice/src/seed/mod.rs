@@ -2,6 +2,7 @@
 //! and two applications, each object with the status its operator leaves. There is no GitOps
 //! repository yet: to create it is the first thing to practise.
 
+pub mod argo_cd;
 mod charts;
 mod pipelines;
 

@@ -7,9 +7,9 @@ mod version;
 
 use std::path::PathBuf;
 
-use pilothouse_cluster::web::{ApiToken, Connection, Downloads, Proof, Wanted as Asked};
+use pilothouse_cluster::web::{ApiToken, Connection, Downloads, Proof, Wanted as Asked, is_loopback, leads_inwards};
 use sha2::{Digest as _, Sha256};
-use url::{Host, Url};
+use url::Url;
 
 use super::archive::{LARGEST_ARCHIVE, unpack};
 use super::release::printable;
@@ -278,33 +278,6 @@ fn unpublished<'a>(chart: &str, place: &str, known: impl Iterator<Item = &'a str
 /// What an address says without the login that may stand before it.
 fn without_login(address: &str) -> &str {
     address.rsplit('@').next().unwrap_or_default()
-}
-
-/// This machine by an address or by its name.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
-/// Whether somebody outside sends us to this machine, in whichever way it may be written.
-fn leads_inwards(from: &Url, to: &Url) -> bool {
-    let inside = match to.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_unspecified(),
-        Some(Host::Ipv6(ip)) => {
-            let inner = ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
-            inner || ip.is_loopback() || ip.is_unspecified()
-        }
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        None => false,
-    };
-    inside && !is_loopback(from)
 }
 
 /// Refuses an address of an index that nothing is fetched from: of this machine for an index outside, or without TLS.

@@ -2,14 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use pilothouse_cluster::web::{ApiToken, Download, Downloads, Proof, Wanted as Asked, WebError};
+use pilothouse_cluster::web::{ApiToken, Download, Downloads, Proof, Wanted as Asked, WebError, leads_inwards};
 use serde_json::Value;
 use url::Url;
 
 use super::super::archive::LARGEST_ARCHIVE;
 use super::super::release::printable;
 use super::version::Wanted;
-use super::{Progress, leads_inwards, sha256, unpublished, without_login};
+use super::{Progress, sha256, unpublished, without_login};
 use crate::chart::ChartError;
 
 /// What a chart's archive is called in a manifest; the second is from before Helm 3.7.
