@@ -1,18 +1,15 @@
 //! ChaosCenter's API on loopback, behind TLS with a private authority: what its GraphQL schema and its auth server
 //! describe of projects, experiments, runs and GitOps.
 
-use std::io::{self, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::git_host::Certificate;
-use crate::git_host::tls::Tls;
 use crate::provider_host::read;
+use crate::tls_listener::{Connection, TlsListener, finish};
 
 /// The project that is there.
 pub const PROJECT: &str = "b3b6c7d2-0a8e-4f0e-9a43-5c1d2e3f4a5b";
@@ -58,7 +55,7 @@ pub struct CenterHost {
     /// The only token that is taken.
     pub token: String,
     state: Arc<Mutex<State>>,
-    ended: Arc<AtomicBool>,
+    _listener: TlsListener,
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -68,26 +65,14 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 impl CenterHost {
     /// Starts a server with one project, one experiment and one run; GitOps is off.
     pub fn start() -> Result<Self> {
-        let Tls { config, trust, .. } = Tls::new(Certificate::For(&["127.0.0.1", "localhost"]))?;
-        let listener = TcpListener::bind("127.0.0.1:0").at("listen", "127.0.0.1")?;
-        let port = listener.local_addr().at("listen", "127.0.0.1")?.port();
         let token = format!("rig-center-token-{:016x}", fastrand::u64(..));
         let git = json!({"enabled": false, "projectID": PROJECT, "branch": null, "repoURL": null, "authType": null});
         let state = State { token: token.clone(), git, started: Vec::new(), instead: Vec::new(), asked: Vec::new() };
-        let (state, ended) = (Arc::new(Mutex::new(state)), Arc::new(AtomicBool::new(false)));
-        let (shared, over) = (Arc::clone(&state), Arc::clone(&ended));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if over.load(Ordering::Acquire) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let (config, state) = (Arc::clone(&config), Arc::clone(&shared));
-                // A client that goes away in the middle is part of the tests.
-                std::thread::spawn(move || serve(stream, config, &state).ok());
-            }
-        });
-        Ok(Self { port, ca_pem: trust, token, state, ended })
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        let certificate = Certificate::For(&["127.0.0.1", "localhost"]);
+        let listener = TlsListener::start(certificate, move |connection, _| serve(connection, &shared))?;
+        Ok(Self { port: listener.port, ca_pem: listener.trust.clone(), token, state, _listener: listener })
     }
 
     /// The installation's address.
@@ -113,17 +98,7 @@ impl CenterHost {
     }
 }
 
-impl Drop for CenterHost {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        // Wakes the listener so that it sees the end.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-    }
-}
-
-fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> io::Result<()> {
-    let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-    let mut tls = BufReader::new(StreamOwned::new(connection, stream));
+fn serve(mut tls: Connection, state: &Mutex<State>) -> io::Result<()> {
     let Some(call) = read(&mut tls)? else { return Ok(()) };
     let length = call.headers.get("content-length").and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     let mut body = vec![0; length.min(1 << 20)];
@@ -148,12 +123,7 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
     let stream = tls.get_mut();
     stream.write_all(head.as_bytes())?;
     stream.write_all(text.as_bytes())?;
-    stream.conn.send_close_notify();
-    stream.flush()?;
-    stream.sock.shutdown(std::net::Shutdown::Write)?;
-    // Waiting for the client's end keeps a reset from eating the answer.
-    let _ = io::copy(&mut stream.sock, &mut io::sink());
-    Ok(())
+    finish(&mut tls)
 }
 
 fn answer(state: &mut State, asked: &Asked) -> (u16, String) {

@@ -2,17 +2,13 @@
 //! repository, or a registry made by hand.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::git_host::Certificate;
-use crate::git_host::tls::Tls;
 use crate::provider_host::{Call, Gate, read};
+use crate::tls_listener::{Connection, TlsListener, finish};
 
 /// What is answered at one path.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +62,7 @@ pub struct ChartHost {
     /// The private authority's certificate in PEM.
     pub ca_pem: String,
     state: Arc<Mutex<State>>,
-    ended: Arc<AtomicBool>,
+    _listener: TlsListener,
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -76,23 +72,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 impl ChartHost {
     /// Starts a server without pages, whose certificate is for `127.0.0.1` and `localhost`.
     pub fn start() -> Result<Self> {
-        let Tls { config, trust, .. } = Tls::new(Certificate::For(&["127.0.0.1", "localhost"]))?;
-        let listener = TcpListener::bind("127.0.0.1:0").at("listen", "127.0.0.1")?;
-        let port = listener.local_addr().at("listen", "127.0.0.1")?.port();
-        let (state, ended) = (Arc::<Mutex<State>>::default(), Arc::new(AtomicBool::new(false)));
-        let (shared, over) = (Arc::clone(&state), Arc::clone(&ended));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if over.load(Ordering::Acquire) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let (config, state) = (Arc::clone(&config), Arc::clone(&shared));
-                // A client that goes away in the middle is part of the tests.
-                std::thread::spawn(move || serve(stream, config, &state).ok());
-            }
-        });
-        Ok(Self { port, ca_pem: trust, state, ended })
+        let state = Arc::<Mutex<State>>::default();
+        let shared = Arc::clone(&state);
+        let certificate = Certificate::For(&["127.0.0.1", "localhost"]);
+        let listener = TlsListener::start(certificate, move |connection, _| serve(connection, &shared))?;
+        Ok(Self { port: listener.port, ca_pem: listener.trust.clone(), state, _listener: listener })
     }
 
     /// The address of a path.
@@ -116,18 +100,8 @@ impl ChartHost {
     }
 }
 
-impl Drop for ChartHost {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        // Wakes the listener so that it sees the end.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-    }
-}
-
 /// Serves one request; every answer closes the connection.
-fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> io::Result<()> {
-    let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-    let mut tls = BufReader::new(StreamOwned::new(connection, stream));
+fn serve(mut tls: Connection, state: &Mutex<State>) -> io::Result<()> {
     let Some(call) = read(&mut tls)? else { return Ok(()) };
     let page = {
         let mut state = lock(state);
@@ -153,10 +127,5 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> 
         gate.pass();
     }
     stream.write_all(&page.body)?;
-    stream.conn.send_close_notify();
-    stream.flush()?;
-    stream.sock.shutdown(std::net::Shutdown::Write)?;
-    // Waiting for the client's end keeps a reset from eating the answer.
-    let _ = io::copy(&mut stream.sock, &mut io::sink());
-    Ok(())
+    finish(&mut tls)
 }

@@ -22,6 +22,7 @@ pub mod registry;
 mod rig;
 pub mod secret_service;
 mod skipping;
+mod tls_listener;
 pub mod wire;
 
 pub use error::{Error, Result};

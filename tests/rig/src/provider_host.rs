@@ -4,16 +4,12 @@
 mod apis;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::git_host::Certificate;
-use crate::git_host::tls::Tls;
+use crate::tls_listener::{Connection, TlsListener, finish};
 
 /// Whose API is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +131,7 @@ pub struct ProviderHost {
     /// The only token that is taken.
     pub token: String,
     state: Arc<Mutex<State>>,
-    ended: Arc<AtomicBool>,
+    _listener: TlsListener,
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -150,9 +146,6 @@ impl ProviderHost {
 
     /// Starts a server on 127.0.0.1 whose certificate is for `names`.
     pub fn start_as(api: Api, names: &[&str]) -> Result<Self> {
-        let Tls { config, trust, .. } = Tls::new(Certificate::For(names))?;
-        let listener = TcpListener::bind("127.0.0.1:0").at("listen", "127.0.0.1")?;
-        let port = listener.local_addr().at("listen", "127.0.0.1")?.port();
         let (user, token) = ("rig-user".to_owned(), format!("rig-api-token-{:016x}", fastrand::u64(..)));
         let state = Arc::new(Mutex::new(State {
             user: user.clone(),
@@ -165,20 +158,11 @@ impl ProviderHost {
             instead: Vec::new(),
             calls: Vec::new(),
         }));
-        let ended = Arc::new(AtomicBool::new(false));
-        let (shared, over) = (Arc::clone(&state), Arc::clone(&ended));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if over.load(Ordering::Acquire) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let (config, state) = (Arc::clone(&config), Arc::clone(&shared));
-                // A client that goes away in the middle is part of the tests.
-                std::thread::spawn(move || serve(api, stream, config, &state).ok());
-            }
-        });
-        Ok(Self { api, port, ca_pem: trust, user, token, state, ended })
+        let shared = Arc::clone(&state);
+        let listener =
+            TlsListener::start(Certificate::For(names), move |connection, _| serve(api, connection, &shared))?;
+        let (port, ca_pem) = (listener.port, listener.trust.clone());
+        Ok(Self { api, port, ca_pem, user, token, state, _listener: listener })
     }
 
     /// Adds an organisation, group or workspace that the user belongs to.
@@ -235,18 +219,8 @@ impl ProviderHost {
     }
 }
 
-impl Drop for ProviderHost {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        // Wakes the listener so that it sees the end.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-    }
-}
-
 /// Serves one request; every answer closes the connection.
-fn serve(api: Api, stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> io::Result<()> {
-    let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-    let mut tls = BufReader::new(StreamOwned::new(connection, stream));
+fn serve(api: Api, mut tls: Connection, state: &Mutex<State>) -> io::Result<()> {
     let Some(call) = read(&mut tls)? else { return Ok(()) };
     let instead = {
         let mut state = lock(state);
@@ -292,12 +266,7 @@ fn serve(api: Api, stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<S
     let stream = tls.get_mut();
     stream.write_all(head.as_bytes())?;
     stream.write_all(reply.body.as_bytes())?;
-    stream.conn.send_close_notify();
-    stream.flush()?;
-    stream.sock.shutdown(std::net::Shutdown::Write)?;
-    // Waiting for the client's end keeps a reset from eating the answer.
-    let _ = io::copy(&mut stream.sock, &mut io::sink());
-    Ok(())
+    finish(&mut tls)
 }
 
 pub(crate) fn read(reader: &mut impl BufRead) -> io::Result<Option<Call>> {

@@ -1,17 +1,15 @@
 //! TLS in front of git's HTTP program.
 
-use std::io::{self, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
 use super::cgi::Incoming;
 use super::door::{Answer, Door, Request};
-use super::tls::{Certificate, Tls as TlsSide};
-use crate::error::{At, Result};
+use super::tls::Certificate;
+use crate::error::Result;
+use crate::tls_listener::{Connection, TlsListener, finish};
 
 /// A running HTTPS server: a thread for each connection.
 #[derive(Debug)]
@@ -19,63 +17,28 @@ pub(super) struct Https {
     pub(super) port: u16,
     pub(super) ca_pem: String,
     pub(super) door: Arc<Door>,
-    ended: Arc<AtomicBool>,
+    _listener: TlsListener,
 }
 
 impl Https {
     pub(super) fn start(dir: &Path, certificate: Certificate<'_>, username: &str, token: &str) -> Result<Self> {
-        let TlsSide { config, trust, .. } = TlsSide::new(certificate)?;
-        let listener = TcpListener::bind("127.0.0.1:0").at("listen", "127.0.0.1")?;
-        let port = listener.local_addr().at("listen", "127.0.0.1")?.port();
         let door = Arc::new(Door::new(username, token));
-        let ended = Arc::new(AtomicBool::new(false));
-        let (at_door, at_end, root, user) =
-            (Arc::clone(&door), Arc::clone(&ended), dir.join("repos"), username.to_owned());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if at_end.load(Ordering::Acquire) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let visit = Visit {
-                    config: Arc::clone(&config),
-                    door: Arc::clone(&at_door),
-                    ended: Arc::clone(&at_end),
-                    root: root.clone(),
-                    user: user.clone(),
-                };
-                // A client that goes away in the middle is part of the tests.
-                std::thread::spawn(move || visit.serve(stream).ok());
-            }
-        });
-        Ok(Self { port, ca_pem: trust, door, ended })
+        let visit = Visit { door: Arc::clone(&door), root: dir.join("repos"), user: username.to_owned() };
+        let listener = TlsListener::start(certificate, move |connection, ended| visit.serve(connection, ended))?;
+        Ok(Self { port: listener.port, ca_pem: listener.trust.clone(), door, _listener: listener })
     }
 }
 
-impl Drop for Https {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        // Wakes the listener so that it sees the end.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-    }
-}
-
-/// What one connection needs.
+/// What every connection needs.
 struct Visit {
-    config: Arc<ServerConfig>,
     door: Arc<Door>,
-    ended: Arc<AtomicBool>,
     root: PathBuf,
     user: String,
 }
 
-type Tls = BufReader<StreamOwned<ServerConnection, TcpStream>>;
-
 impl Visit {
     /// Serves one request; every answer closes the connection.
-    fn serve(&self, stream: TcpStream) -> io::Result<()> {
-        let connection = ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
-        let mut tls = BufReader::new(StreamOwned::new(connection, stream));
+    fn serve(&self, mut tls: Connection, ended: &AtomicBool) -> io::Result<()> {
         let Some(mut incoming) = Incoming::head(&mut tls)? else { return Ok(()) };
         let authorization = incoming.header("authorization").map(str::to_owned);
         self.door.note(Request {
@@ -105,7 +68,7 @@ impl Visit {
                 return reply(&mut tls, 302, &[("Location".to_owned(), place)], b"");
             }
             Some((_, Answer::Silence)) => {
-                while !self.ended.load(Ordering::Acquire) && tls.read(&mut [0; 64])? > 0 {}
+                while !ended.load(Ordering::Acquire) && tls.read(&mut [0; 64])? > 0 {}
                 return Ok(());
             }
             Some((_, Answer::Locked)) => return reply(&mut tls, 401, &locked, b""),
@@ -137,7 +100,7 @@ fn refusal(root: &Path, target: &str) -> Option<String> {
     std::fs::read_to_string(root.join(format!("{name}.git")).join(super::repository::REFUSAL)).ok()
 }
 
-fn reply(tls: &mut Tls, status: u16, headers: &[(String, String)], body: &[u8]) -> io::Result<()> {
+fn reply(tls: &mut Connection, status: u16, headers: &[(String, String)], body: &[u8]) -> io::Result<()> {
     let mut head = format!("HTTP/1.1 {status} Rig\r\n");
     for (key, value) in headers {
         head.push_str(&format!("{key}: {value}\r\n"));
@@ -146,10 +109,5 @@ fn reply(tls: &mut Tls, status: u16, headers: &[(String, String)], body: &[u8]) 
     let stream = tls.get_mut();
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
-    stream.conn.send_close_notify();
-    stream.flush()?;
-    stream.sock.shutdown(std::net::Shutdown::Write)?;
-    // Waiting for the client's end keeps a reset from eating the answer.
-    let _ = io::copy(&mut stream.sock, &mut io::sink());
-    Ok(())
+    finish(tls)
 }
