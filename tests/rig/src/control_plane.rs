@@ -1,7 +1,7 @@
 //! A real Kubernetes API on loopback.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -43,7 +43,24 @@ pub struct ControlPlane {
     minor: u32,
     has_controllers: bool,
     has_node: bool,
+    // Dropped in this order: first the API server, then what it stands on and what stands on it.
+    api_server: Program,
     _children: Vec<Leash>,
+}
+
+/// A program that can be started again as it was.
+#[derive(Debug)]
+struct Program {
+    command: Command,
+    log: PathBuf,
+    leash: Leash,
+}
+
+impl Program {
+    fn start(command: Command, log: PathBuf) -> Result<Self> {
+        let leash = Leash::start(&command, &log)?;
+        Ok(Self { command, log, leash })
+    }
 }
 
 impl ControlPlane {
@@ -110,9 +127,9 @@ impl ControlPlane {
             // With all the CRDs it would grow to 2 GB.
             .envs([("GOMEMLIMIT", "500MiB"), ("GOGC", "50")])
             .current_dir(dir);
-        let mut apiserver = Leash::start(&apiserver, &log("apiserver"))?;
-        wait_ready(&kubeconfigs.admin, &mut apiserver)?;
-        let mut children = vec![etcd, apiserver];
+        let mut api_server = Program::start(apiserver, log("apiserver"))?;
+        wait_ready(&kubeconfigs.admin, &mut api_server.leash)?;
+        let mut children = vec![etcd];
 
         if let Some(program) = &assets.controller_manager {
             let mut command = Command::new(program);
@@ -123,6 +140,7 @@ impl ControlPlane {
                 .args(["--service-account-private-key-file=pki/sa.key", "--root-ca-file=pki/ca.crt"])
                 .args(["--use-service-account-credentials", "--leader-elect=false"])
                 .arg("--controllers=*,-nodeipam,-route,-service")
+                .args(["--kube-api-qps=200", "--kube-api-burst=400"])
                 .envs([("GOMEMLIMIT", "200MiB"), ("GOGC", "50")])
                 .current_dir(dir);
             if assets.minor < 24 {
@@ -167,8 +185,23 @@ impl ControlPlane {
             minor: assets.minor,
             has_controllers: assets.controller_manager.is_some(),
             has_node,
+            api_server,
             _children: children,
         })
+    }
+
+    /// Kills the API server where it stands, starts it again on the same port and the same data, and waits until it
+    /// answers.
+    pub fn restart_api_server(&mut self) -> Result<()> {
+        self.api_server.leash.stop();
+        // What is killed keeps its port until its memory is given back.
+        let address = self.server.trim_start_matches("https://");
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_ok() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.api_server.leash = Leash::start(&self.api_server.command, &self.api_server.log)?;
+        wait_ready(&self.kubeconfigs.admin, &mut self.api_server.leash)
     }
 
     /// The kubeconfigs.
@@ -302,5 +335,28 @@ pub(crate) async fn ensure_namespace(client: &kube::Client, name: &str) -> Resul
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(other) => Err(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Namespace;
+
+    use super::*;
+
+    #[test]
+    fn a_restarted_api_server_has_what_it_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut plane = ControlPlane::start(dir.path(), false).unwrap();
+        let admin = plane.kubeconfigs().admin.clone();
+        on_own_thread(async { ensure_namespace(&client_from(&admin).await?, "kept").await }).unwrap();
+        for _ in 0..3 {
+            plane.restart_api_server().unwrap();
+            let found = on_own_thread(async {
+                let api: kube::Api<Namespace> = kube::Api::all(client_from(&admin).await?);
+                Ok(api.get("kept").await?)
+            });
+            assert_eq!(found.unwrap().metadata.name.as_deref(), Some("kept"));
+        }
     }
 }

@@ -39,7 +39,7 @@ pub struct Description {
 pub struct Rig {
     description: Description,
     // Dropped in this order: first the programs end, then their folder goes.
-    _plane: Option<ControlPlane>,
+    plane: Option<ControlPlane>,
     _sweep: Option<Sweep>,
 }
 
@@ -69,7 +69,7 @@ impl Rig {
         let text = std::fs::read(path).at("read the description of the rig", path)?;
         let description =
             serde_json::from_slice(&text).map_err(|source| Error::Description { path: path.to_owned(), source })?;
-        Ok(Self { description, _plane: None, _sweep: None })
+        Ok(Self { description, plane: None, _sweep: None })
     }
 
     /// Starts a rig in a folder of its own, with a node if asked for.
@@ -90,7 +90,20 @@ impl Rig {
             has_controllers: plane.has_controllers(),
             has_node: plane.has_node(),
         };
-        Ok(Self { description, _plane: Some(plane), _sweep: Some(sweep) })
+        Ok(Self { description, plane: Some(plane), _sweep: Some(sweep) })
+    }
+
+    /// Kills the API server of a rig of one's own, starts it again on the same port and data, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not come back, or when the rig is another process'.
+    #[allow(clippy::panic)]
+    pub fn restart_api_server(&mut self) {
+        match self.plane.as_mut().map(ControlPlane::restart_api_server) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => panic!("{error}"),
+            None => panic!("another process holds this rig"),
+        }
     }
 
     /// What others need to know to use it.
