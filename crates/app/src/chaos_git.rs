@@ -163,6 +163,10 @@ impl GitSide for ProjectGit {
         self.branch == branch && self.app.remote(url).is_ok_and(|url| url.as_str() == self.url.as_str())
     }
 
+    fn place(&self) -> String {
+        format!("{} {}", self.url.as_str(), self.branch)
+    }
+
     fn selective(&self) -> Option<&dyn SelectiveGit> {
         Some(self)
     }

@@ -3,7 +3,7 @@
 use pilothouse_chaos::{
     document::folder_of,
     plan::{Action, Planned},
-    project::{self, Project},
+    project::{self, Absent, Project},
     sync,
 };
 use pilothouse_cluster::Name;
@@ -67,7 +67,7 @@ impl App {
             operation: None,
             credential,
         };
-        let (snapshot, planned) = sync::preview(&live.cluster, &form.namespace, &form.id, &git).await?;
+        let (snapshot, planned) = sync::preview(&live.cluster, &form.namespace, &form.id, &git, Absent::Ask).await?;
         let now = project::get(&live.cluster, &form.namespace, &form.id).await.ok();
         let other = |now: &Project| !now.url.is_empty() && (now.url != place.shown || now.branch != branch);
         let follows = now.filter(other).map(|now| format!("{} ({})", now.url, now.branch));

@@ -23,6 +23,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) sides: &'a Sides,
     pub(crate) objects: &'a std::collections::BTreeMap<String, WorkflowObject>,
+    /// The project came to this place, and what differs there is not what anybody commits to it from now on.
+    pub(crate) arriving: bool,
 }
 
 /// What became of a plan.
@@ -178,10 +180,11 @@ impl Pass<'_> {
 
     /// The commit that a change is to be run for. The policy is the object's, which no commit can touch, and it counts
     /// as it stands in the very version that the change is written over. What changed while the project was switched
-    /// off is older than its enabling, and is not run.
+    /// off is older than its enabling, and is not run; nor is what stands where it comes to.
     fn change_to_run(&self, one: &Planned, known: Option<&WorkflowObject>, facts: &Known<'_>) -> Option<String> {
-        let asked = known
-            .is_some_and(|known| known.run_policy == RunPolicy::OnCommit && known.state != Some(SyncState::Paused));
+        let asked = !self.arriving
+            && known
+                .is_some_and(|known| known.run_policy == RunPolicy::OnCommit && known.state != Some(SyncState::Paused));
         let (true, Action::Update { .. }, Some(tip)) = (asked, &one.action, &self.snapshot.commit) else {
             return None;
         };

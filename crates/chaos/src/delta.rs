@@ -28,7 +28,9 @@ pub(crate) async fn sync(
     memory: &Arc<Memory>,
     report: &mut SyncReport,
 ) -> Result<bool> {
-    let Some(mut last) = memory.take(place.namespace, place.project).filter(Last::is_fresh) else { return Ok(false) };
+    let here = place.git.place();
+    let known = memory.take(place.namespace, place.project);
+    let Some(mut last) = known.filter(|last| last.is_fresh() && last.place == here) else { return Ok(false) };
     let ours: Vec<&DynamicObject> =
         watched.iter().map(Arc::as_ref).filter(|object| text_of(object, "project") == place.project).collect();
     let mut changed = changed_objects(&last, &ours);
@@ -130,9 +132,11 @@ async fn changes(
     if !planned.iter().all(plain) {
         return Ok(false);
     }
-    let pass = Pass { place, snapshot: &snapshot, sides: &sides, objects: &objects };
+    let pass = Pass { place, snapshot: &snapshot, sides: &sides, objects: &objects, arriving: false };
     let mut here = SyncReport::default();
-    place.still_on(false).await?;
+    if place.still_on(false).await?.is_some() {
+        return Ok(false);
+    }
     let applied = pass.apply(&planned, &mut here).await?;
     report.writes += here.writes;
     if here.writes > 0 {
@@ -156,12 +160,14 @@ async fn changes(
 
 /// What a whole sync leaves to remember.
 pub(crate) fn remember(
+    place: String,
     folder: Option<String>,
     files: Vec<Entry>,
     objects: HashMap<String, Version>,
     report: &SyncReport,
 ) -> Last {
     Last {
+        place,
         folder,
         files: files.into_iter().map(|entry| (entry.path.clone(), entry)).collect(),
         objects,

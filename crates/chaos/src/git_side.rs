@@ -101,6 +101,11 @@ pub trait GitSide: Send + Sync {
         true
     }
 
+    /// Names the repository and the branch: what is remembered of one counts for no other.
+    fn place(&self) -> String {
+        String::new()
+    }
+
     /// The same side, where it can tell what changed.
     fn selective(&self) -> Option<&dyn SelectiveGit> {
         None

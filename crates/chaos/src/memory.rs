@@ -38,6 +38,8 @@ pub(crate) struct Version {
 /// Both sides as a sync left them, with nothing more to do.
 #[derive(Debug)]
 pub(crate) struct Last {
+    /// The repository and the branch.
+    pub(crate) place: String,
     /// The folder in Git.
     pub(crate) folder: Option<String>,
     /// Its files by path.

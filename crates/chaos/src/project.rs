@@ -21,6 +21,28 @@ pub enum Auth {
     Ssh,
 }
 
+/// Annotation on a project: it came to another place, and was not synced with it in full yet.
+const ARRIVING: &str = "pilothouse.dev/arriving";
+
+/// What becomes of workflows that have no file at the place that their project comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Absent {
+    /// They are marked, and a person decides about each.
+    #[default]
+    Ask,
+    /// They are committed there.
+    TakeAlong,
+}
+
+/// Where a project comes to. What stands here of another place than the project's own counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Arrival {
+    url: String,
+    branch: String,
+    absent: Absent,
+}
+
 /// A chaos project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,6 +69,9 @@ pub struct Project {
     pub last_sync: Option<String>,
     /// What is wrong, or what to do.
     pub message: Option<String>,
+    /// The project came to where it is, and was not synced there in full yet: what differs there is no commit that
+    /// anybody made to have it run.
+    pub arriving: Option<Absent>,
 }
 
 /// What the user gives to enable a project.
@@ -71,12 +96,17 @@ impl Project {
             object.data.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         object.data.get("spec")?;
+        let (url, branch) =
+            (text("/spec/gitOps/url").unwrap_or_default(), text("/spec/gitOps/branch").unwrap_or_default());
+        let arrival = object.metadata.annotations.as_ref().and_then(|all| all.get(ARRIVING));
+        let arrival = arrival.and_then(|text| serde_json::from_str::<Arrival>(text).ok());
         Some(Self {
+            arriving: arrival.filter(|to| to.url == url && to.branch == branch).map(|to| to.absent),
             id: object.metadata.name.clone()?,
             namespace: object.metadata.namespace.clone().unwrap_or_default(),
             enabled: object.data.pointer("/spec/gitOps/enabled").and_then(Value::as_bool).unwrap_or(false),
-            url: text("/spec/gitOps/url").unwrap_or_default(),
-            branch: text("/spec/gitOps/branch").unwrap_or_default(),
+            url,
+            branch,
             auth: if text("/spec/gitOps/auth").as_deref() == Some("ssh") { Auth::Ssh } else { Auth::Token },
             description: text("/spec/description"),
             state: text("/status/state"),
@@ -141,7 +171,13 @@ pub async fn enable(cluster: &Cluster, namespace: &str, form: &Enable) -> Result
                     return Err(Error::Taken { id, namespace, url: there.url, branch: there.branch });
                 }
                 // Over exactly the version that was looked at.
-                let patch = json!({"metadata": {"resourceVersion": there.metadata.resource_version}, "spec": spec});
+                let patch = json!({
+                    "metadata": {
+                        "resourceVersion": there.metadata.resource_version,
+                        "annotations": {ARRIVING: null},
+                    },
+                    "spec": spec,
+                });
                 let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
                 match cluster.in_time("write a chaos project", api.patch(&form.id, &parameters, &patch)).await {
                     Err(pilothouse_cluster::Error::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
@@ -154,10 +190,76 @@ pub async fn enable(cluster: &Cluster, namespace: &str, form: &Enable) -> Result
     Project::read(&made).ok_or(Error::NotFound { what: "the chaos project", name: form.id.clone() })
 }
 
+/// The place of a project, as a person saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The repository's address.
+    pub url: String,
+    /// The branch.
+    pub branch: String,
+}
+
+/// Leads a project that is switched on to another repository or branch, in one write: whoever is killed right after it
+/// leaves a project that follows the new place, and the next sync brings it there. What differs there runs nothing.
+///
+/// # Errors
+/// [`Error::PreviewStale`] when the project follows another place than the one that was seen, [`Error::WrongState`]
+/// when it is switched off; nothing was written then.
+pub async fn change(cluster: &Cluster, namespace: &str, seen: &Seen, to: &Enable, absent: Absent) -> Result<Project> {
+    let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
+    let missing = || Error::NotFound { what: "the chaos project", name: to.id.clone() };
+    for attempt in 1.. {
+        let there = cluster.in_time("read a chaos project", api.get_opt(&to.id)).await?.ok_or_else(missing)?;
+        let now = Project::read(&there).ok_or_else(missing)?;
+        if !now.enabled {
+            let why = "GitOps is off for it; enable it at the new place".to_owned();
+            return Err(Error::WrongState { name: now.id, why });
+        }
+        if now.url != seen.url || now.branch != seen.branch {
+            let why = format!("it follows {} ({}) by now", now.url, now.branch);
+            return Err(Error::PreviewStale { name: now.id, why });
+        }
+        if now.url == to.url && now.branch == to.branch {
+            return Ok(now);
+        }
+        let arrival = Arrival { url: to.url.clone(), branch: to.branch.clone(), absent };
+        let arrival = serde_json::to_value(&arrival).map(|arrival| arrival.to_string()).unwrap_or_default();
+        let branch = Some(&to.branch).filter(|branch| !branch.is_empty());
+        // Over exactly the version that was looked at.
+        let patch = json!({
+            "metadata": {"resourceVersion": there.metadata.resource_version, "annotations": {ARRIVING: arrival}},
+            "spec": {"gitOps": {"url": to.url, "branch": branch, "auth": to.auth}},
+        });
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        match cluster.in_time("write a chaos project", api.patch(&to.id, &parameters, &patch)).await {
+            Err(pilothouse_cluster::Error::Conflict { .. }) if attempt < ATTEMPTS => {}
+            other => return Project::read(&other?).ok_or_else(missing),
+        }
+    }
+    Err(Error::Contended { attempts: ATTEMPTS })
+}
+
+/// Notes that a project was synced in full where it came to. Somebody who writes it at this moment has the last word:
+/// the next sync notes it then.
+pub(crate) async fn arrived(cluster: &Cluster, namespace: &str, id: &str) -> Result<()> {
+    let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
+    let there = cluster.in_time("read a chaos project", api.get(id)).await?;
+    if Project::read(&there).is_none_or(|there| there.arriving.is_none()) {
+        return Ok(());
+    }
+    let version = there.metadata.resource_version;
+    let patch = json!({"metadata": {"resourceVersion": version, "annotations": {ARRIVING: null}}});
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    match cluster.in_time("write a chaos project", api.patch(id, &parameters, &patch)).await {
+        Ok(_) | Err(pilothouse_cluster::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Switches GitOps off. Nothing in Git or among the workflows is removed; they are marked as paused.
 pub async fn disable(cluster: &Cluster, namespace: &str, id: &str) -> Result<()> {
     let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
-    let patch = json!({"spec": {"gitOps": {"enabled": false}}});
+    let patch = json!({"metadata": {"annotations": {ARRIVING: null}}, "spec": {"gitOps": {"enabled": false}}});
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
     cluster.in_time("write a chaos project", api.patch(id, &parameters, &patch)).await?;
     // It is off: whatever cannot be written now, the rest is.

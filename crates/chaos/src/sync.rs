@@ -14,7 +14,7 @@ use crate::git_side::{Entry, GitChange, GitSide, Publication, Snapshot, Tip};
 use crate::memory::Memory;
 use crate::names::digest;
 use crate::plan::{Action, Base, ClusterItem, Planned, Sides, SyncState, keyed, plan_knowing};
-use crate::project;
+use crate::project::{self, Absent};
 use crate::trailers::with_trailers;
 use crate::workflow_object::{self, Due, WorkflowObject};
 
@@ -107,8 +107,11 @@ pub async fn sync_knowing(
         let (snapshot, files) = place.snapshot(looked.take()).await?;
         let objects = workflow_object::list(cluster, namespace, project).await?;
         let sides = sides(&place, &snapshot, &objects).await?;
-        let (sides, mut planned) = plan_aside(sides, memory).await?;
-        place.still_on(report.writes > 0).await?;
+        let (mut sides, mut planned) = plan_aside(sides, memory).await?;
+        let arriving = place.still_on(report.writes > 0).await?;
+        if arriving == Some(Absent::TakeAlong) && forget_absent(&mut sides) {
+            (sides, planned) = plan_aside(sides, memory).await?;
+        }
         if refused_by_git.is_none() {
             let changes: Vec<_> = planned.iter().filter_map(git_change).collect();
             if !changes.is_empty() {
@@ -129,13 +132,17 @@ pub async fn sync_knowing(
         }
         report.due.clear();
         report.behind.clear();
-        let pass = Pass { place: &place, snapshot: &snapshot, sides: &sides, objects: &objects };
+        let pass =
+            Pass { place: &place, snapshot: &snapshot, sides: &sides, objects: &objects, arriving: arriving.is_some() };
         let applied = pass.apply(&planned, &mut report).await?;
         if applied.moved {
             continue;
         }
         if report.writes > 0 {
             place.still_on(true).await?;
+        }
+        if arriving.is_some() && refused_by_git.is_none() {
+            project::arrived(cluster, namespace, project).await?;
         }
         report.states = planned
             .iter()
@@ -150,7 +157,8 @@ pub async fn sync_knowing(
         }
         report.problems.extend(refused_by_git);
         if let Some((tip, entries)) = files.filter(|_| report.problems.is_empty()) {
-            memory.keep(namespace, project, delta::remember(tip.folder, entries, applied.versions, &report));
+            let last = delta::remember(git.place(), tip.folder, entries, applied.versions, &report);
+            memory.keep(namespace, project, last);
         }
         report.commit = snapshot.commit;
         return Ok(report);
@@ -162,10 +170,11 @@ impl Place<'_> {
     /// Ends a sync whose project was switched off since it began, or follows another repository or branch by now. To
     /// be asked after the objects were read: what was read as paused is then known to be on again. When it `wrote`,
     /// what it made meanwhile is paused as the rest is. A project that has no object can only be synced by who asks.
-    pub(crate) async fn still_on(&self, wrote: bool) -> Result<()> {
+    /// Says whether the project was not synced in full since it came to this place.
+    pub(crate) async fn still_on(&self, wrote: bool) -> Result<Option<Absent>> {
         let now = match project::get(self.cluster, self.namespace, self.project).await {
             Ok(now) => now,
-            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let ended = |why| Err(Error::Superseded { name: self.project.to_owned(), why });
@@ -178,7 +187,7 @@ impl Place<'_> {
         if !self.git.follows(&now.url, &now.branch) {
             return ended("it follows another repository or branch by now");
         }
-        Ok(())
+        Ok(now.arriving)
     }
 
     /// The files in Git, and where that can be told, what they are known by.
@@ -243,6 +252,19 @@ pub(crate) async fn sides(
     })
 }
 
+/// Takes the workflows that have no file for ones that no place has seen yet; says whether there are any.
+fn forget_absent(sides: &mut Sides) -> bool {
+    if !sides.complete {
+        return false;
+    }
+    let files = keyed(&sides.project, &sides.git);
+    let absent: Vec<String> = sides.base.keys().filter(|one| !files.contains_key(*one)).cloned().collect();
+    for one in &absent {
+        sides.base.remove(one);
+    }
+    !absent.is_empty()
+}
+
 fn git_change(planned: &Planned) -> Option<GitChange> {
     let (text, base_blob) = match &planned.action {
         Action::Adopt { text, over } => (text, over.clone()),
@@ -277,17 +299,22 @@ fn stay_ahead(planned: &mut [Planned], why: &str) {
 }
 
 /// What a sync would do now, and nothing done: what the first sync brings where a project is about to be enabled, or to
-/// follow another repository.
+/// follow another repository, and what becomes of workflows that have no file there.
 pub async fn preview(
     cluster: &Cluster,
     namespace: &str,
     project: &str,
     git: &dyn GitSide,
+    absent: Absent,
 ) -> Result<(Snapshot, Vec<Planned>)> {
     Name::parse("project", project)?;
     let place = Place { cluster, namespace, project, git };
     let (snapshot, _) = place.snapshot(None).await?;
     let objects = workflow_object::list(cluster, namespace, project).await?;
-    let (_, planned) = plan_aside(sides(&place, &snapshot, &objects).await?, &Arc::default()).await?;
+    let mut sides = sides(&place, &snapshot, &objects).await?;
+    if absent == Absent::TakeAlong {
+        forget_absent(&mut sides);
+    }
+    let (_, planned) = plan_aside(sides, &Arc::default()).await?;
     Ok((snapshot, planned))
 }
