@@ -48,6 +48,23 @@ pub struct AppOptions {
     pub authority: Option<PathBuf>,
     /// The `helm` to render manifests with; none takes the one on the login shell's PATH.
     pub helm: Option<PathBuf>,
+    /// What of a cluster is looked at.
+    pub scope: Scope,
+    /// Who this app is among those that stand for a Lease; none makes a name of the user's.
+    pub identity: Option<String>,
+}
+
+/// What of a cluster the app looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Whatever its pages show and the user may see.
+    #[default]
+    Everything,
+    /// Chaos projects, their workflows, triggers and runs in these namespaces alone: the agent's part.
+    Chaos {
+        /// The namespaces.
+        namespaces: Vec<String>,
+    },
 }
 
 impl AppOptions {
@@ -56,7 +73,16 @@ impl AppOptions {
         let known_hosts = pilothouse_git::KnownHosts::usual_files(std::env::home_dir().as_deref());
         let authority = std::env::var_os("GIT_SSL_CAINFO").filter(|v| !v.is_empty()).map(PathBuf::from);
         let helm = std::env::var_os("PILOTHOUSE_HELM").filter(|v| !v.is_empty()).map(PathBuf::from);
-        Self { data_dir, secrets: Arc::new(SystemStore), kubeconfig: None, known_hosts, authority, helm }
+        Self {
+            data_dir,
+            secrets: Arc::new(SystemStore),
+            kubeconfig: None,
+            known_hosts,
+            authority,
+            helm,
+            scope: Scope::Everything,
+            identity: None,
+        }
     }
 }
 

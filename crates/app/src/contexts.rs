@@ -148,7 +148,7 @@ impl App {
                 };
                 operation.step("Looking what is installed", 1, Some(2));
                 let preferred = self.storage.setting(&platform_setting(cluster.name())).await?;
-                let live = Arc::new(Live::start(cluster, practice, preferred, &self.changes).await?);
+                let live = Arc::new(Live::start(cluster, practice, preferred, &self.options.scope, &self.changes).await?);
                 self.recall_registered(&live).await?;
                 operation.step(&shown, 2, Some(2));
                 let view = live.view();
@@ -157,6 +157,27 @@ impl App {
                 Ok(view)
             })
             .await
+    }
+
+    /// Connects to a context without beginning to look after anything in it: for a command that ends by itself.
+    pub async fn look_at(&self, target: ConnectTarget) -> Result<Session> {
+        let ConnectTarget::Context { name } = target else {
+            return Err(AppError::blocked("a practice cluster lives in the app alone"));
+        };
+        let cluster = Cluster::connect_in(&self.kubeconfig_paths(), &name).await?;
+        let live = Arc::new(Live::start(cluster, None, None, &self.options.scope, &self.changes).await?);
+        let view = live.view();
+        self.set_live(Some(live));
+        Ok(view)
+    }
+
+    /// Whether the cluster serves other kinds of ours than when it was connected to.
+    ///
+    /// # Errors
+    /// `app.notConnected`; when the API server does not answer.
+    pub async fn kinds_changed(&self) -> Result<bool> {
+        let live = self.live()?;
+        Ok(live.cluster.discover().await? != live.discovered())
     }
 
     /// The connection, if there is one.
@@ -183,7 +204,7 @@ impl App {
 
     /// Looks again what the cluster holds, and starts what now can run.
     async fn reconnect(&self, live: &Arc<Live>, platform: Option<String>) -> Result<Session> {
-        let fresh = Arc::new(Live::start(live.cluster.clone(), live.practice.clone(), platform, &self.changes).await?);
+        let fresh = Arc::new(Live::start(live.cluster.clone(), live.practice.clone(), platform, &self.options.scope, &self.changes).await?);
         self.recall_registered(&fresh).await?;
         let view = fresh.view();
         self.set_live(Some(fresh.clone()));

@@ -8,7 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -32,7 +32,6 @@ use crate::{
     journal::{Begin, End, Intent},
     runs::only_by_hand,
     session::Live,
-    trigger_engine::identity,
 };
 
 /// How often a project is synced when nothing calls for it; the real time varies by a quarter.
@@ -93,12 +92,23 @@ fn refused_here(error: &ChaosError) -> bool {
 #[derive(Default)]
 pub(crate) struct Keeping {
     nudges: watch::Sender<u64>,
+    /// The projects whose Lease is held here.
+    held: Mutex<BTreeSet<Key>>,
 }
 
 impl Keeping {
     /// Has every project that is kept here looked at now.
     pub(crate) fn nudge(&self) {
         self.nudges.send_modify(|count| *count += 1);
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeSet<Key>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the Lease of a project is held here.
+    pub(crate) fn holds(&self, namespace: &str, id: &str) -> bool {
+        self.held().contains(&(namespace.to_owned(), id.to_owned()))
     }
 }
 
@@ -145,7 +155,7 @@ impl App {
         if !live.has(ComponentId::Pilothouse) {
             return;
         }
-        let identity = identity();
+        let Some(identity) = me.upgrade().map(|app| app.candidate()) else { return };
         let index = live.index();
         let mut changes = index.changes();
         let Some(mut nudges) = me.upgrade().map(|app| app.keeping.nudges.subscribe()) else { return };
@@ -249,6 +259,14 @@ impl App {
         let mut stepped_down = false;
         while !stepped_down && !seat.is_cancelled() {
             let leading = *leads.borrow_and_update();
+            if let Some(app) = me.upgrade() {
+                let mut held = app.keeping.held();
+                if leading {
+                    held.insert(key.clone())
+                } else {
+                    held.remove(key)
+                };
+            }
             let work = async {
                 if leading {
                     Self::rounds(me, live, key, Stand::Holds, left).await;
@@ -267,6 +285,9 @@ impl App {
             }
         }
         drop(leads);
+        if let Some(app) = me.upgrade() {
+            app.keeping.held().remove(key);
+        }
         // Given up in good order, so that the next one need not wait until the Lease runs out.
         leadership.release().await;
         stepped_down

@@ -71,7 +71,7 @@ mod values_history;
 mod waiting;
 mod workflows;
 
-pub use app::{App, AppOptions};
+pub use app::{App, AppOptions, Scope};
 pub use contract::AppError;
 pub use events::{EventSink, Silent};
 

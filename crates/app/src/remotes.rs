@@ -139,7 +139,8 @@ impl Observer for Follows {
     }
 }
 
-fn keychain_name(url: &RemoteUrl) -> String {
+/// The name under which a remote's credential is kept.
+pub(crate) fn keychain_name(url: &RemoteUrl) -> String {
     format!("git:{}", url.as_str())
 }
 
@@ -170,7 +171,7 @@ fn looks_like_token(name: &str) -> bool {
 }
 
 /// A credential as the keychain keeps it, with the server it is for.
-fn pack(credential: &Credential, url: &RemoteUrl) -> Option<SecretString> {
+pub(crate) fn pack(credential: &Credential, url: &RemoteUrl) -> Option<SecretString> {
     let mut packed = match credential {
         Credential::None => return None,
         Credential::Token { username, token } => {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     App, Result,
+    app::Scope,
     changes::Changes,
     contract::{AppError, ErrorCode, Session, Topic},
     trigger_engine::EngineState,
@@ -64,16 +65,22 @@ impl Live {
         cluster: Cluster,
         practice: Option<Arc<PracticeCluster>>,
         preferred: Option<String>,
+        scope: &Scope,
         changes: &Changes,
     ) -> Result<Live> {
         let (version, discovered) = tokio::try_join!(cluster.version(), cluster.discover())?;
-        let platforms = if discovered.has(ComponentId::Krci) { cluster.platforms().await? } else { Vec::new() };
-        let can_install = cluster.can("create", &kinds::CRD, None).await.unwrap_or(false);
+        let all = *scope == Scope::Everything;
+        let platforms = if all && discovered.has(ComponentId::Krci) { cluster.platforms().await? } else { Vec::new() };
+        let can_install = all && cluster.can("create", &kinds::CRD, None).await.unwrap_or(false);
         let platform = preferred
             .filter(|p| platforms.contains(p))
             .or_else(|| platforms.iter().find(|p| *p == cluster.default_namespace()).cloned())
             .or_else(|| platforms.first().cloned());
-        let index = watch(&cluster, &discovered, platform.as_deref(), changes).await;
+        let specs = match scope {
+            Scope::Everything => everything(&cluster, &discovered, platform.as_deref()).await,
+            Scope::Chaos { namespaces } => chaos_of(&discovered, namespaces),
+        };
+        let index = watch(&cluster, specs, changes).await;
         let state = State { discovered, platforms, platform, can_install, index, registered: Vec::new() };
         Ok(Live {
             cluster,
@@ -169,14 +176,27 @@ impl Drop for Live {
     }
 }
 
-/// Watches what the pages show. Kinds that live in many namespaces are watched everywhere where the user may, else in
-/// the namespaces that are known.
-async fn watch(
-    cluster: &Cluster,
-    discovered: &Discovered,
-    platform: Option<&str>,
-    changes: &Changes,
-) -> Arc<LiveIndex> {
+/// The kinds of chaos projects, triggers and runs.
+const CHAOS: [Kind; 7] = [
+    kinds::WORKFLOW,
+    kinds::CRON_WORKFLOW,
+    kinds::CHAOS_ENGINE,
+    kinds::CHAOS_RESULT,
+    kinds::CHAOS_PROJECT,
+    kinds::CHAOS_WORKFLOW,
+    kinds::EVENT_TRIGGER,
+];
+
+/// What chaos projects, triggers and runs are in these namespaces.
+fn chaos_of(discovered: &Discovered, namespaces: &[String]) -> Vec<WatchSpec> {
+    // A workflow on a schedule of Argo's own is nothing of ours.
+    let served = CHAOS.into_iter().filter(|kind| *kind != kinds::CRON_WORKFLOW && discovered.serves(kind));
+    served.flat_map(|kind| namespaces.iter().map(move |one| WatchSpec::in_namespace(kind, one))).collect()
+}
+
+/// What the pages show. Kinds that live in many namespaces are watched everywhere where the user may, else in the
+/// namespaces that are known.
+async fn everything(cluster: &Cluster, discovered: &Discovered, platform: Option<&str>) -> Vec<WatchSpec> {
     use kinds::*;
     let mut specs = Vec::new();
     let mut namespaces = BTreeSet::from([cluster.default_namespace().to_owned()]);
@@ -213,8 +233,7 @@ async fn watch(
         }
         wide.extend(own);
     }
-    let chaos = [WORKFLOW, CRON_WORKFLOW, CHAOS_ENGINE, CHAOS_RESULT, CHAOS_PROJECT, CHAOS_WORKFLOW, EVENT_TRIGGER];
-    wide.extend(chaos.into_iter().filter(|kind| discovered.serves(kind)));
+    wide.extend(CHAOS.into_iter().filter(|kind| discovered.serves(kind)));
     let asked = join_all(wide.iter().map(|kind| cluster.can("list", kind, None))).await;
     for (kind, may) in wide.into_iter().zip(asked) {
         if may.unwrap_or(false) {
@@ -223,6 +242,11 @@ async fn watch(
             specs.extend(namespaces.iter().map(|namespace| WatchSpec::in_namespace(kind, namespace)));
         }
     }
+    specs
+}
+
+async fn watch(cluster: &Cluster, specs: Vec<WatchSpec>, changes: &Changes) -> Arc<LiveIndex> {
+    use kinds::*;
     let changes = changes.clone();
     let on_change: OnChange = Arc::new(move |kind| {
         changes.tell(topic(kind));

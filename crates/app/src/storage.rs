@@ -162,6 +162,19 @@ impl Storage {
         .await
     }
 
+    /// Replaces all settings whose keys begin so by these.
+    pub(crate) async fn replace_settings(&self, begin: &'static str, entries: Vec<(String, String)>) -> Result<()> {
+        self.with("settings cannot be written", move |c| {
+            let step = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            step.execute("DELETE FROM settings WHERE substr(key, 1, length(?1)) = ?1", [begin])?;
+            for (key, value) in entries {
+                step.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?1, ?2)", params![key, value])?;
+            }
+            step.commit()
+        })
+        .await
+    }
+
     /// Sets a setting, or removes it.
     pub(crate) async fn set_setting(&self, key: &str, value: Option<String>) -> Result<()> {
         let key = key.to_owned();

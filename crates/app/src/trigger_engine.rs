@@ -159,13 +159,18 @@ fn tell(app: &Weak<App>, event: Event) {
 }
 
 impl App {
+    /// Who this app is among the candidates for a Lease.
+    pub(crate) fn candidate(&self) -> String {
+        self.options.identity.clone().unwrap_or_else(identity)
+    }
+
     /// Stands for the Lease of every namespace that holds triggers or could hold some, and runs an engine wherever it
     /// has it; until the connection ends.
     pub(crate) async fn serve_triggers(me: Weak<App>, live: Arc<Live>) {
         if !live.has(ComponentId::Pilothouse) {
             return;
         }
-        let identity = identity();
+        let Some(identity) = me.upgrade().map(|app| app.candidate()) else { return };
         let index = live.index();
         let mut changes = index.changes();
         let mut seats: BTreeMap<String, CancellationToken> = BTreeMap::new();

@@ -10,13 +10,22 @@
 //! What an installation is made of is one YAML document, [`Plan`]: the values of the Helm chart, what
 //! `pilothouse-agent print-manifests` reads, and what the window makes of the live objects are the same.
 
+mod check;
 mod manifests;
+mod mounted;
 mod needs;
+mod pipeline;
 mod rights;
+mod serving;
+
+pub use check::{Missing, missing};
 
 pub use manifests::{
     AGENT, Author, CONFIG_MAP, CREDENTIALS, MANAGER, MANAGER_LABEL, NAME_LABEL, PORT, Settings, config_text, manifests,
     to_yaml,
 };
-pub use needs::{Flaw, Needs, Plan, ProjectNeed, TriggerNeed};
+pub use mounted::{MountedStore, secret_entries};
+pub use needs::{Config, Flaw, Needs, Plan, ProjectNeed, TriggerNeed};
+pub use pipeline::{Asked, PipelineRun};
 pub use rights::{Right, rights};
+pub use serving::{AgentState, EngineState, ProjectState};

@@ -7,7 +7,7 @@ use pilothouse_cluster::Name;
 use pilothouse_triggers::spec::{TriggerSpec, WorkloadKind};
 use serde::{Deserialize, Serialize};
 
-use super::manifests::Settings;
+use super::manifests::{Author, Settings};
 use crate::remotes::without_secret;
 
 /// A chaos project that the agent keeps in step with Git. Where it leads stands here once more, as a consent: whoever
@@ -54,6 +54,18 @@ pub struct Needs {
     /// The triggers; equal ones count once.
     #[serde(default)]
     pub triggers: Vec<TriggerNeed>,
+}
+
+/// What a running agent reads: the file that [`super::config_text`] writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The name that the cluster is known by.
+    pub cluster: String,
+    /// Who its commits are by.
+    pub author: Author,
+    /// What it looks after.
+    #[serde(flatten)]
+    pub needs: Needs,
 }
 
 /// All that an installation is made of: the values of the Helm chart and the input of `print-manifests`.
@@ -136,9 +148,18 @@ impl Plan {
     /// What of it cannot stay as it is; nothing is to be made of a plan with a flaw.
     pub fn flaws(&self) -> Vec<Flaw> {
         let mut flaws = self.settings.flaws();
+        flaws.extend(self.needs.flaws());
+        flaws
+    }
+}
+
+impl Needs {
+    /// What of it cannot stay as it is.
+    pub fn flaws(&self) -> Vec<Flaw> {
+        let mut flaws = Vec::new();
         let mut say = |field: String, message: String| flaws.push(Flaw { field, message });
         let mut seen = BTreeSet::new();
-        for (at, project) in self.needs.projects.iter().enumerate() {
+        for (at, project) in self.projects.iter().enumerate() {
             let field = |name: &str| format!("projects[{at}].{name}");
             for (name, text) in [("namespace", &project.namespace), ("id", &project.id)] {
                 if let Err(error) = Name::parse(name, text) {
@@ -158,7 +179,7 @@ impl Plan {
                 say(field("id"), format!("{} of {} stands here twice", project.id, project.namespace));
             }
         }
-        for (at, trigger) in self.needs.triggers.iter().enumerate() {
+        for (at, trigger) in self.triggers.iter().enumerate() {
             for (name, text) in [("namespace", &trigger.namespace), ("target", &trigger.target)] {
                 if let Err(error) = Name::parse(name, text) {
                     say(format!("triggers[{at}].{name}"), error.to_string());
