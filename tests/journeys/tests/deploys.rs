@@ -6,6 +6,10 @@
 
 #[path = "deploys/argo_cd_alone.rs"]
 mod argo_cd_alone;
+#[path = "deploys/made_or_not.rs"]
+mod made_or_not;
+#[path = "deploys/published_charts.rs"]
+mod published_charts;
 #[path = "main_job/stage.rs"]
 #[allow(dead_code, reason = "the main job uses more of it")]
 mod stage;
@@ -18,8 +22,8 @@ use kube::Api;
 use kube::api::DynamicObject;
 use pilothouse_app::contract::{
     ActivityOutcome, ApplicationView, CleanRequest, CommitOutcome, CommitValues, ConnectTarget, DeleteDeployment,
-    DeployChoice, DeployRequest, DeployRunView, DeployStatus, EnvironmentView, ErrorCode, RepositoryForm,
-    RepositoryStrategy, RestoreFile, RestoreValues, RunRef, SyncRequest, TaskStatus, Transport,
+    DeployChoice, DeployRequest, DeployRunView, DeployStatus, EnvironmentView, ErrorCode, RestoreFile, RestoreValues,
+    RunRef, SyncRequest, TaskStatus, Transport,
 };
 use pilothouse_app::keychain::MemoryStore;
 use pilothouse_app::{App, AppOptions, Silent};
@@ -49,7 +53,7 @@ async fn on_a_real_cluster_with_the_developer_role_alone() {
     let stage = Stage::real(Transport::Https).await;
     stage.connect().await;
     make_repository(&stage).await;
-    grant(&stage.platform).await;
+    stage::grant_platform_roles(&stage.platform).await;
     let (app, _data) = until("the developer's view", async || {
         // The view role gathers the platform's kinds some moments after they are added.
         let (app, data) = developer(&stage).await;
@@ -64,45 +68,11 @@ async fn on_a_real_cluster_with_the_developer_role_alone() {
 }
 
 async fn make_repository(stage: &Stage) {
-    let form = RepositoryForm {
-        strategy: RepositoryStrategy::Create,
-        git_server: stage.git_server.clone(),
-        owner: "acme".into(),
-        repository: "krci-gitops".into(),
-        ci_tool: "tekton".into(),
-        default_branch: "main".into(),
-        private: true,
-    };
-    stage.app.create_repository(form, "create".into()).await.unwrap();
+    stage.app.create_repository(stage.repository_form(), "create".into()).await.unwrap();
     until("the repository", async || {
         stage.app.repository_overview().await.unwrap().card.filter(|card| card.status == "created")
     })
     .await;
-}
-
-/// The roles of the platform's chart, in the stage's namespace.
-async fn grant(namespace: &str) {
-    let client = Rig::get().client().await;
-    for document in include_str!("repository_care/platform_roles.yaml").split("\n---\n") {
-        let mut object: Value = serde_yaml::from_str(document).unwrap();
-        if let Some(group) = object.pointer_mut("/subjects/0/name") {
-            *group = json!(group.as_str().unwrap().replace("NAMESPACE", namespace));
-        }
-        let kind = object["kind"].as_str().unwrap().to_owned();
-        let at = match kind.as_str() {
-            "ClusterRole" => "/apis/rbac.authorization.k8s.io/v1/clusterroles".to_owned(),
-            _ => format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{}s", kind.to_lowercase()),
-        };
-        let request = http::Request::post(at)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(object.to_string().into_bytes())
-            .unwrap();
-        match client.request_text(request).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 /// An app of its own, connected as one of the platform's developers, by impersonation.

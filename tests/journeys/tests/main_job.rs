@@ -16,9 +16,8 @@ mod two_sides;
 use pilothouse_app::contract::{
     ActivityOutcome, ChaosProjectForm, ChaosTarget, CloneState, CommitOutcome, CommitValues, ContainersAmong,
     DecisionKind, DeployChoice, DeployRequest, DeployStatus, ErrorCode, ErrorDetail, ImagePart, ParameterValue,
-    RemoteTarget, RepositoryForm, RepositoryStrategy, RunPolicy, RunSeen, SaveWorkflow, TemplateChoice, Transport,
-    TriggerCondition, TriggerForm, TriggerGuards, TriggerTarget, ValuesFile, ValuesFileState, Verdict, WhileAway,
-    WorkflowState,
+    RemoteTarget, RepositoryForm, RunPolicy, RunSeen, SaveWorkflow, TemplateChoice, Transport, TriggerCondition,
+    TriggerForm, TriggerGuards, TriggerTarget, ValuesFile, ValuesFileState, Verdict, WhileAway, WorkflowState,
 };
 use stage::{Stage, until};
 
@@ -68,32 +67,20 @@ async fn connect(stage: &Stage) {
     assert_eq!(session.practice, stage.is_practice());
 }
 
-fn form(stage: &Stage) -> RepositoryForm {
-    RepositoryForm {
-        strategy: RepositoryStrategy::Create,
-        git_server: stage.git_server.clone(),
-        owner: "acme".into(),
-        repository: "krci-gitops".into(),
-        ci_tool: "tekton".into(),
-        default_branch: "main".into(),
-        private: true,
-    }
-}
-
 async fn repository(stage: &Stage) {
     let app = &stage.app;
     let overview = app.repository_overview().await.unwrap();
     assert!(overview.card.is_none());
     assert!(overview.can_create.allowed);
-    let wrong = RepositoryForm { owner: String::new(), ..form(stage) };
+    let wrong = RepositoryForm { owner: String::new(), ..stage.repository_form() };
     let preview = app.repository_preview(wrong).await.unwrap();
     assert_eq!((preview.yaml.as_str(), preview.problems[0].field.as_str()), ("", "owner"));
-    let preview = app.repository_preview(form(stage)).await.unwrap();
+    let preview = app.repository_preview(stage.repository_form()).await.unwrap();
     assert!(preview.problems.is_empty(), "{:?}", preview.problems);
     assert!(preview.yaml.contains("app.edp.epam.com/systemType: gitops") && preview.yaml.contains("private: true"));
 
-    assert_eq!(app.create_repository(form(stage), "create".into()).await.unwrap(), "krci-gitops");
-    let again = app.create_repository(form(stage), "again".into()).await.unwrap_err();
+    assert_eq!(app.create_repository(stage.repository_form(), "create".into()).await.unwrap(), "krci-gitops");
+    let again = app.create_repository(stage.repository_form(), "again".into()).await.unwrap_err();
     assert_eq!(again.code, ErrorCode::RepositoryExists);
     let card = until("the repository's card", async || {
         app.repository_overview().await.unwrap().card.filter(|c| c.status == "created")

@@ -11,8 +11,8 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use pilothouse_app::App;
 use pilothouse_app::contract::{
     CheckState, CloneState, CommitOutcome, CommitValues, DeployChoice, DeployRequest, DeployStatus, DiffKind,
-    ErrorCode, ObjectChange, RemoteTarget, RenderAgainst, RenderEngine, RenderedObject, RenderedValues, RepositoryForm,
-    RepositoryStrategy, Transport, ValuesFile,
+    ErrorCode, ObjectChange, RemoteTarget, RenderAgainst, RenderEngine, RenderedObject, RenderedValues, Transport,
+    ValuesFile,
 };
 use pilothouse_rig::Rig;
 use pilothouse_rig::{helm::program, skipped};
@@ -97,16 +97,7 @@ fn lines(object: &RenderedObject, kind: DiffKind) -> Vec<&str> {
 
 async fn repository(stage: &Stage) {
     let app = &stage.app;
-    let form = RepositoryForm {
-        strategy: RepositoryStrategy::Create,
-        git_server: stage.git_server.clone(),
-        owner: "acme".into(),
-        repository: "krci-gitops".into(),
-        ci_tool: "tekton".into(),
-        default_branch: "main".into(),
-        private: true,
-    };
-    app.create_repository(form, "create".into()).await.unwrap();
+    app.create_repository(stage.repository_form(), "create".into()).await.unwrap();
     until("the repository's card", async || {
         app.repository_overview().await.unwrap().card.filter(|c| c.status == "created")
     })

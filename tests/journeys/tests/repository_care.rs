@@ -46,18 +46,6 @@ async fn care(stage: &Stage) {
     what_was_begun_is_finished(stage).await;
 }
 
-fn form(stage: &Stage) -> RepositoryForm {
-    RepositoryForm {
-        strategy: RepositoryStrategy::Create,
-        git_server: stage.git_server.clone(),
-        owner: "acme".into(),
-        repository: "krci-gitops".into(),
-        ci_tool: "tekton".into(),
-        default_branch: "main".into(),
-        private: true,
-    }
-}
-
 async fn card(stage: &Stage) -> Option<RepositoryCard> {
     stage.app.repository_overview().await.unwrap().card
 }
@@ -84,7 +72,7 @@ fn edit_of(card: &RepositoryCard) -> RepositoryEdit {
 async fn a_failed_creation_has_ways_out(stage: &Stage) {
     stage.remote.create_repo("acme/krci-gitops", "main").unwrap();
     stage.colleague(&[("README.md", "values\n")], "Begin");
-    let refused = stage.app.create_repository(form(stage), "create".into()).await.unwrap_err();
+    let refused = stage.app.create_repository(stage.repository_form(), "create".into()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::Delivery, "{refused:?}");
     let failed = until("the failure", async || card(stage).await.filter(|one| one.status == "failed")).await;
     assert!(failed.detailed_message.as_deref().unwrap().contains("already contains default branch"));
@@ -306,7 +294,7 @@ async fn what_was_begun_is_finished(stage: &Stage) {
     delete("d5").await;
     let (app, again) = (
         stage.app.clone(),
-        RepositoryForm { strategy: RepositoryStrategy::Import, repository: "values".into(), ..form(stage) },
+        RepositoryForm { strategy: RepositoryStrategy::Import, repository: "values".into(), ..stage.repository_form() },
     );
     cancelled(stage, "create2", async move { app.create_repository(again, "create2".into()).await }).await;
     ready(stage).await;
@@ -341,7 +329,7 @@ async fn held_by_a_finalizer(stage: &Stage) {
     let warning = warned.iter().find(|one| one.code == "beingDeleted").unwrap();
     assert!(warning.why.as_deref().unwrap().contains("example.org/held"));
 
-    let refused = app.create_repository(form(stage), "beside".into()).await.unwrap_err();
+    let refused = app.create_repository(stage.repository_form(), "beside".into()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::Blocked, "{refused:?}");
     assert!(refused.message.contains("is being deleted"), "{refused:?}");
     let refused = app.bring_back_repository("early".into()).await.unwrap_err();
@@ -385,26 +373,7 @@ async fn the_platforms_own_roles_decide_what_is_offered() {
     let rig = Rig::get();
     let client = rig.client().await;
     let namespace = rig.namespace("roles").await;
-    for document in include_str!("repository_care/platform_roles.yaml").split("\n---\n") {
-        let mut object: Value = serde_yaml::from_str(document).unwrap();
-        if let Some(group) = object.pointer_mut("/subjects/0/name") {
-            *group = json!(group.as_str().unwrap().replace("NAMESPACE", &namespace));
-        }
-        let kind = object["kind"].as_str().unwrap().to_owned();
-        let at = match kind.as_str() {
-            "ClusterRole" => "/apis/rbac.authorization.k8s.io/v1/clusterroles".to_owned(),
-            _ => format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{}s", kind.to_lowercase()),
-        };
-        let request = http::Request::post(at)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(object.to_string().into_bytes())
-            .unwrap();
-        match client.request_text(request).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
+    stage::grant_platform_roles(&namespace).await;
     let server = json!({
         "apiVersion": "v2.edp.epam.com/v1", "kind": "GitServer", "metadata": { "name": "github" },
         "spec": { "gitHost": "git.example.com", "gitProvider": "gitlab", "gitUser": "git", "httpsPort": 443, "sshPort": 22, "nameSshKeySecret": "ci-gitlab" },

@@ -7,7 +7,8 @@ use std::time::Duration;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use pilothouse_app::contract::{
-    Changed, ConnectTarget, CredentialInput, Notice, OperationProgress, Session, Transport,
+    Changed, ConnectTarget, CredentialInput, Notice, OperationProgress, RepositoryForm, RepositoryStrategy, Session,
+    Transport,
 };
 use pilothouse_app::keychain::MemoryStore;
 use pilothouse_app::{App, AppOptions, EventSink};
@@ -17,7 +18,7 @@ use pilothouse_practice::seed;
 use pilothouse_rig::Rig;
 use pilothouse_rig::git_host::GitHost;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long anything may take before the story counts as stuck; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,6 +32,31 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         }
         assert!(tokio::time::Instant::now() < end, "{what} did not come");
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Gives a namespace the roles of the platform's chart, on the real API server.
+pub async fn grant_platform_roles(namespace: &str) {
+    let client = Rig::get().client().await;
+    for document in include_str!("../repository_care/platform_roles.yaml").split("\n---\n") {
+        let mut object: Value = serde_yaml::from_str(document).unwrap();
+        if let Some(group) = object.pointer_mut("/subjects/0/name") {
+            *group = json!(group.as_str().unwrap().replace("NAMESPACE", namespace));
+        }
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        let at = match kind.as_str() {
+            "ClusterRole" => "/apis/rbac.authorization.k8s.io/v1/clusterroles".to_owned(),
+            _ => format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{}s", kind.to_lowercase()),
+        };
+        let request = http::Request::post(at)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(object.to_string().into_bytes())
+            .unwrap();
+        match client.request_text(request).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
@@ -158,6 +184,19 @@ impl Stage {
             remote: GitRemote::create(&host.repositories()).unwrap(),
             real: Some(Real { host, _actors: actors }),
             data,
+        }
+    }
+
+    /// The GitOps repository that most stories begin with.
+    pub fn repository_form(&self) -> RepositoryForm {
+        RepositoryForm {
+            strategy: RepositoryStrategy::Create,
+            git_server: self.git_server.clone(),
+            owner: "acme".into(),
+            repository: "krci-gitops".into(),
+            ci_tool: "tekton".into(),
+            default_branch: "main".into(),
+            private: true,
         }
     }
 
