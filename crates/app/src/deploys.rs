@@ -197,6 +197,8 @@ impl App {
             outside.remote_branch = self.remote_note(&repository.url).await?.default_branch;
         }
         let checks = preflight(objects, &request.flow, &request.env, choices, &outside)?;
+        let place = (request.flow.as_str(), request.env.as_str());
+        let verdict = self.verdict_check(objects, place, choices, request.rollback_of.is_some()).await?;
         Ok(checks
             .into_iter()
             .map(|c| PreflightCheck {
@@ -206,6 +208,7 @@ impl App {
                 why: c.why,
                 blocking: c.blocking,
             })
+            .chain(verdict)
             .collect())
     }
 

@@ -43,7 +43,7 @@ struct Moved {
 }
 
 /// The value of a label in a text, without reading the text as YAML.
-fn quick_label<'t>(text: &'t str, label: &str) -> Option<&'t str> {
+pub(crate) fn quick_label<'t>(text: &'t str, label: &str) -> Option<&'t str> {
     let after = |line: &'t str| line.trim_start().strip_prefix(label)?.strip_prefix(':');
     let value = text.lines().take(60).find_map(after)?;
     let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);

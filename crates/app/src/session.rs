@@ -11,6 +11,7 @@ use kube::api::DynamicObject;
 use pilothouse_cluster::{Cluster, ComponentId, Discovered, Kind, LiveIndex, OnChange, WatchSpec, kinds};
 use pilothouse_git::{RemoteUrl, RepoPath};
 use pilothouse_practice::{PracticeCluster, seed};
+use pilothouse_triggers::surroundings::HALT_LABEL;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -54,7 +55,7 @@ fn topic(kind: &Kind) -> Topic {
         CODEBASE | GIT_SERVER => Topic::Repository,
         CHAOS_PROJECT | CHAOS_WORKFLOW => Topic::Chaos,
         WORKFLOW | CRON_WORKFLOW | CHAOS_ENGINE | CHAOS_RESULT | CHAOS_SCHEDULE => Topic::Runs,
-        EVENT_TRIGGER | DEPLOYMENT | STATEFUL_SET | DAEMON_SET | ROLLOUT => Topic::Triggers,
+        EVENT_TRIGGER | CONFIG_MAP | DEPLOYMENT | STATEFUL_SET | DAEMON_SET | ROLLOUT => Topic::Triggers,
         _ => Topic::Environments,
     }
 }
@@ -234,12 +235,16 @@ async fn everything(cluster: &Cluster, discovered: &Discovered, platform: Option
         wide.extend(own);
     }
     wide.extend(CHAOS.into_iter().filter(|kind| discovered.serves(kind)));
+    // Of ConfigMaps only those that halt triggers.
+    wide.extend(discovered.serves(&EVENT_TRIGGER).then_some(CONFIG_MAP));
     let asked = join_all(wide.iter().map(|kind| cluster.can("list", kind, None))).await;
     for (kind, may) in wide.into_iter().zip(asked) {
+        let labels = (kind == CONFIG_MAP).then(|| HALT_LABEL.to_owned());
+        let own = |spec: WatchSpec| WatchSpec { labels: labels.clone(), ..spec };
         if may.unwrap_or(false) {
-            specs.push(WatchSpec::everywhere(kind));
+            specs.push(own(WatchSpec::everywhere(kind)));
         } else {
-            specs.extend(namespaces.iter().map(|namespace| WatchSpec::in_namespace(kind, namespace)));
+            specs.extend(namespaces.iter().map(|namespace| own(WatchSpec::in_namespace(kind, namespace))));
         }
     }
     specs

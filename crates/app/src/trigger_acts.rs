@@ -4,22 +4,18 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use pilothouse_cluster::{Error as ClusterError, Name, kinds};
 use pilothouse_triggers::{
     backtest,
-    engine::kind_of as object_kind,
-    litmus::export,
-    spec::WorkloadKind,
     surroundings::{ANSWER_PREFIX, HALT_LABEL},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     App, Result,
-    contract::{
-        ActivityKind, AppError, Backtest, BacktestEntry, LabelEntry, LitmusExport, LitmusLoss, Topic, TriggerForm,
-    },
+    contract::{ActivityKind, AppError, Backtest, BacktestEntry, Topic, TriggerForm},
     journal::{Begin, End, Intent},
     runs::only_by_hand,
+    trigger_desk::page,
     trigger_engine::identity,
-    trigger_forms::{kind_of, spec_of},
+    trigger_forms::spec_of,
     triggers::{decision_word, pairs},
 };
 
@@ -50,7 +46,7 @@ impl App {
         let patch = json!({ "metadata": { "annotations": { key: format!("{word} {}", identity()) } } });
         let parameters = PatchParams::default();
         let outcome = live.cluster.in_time("the trigger", api.patch(&name, &parameters, &Patch::Merge(&patch))).await;
-        let url = Some(PAGE.to_owned());
+        let url = Some(page(&namespace, &name));
         entry.close_with(outcome.map_err(AppError::from), |_| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Triggers);
         Ok(())
@@ -97,11 +93,13 @@ impl App {
             return Ok(());
         };
         let reason: String = reason.chars().take(200).collect();
+        let who = identity();
+        let who = who.rsplit_once('-').map_or(who.as_str(), |(user, _)| user);
         let object = json!({
             "apiVersion": kinds::CONFIG_MAP.api_version(),
             "kind": kinds::CONFIG_MAP.kind,
             "metadata": { "name": HALT, "namespace": namespace, "labels": { HALT_LABEL: "true" } },
-            "data": { "reason": reason },
+            "data": { "reason": reason, "by": who },
         });
         let object = serde_json::from_value(object).map_err(|error| AppError::internal(error.to_string()))?;
         match live.cluster.in_time("the halt", api.create(&PostParams::default(), &object)).await {
@@ -114,21 +112,8 @@ impl App {
     pub async fn backtest_trigger(&self, form: TriggerForm, workload: String) -> Result<Backtest> {
         let live = self.live()?;
         let spec = spec_of(&form)?;
-        let kind = kind_of(&form.target.kind)?;
-        Name::parse("namespace", &form.target.namespace)?;
-        let namespace = form.target.namespace.as_str();
-        let cluster = &live.cluster;
-        let api = cluster.api(&object_kind(kind), namespace);
-        let object = cluster.in_time("the workload", api.get(&workload)).await?;
-        let kept = match kind {
-            WorkloadKind::Deployment | WorkloadKind::Rollout => kinds::REPLICA_SET,
-            WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => kinds::CONTROLLER_REVISION,
-        };
-        let kept = cluster.api(&kept, namespace);
-        let kept = cluster.in_time("its revisions", kept.list(&ListParams::default())).await?;
-        let value = |object| serde_json::to_value(object).map_err(|error| AppError::internal(error.to_string()));
-        let object: Value = value(&object)?;
-        let kept = kept.items.iter().map(value).collect::<Result<Vec<_>>>()?;
+        let kind = spec.target.kind;
+        let (object, kept) = self.workload_and_past(&live, &spec.target.namespace, kind, &workload).await?;
         crate::blocking(move || {
             let history = backtest::history(kind, &object, &kept);
             let found = backtest::backtest(&spec, &object, &history);
@@ -137,27 +122,6 @@ impl App {
             Ok(Backtest { entries, assumptions: backtest::assumptions(&spec) })
         })
         .await
-    }
-
-    /// A trigger as Litmus' own tracker would have it, and what that tracker does not honour.
-    pub async fn export_trigger(
-        &self,
-        form: TriggerForm,
-        namespace: String,
-        experiment: String,
-    ) -> Result<LitmusExport> {
-        let spec = spec_of(&form)?;
-        let written = export::export(&form.name, &spec, &namespace, &experiment);
-        let yaml = |policy: &Value| serde_yaml::to_string(policy).map_err(|e| AppError::internal(e.to_string()));
-        Ok(LitmusExport {
-            policy: written.policy.as_ref().map(yaml).transpose()?,
-            annotations: written.annotations.into_iter().map(|(key, value)| LabelEntry { key, value }).collect(),
-            unhonoured: written
-                .unhonoured
-                .into_iter()
-                .map(|one| LitmusLoss { field: one.field, why: one.why })
-                .collect(),
-        })
     }
 }
 

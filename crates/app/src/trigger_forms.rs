@@ -46,14 +46,14 @@ fn unfit(field: &str, message: &str) -> AppError {
     AppError::fields(vec![FieldProblem { field: field.into(), message: message.into() }])
 }
 
-/// What a test compares with.
-fn operand(test: &ConditionTest) -> Result<Value> {
+/// What a test compares with; `at` is where the test is.
+fn operand(test: &ConditionTest, at: &str) -> Result<Value> {
     let one = |text: &String| match test.numeric {
         true => serde_json::from_str(text.trim()).ok().filter(Value::is_number).ok_or_else(|| text.clone()),
         false => Ok(Value::String(text.clone())),
     };
     let all: std::result::Result<Vec<Value>, _> = test.values.iter().map(one).collect();
-    let all = all.map_err(|text| unfit("when", &format!("{text} is not a number")))?;
+    let all = all.map_err(|text| unfit(&format!("{at}.value"), &format!("\"{text}\" is not a number")))?;
     Ok(match test.operator {
         ConditionOperator::In | ConditionOperator::NotIn => Value::Array(all),
         ConditionOperator::Changed | ConditionOperator::Exists | ConditionOperator::Absent => Value::Null,
@@ -75,11 +75,15 @@ fn test_view(operator: Operator, value: &Value) -> ConditionTest {
     ConditionTest { operator: operator_view(operator), values: all, numeric }
 }
 
-fn condition(view: &TriggerCondition, depth: usize) -> Result<Condition> {
+fn condition(view: &TriggerCondition, depth: usize, at: &str) -> Result<Condition> {
     if depth > DEPTH {
         return Err(unfit("when", "the condition nests too deep"));
     }
-    let inner = |all: &[TriggerCondition]| all.iter().map(|one| condition(one, depth + 1)).collect::<Result<_>>();
+    let inner = |all: &[TriggerCondition], word: &str| {
+        let each = |(n, one)| condition(one, depth + 1, &format!("{at}.{word}[{n}]"));
+        all.iter().enumerate().map(each).collect::<Result<_>>()
+    };
+    let compares = |test: &ConditionTest, word: &str| operand(test, &format!("{at}.{word}"));
     Ok(match view {
         TriggerCondition::ImageChanged { containers, except, among: which, part: what } => {
             Condition::ImageChanged(condition::ImageChanged {
@@ -90,32 +94,38 @@ fn condition(view: &TriggerCondition, depth: usize) -> Result<Condition> {
             })
         }
         TriggerCondition::Replicas { test } => {
-            Condition::Replicas(ReplicasTest { operator: operator(test.operator), value: operand(test)? })
+            Condition::Replicas(ReplicasTest { operator: operator(test.operator), value: compares(test, "replicas")? })
         }
-        TriggerCondition::Label { key, test } => Condition::Label(key_test(key, test)?),
-        TriggerCondition::Annotation { key, test } => Condition::Annotation(key_test(key, test)?),
+        TriggerCondition::Label { key, test } => Condition::Label(KeyTest {
+            key: key.clone(),
+            operator: operator(test.operator),
+            value: compares(test, "label")?,
+        }),
+        TriggerCondition::Annotation { key, test } => Condition::Annotation(KeyTest {
+            key: key.clone(),
+            operator: operator(test.operator),
+            value: compares(test, "annotation")?,
+        }),
         TriggerCondition::Env { name, container, test } => Condition::Env(EnvTest {
             name: name.clone(),
             container: container.clone(),
             operator: operator(test.operator),
-            value: operand(test)?,
+            value: compares(test, "env")?,
         }),
-        TriggerCondition::Field { path, test } => {
-            Condition::Field(FieldTest { path: path.clone(), operator: operator(test.operator), value: operand(test)? })
-        }
+        TriggerCondition::Field { path, test } => Condition::Field(FieldTest {
+            path: path.clone(),
+            operator: operator(test.operator),
+            value: compares(test, "field")?,
+        }),
         TriggerCondition::Jmespath { key, test } => Condition::Jmespath(QueryTest {
             key: key.clone(),
             operator: operator(test.operator),
-            value: operand(test)?,
+            value: compares(test, "jmespath")?,
         }),
         TriggerCondition::Cel { expression } => Condition::Cel(expression.clone()),
-        TriggerCondition::All { conditions } => Condition::All(inner(conditions)?),
-        TriggerCondition::Any { conditions } => Condition::Any(inner(conditions)?),
+        TriggerCondition::All { conditions } => Condition::All(inner(conditions, "all")?),
+        TriggerCondition::Any { conditions } => Condition::Any(inner(conditions, "any")?),
     })
-}
-
-fn key_test(key: &str, test: &ConditionTest) -> Result<KeyTest> {
-    Ok(KeyTest { key: key.to_owned(), operator: operator(test.operator), value: operand(test)? })
 }
 
 /// A condition, for the window.
@@ -221,24 +231,57 @@ pub(crate) fn kind_of(text: &str) -> Result<WorkloadKind> {
     found.ok_or_else(|| unfit("target.kind", "Choose a Deployment, a StatefulSet, a DaemonSet or a Rollout."))
 }
 
+/// What a target names.
+pub(crate) fn target_of(view: &TriggerTarget) -> Result<TargetSpec> {
+    let map = |all: &[LabelEntry]| all.iter().map(|one| (one.key.clone(), one.value.clone())).collect();
+    Ok(TargetSpec {
+        kind: kind_of(&view.kind)?,
+        namespace: view.namespace.clone(),
+        names: view.names.clone(),
+        labels: map(&view.labels),
+        annotations: map(&view.annotations),
+    })
+}
+
+/// A trigger of which nothing but the target matters.
+pub(crate) fn watching(target: TargetSpec) -> TriggerSpec {
+    TriggerSpec {
+        project: String::new(),
+        workflow: String::new(),
+        target,
+        when: Condition::default(),
+        guards: Guards::default(),
+        while_away: spec::WhileAway::default(),
+        suspended: false,
+    }
+}
+
 /// What a form asks for.
 pub(crate) fn spec_of(form: &TriggerForm) -> Result<TriggerSpec> {
-    let map = |all: &[LabelEntry]| all.iter().map(|one| (one.key.clone(), one.value.clone())).collect();
     Ok(TriggerSpec {
         project: form.project.clone(),
         workflow: form.workflow.clone(),
-        target: TargetSpec {
-            kind: kind_of(&form.target.kind)?,
-            namespace: form.target.namespace.clone(),
-            names: form.target.names.clone(),
-            labels: map(&form.target.labels),
-            annotations: map(&form.target.annotations),
-        },
-        when: condition(&form.when, 0)?,
+        target: target_of(&form.target)?,
+        when: condition(&form.when, 0, "when")?,
         guards: guards(&form.guards),
         while_away: away(form.while_away),
         suspended: form.suspended,
     })
+}
+
+/// A trigger's form, to be changed in the window.
+pub(crate) fn view_of(name: &str, spec: &TriggerSpec) -> TriggerForm {
+    TriggerForm {
+        name: name.to_owned(),
+        project: spec.project.clone(),
+        workflow: spec.workflow.clone(),
+        target: target_view(Some(&spec.target)),
+        when: condition_view(&spec.when),
+        guards: guards_view(&spec.guards),
+        while_away: away_view(spec.while_away),
+        suspended: spec.suspended,
+        seen: None,
+    }
 }
 
 #[cfg(test)]
@@ -246,6 +289,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::contract::ErrorDetail;
 
     #[test]
     fn a_condition_comes_back_from_the_window_as_it_went() {
@@ -259,14 +303,18 @@ mod tests {
                 {"jmespath": {"key": "spec.replicas", "operator": "LessThan", "value": "9"}},
                 {"cel": "new.spec.replicas > 1"}]}]}))
         .unwrap();
-        assert_eq!(condition(&condition_view(&when), 0).unwrap(), when);
+        assert_eq!(condition(&condition_view(&when), 0, "when").unwrap(), when);
         let number =
             ConditionTest { operator: ConditionOperator::LessThan, values: vec!["many".into()], numeric: true };
-        assert!(condition(&TriggerCondition::Replicas { test: number }, 0).is_err());
+        let number = TriggerCondition::Replicas { test: number };
+        let nested = TriggerCondition::All { conditions: vec![condition_view(&Condition::default()), number] };
+        let error = condition(&nested, 0, "when").unwrap_err();
+        let Some(ErrorDetail::Fields { problems }) = error.detail.as_deref() else { panic!("{error:?}") };
+        assert_eq!(problems[0].field, "when.all[1].replicas.value");
         let mut deep = condition_view(&Condition::default());
         for _ in 0..50 {
             deep = TriggerCondition::All { conditions: vec![deep] };
         }
-        assert!(condition(&deep, 0).is_err());
+        assert!(condition(&deep, 0, "when").is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use pilothouse_chaos::workflow_object::{self, RunPolicy as Policy};
-use pilothouse_cluster::{ComponentId, Error as ClusterError, Name, kinds};
+use pilothouse_cluster::{ComponentId, Error as ClusterError, kinds};
 use pilothouse_triggers::{
     engine,
     guarding::asks,
@@ -18,13 +18,14 @@ use serde_json::json;
 use crate::{
     App, Result,
     contract::{
-        ActivityKind, AppError, DecisionKind, DecisionView, FieldProblem, Permission, Topic, TriggerForm,
-        TriggerPreview, TriggerView, TriggersOverview, WorkloadEntry,
+        ActivityKind, AppError, DecisionKind, DecisionView, ErrorCode, Permission, Topic, TriggerForm, TriggerPreview,
+        TriggerView, TriggersOverview, WorkloadEntry,
     },
     journal::{Begin, End, Intent},
     runs::only_by_hand,
     session::Live,
-    trigger_forms::{away_view, condition_view, guards_view, spec_of, target_view},
+    trigger_desk::page,
+    trigger_forms::{away_view, condition_view, guards_view, target_view},
     workflows::{reach_view, verdict_word},
 };
 
@@ -32,7 +33,7 @@ pub(crate) fn pairs(images: &BTreeMap<String, String>) -> Vec<String> {
     images.iter().map(|(container, image)| format!("{container}={image}")).collect()
 }
 
-fn workload_entry(kind: WorkloadKind, object: &DynamicObject) -> WorkloadEntry {
+pub(crate) fn workload_entry(kind: WorkloadKind, object: &DynamicObject) -> WorkloadEntry {
     let value = serde_json::to_value(object).unwrap_or_default();
     let number = |count: i64| u32::try_from(count).unwrap_or(0);
     WorkloadEntry {
@@ -55,13 +56,15 @@ pub(crate) fn decision_word(outcome: Outcome) -> DecisionKind {
     }
 }
 
-fn read_status(object: &DynamicObject) -> TriggerStatus {
+pub(crate) fn read_status(object: &DynamicObject) -> TriggerStatus {
     let status = object.data.get("status").cloned().unwrap_or_default();
     serde_json::from_value(status).unwrap_or_default()
 }
 
-/// The page about triggers.
-const PAGE: &str = "/triggers";
+fn taken(name: &str, namespace: &str) -> AppError {
+    AppError::new(ErrorCode::Exists, format!("there is a trigger {name} in {namespace} already"))
+        .with_hint("give this one another name, or change that one")
+}
 
 impl App {
     fn decision_view(&self, live: &Live, trigger_namespace: &str, record: &DecisionRecord) -> DecisionView {
@@ -147,6 +150,7 @@ impl App {
                 crds_installed: false,
                 triggers: Vec::new(),
                 can_manage: Permission { allowed: false, why: Some(why) },
+                places: Vec::new(),
             });
         }
         let objects = live.list(&kinds::EVENT_TRIGGER);
@@ -158,7 +162,8 @@ impl App {
             .and_then(|p| p.metadata.namespace.clone())
             .or_else(|| live.chosen_platform());
         let can_manage = self.may(&live, "create", &kinds::EVENT_TRIGGER, namespace.as_deref()).await;
-        Ok(TriggersOverview { crds_installed: true, triggers, can_manage })
+        let places = self.trigger_places(&live).await;
+        Ok(TriggersOverview { crds_installed: true, triggers, can_manage, places })
     }
 
     /// The workloads of a namespace or of all that a trigger can watch.
@@ -171,16 +176,6 @@ impl App {
         found.retain(|w| namespace.as_ref().is_none_or(|wanted| w.namespace == *wanted));
         found.sort_by(|a, b| (&a.namespace, &a.name, &a.kind).cmp(&(&b.namespace, &b.name, &b.kind)));
         Ok(found)
-    }
-
-    /// The problems of a form that stop it, by field.
-    fn trigger_problems(&self, form: &TriggerForm, spec: &TriggerSpec) -> Vec<FieldProblem> {
-        let mut problems: Vec<FieldProblem> =
-            validate(spec).into_iter().map(|p| FieldProblem { field: p.field, message: p.message }).collect();
-        if let Err(error) = Name::parse("name", &form.name) {
-            problems.push(FieldProblem { field: "name".into(), message: error.to_string() });
-        }
-        problems
     }
 
     fn trigger_object(name: &str, namespace: &str, spec: &TriggerSpec) -> Result<DynamicObject> {
@@ -196,11 +191,7 @@ impl App {
     /// The exact object and what it matches now.
     pub async fn preview_trigger(&self, form: TriggerForm) -> Result<TriggerPreview> {
         let live = self.chaos_live()?;
-        let spec = spec_of(&form)?;
-        let problems = self.trigger_problems(&form, &spec);
-        if !problems.is_empty() {
-            return Err(AppError::fields(problems));
-        }
+        let spec = self.sound_spec(&form)?;
         let project = self.project(&live, &form.project).await?;
         let object = Self::trigger_object(&form.name, &project.namespace, &spec)?;
         let kind = spec.target.kind;
@@ -233,19 +224,31 @@ impl App {
                 }
             }
         }
+        let names: Vec<&str> = matches.iter().map(|one| one.name.as_str()).collect();
+        for other in live.list(&kinds::EVENT_TRIGGER) {
+            let same = serde_json::from_value::<TriggerSpec>(other.data.get("spec").cloned().unwrap_or_default())
+                .is_ok_and(|other| {
+                    other.workflow == spec.workflow
+                        && (other.target.kind, &other.target.namespace) == (kind, &spec.target.namespace)
+                        && other.target.names.iter().any(|name| names.contains(&name.as_str()))
+                });
+            let name = other.metadata.name.clone().unwrap_or_default();
+            if same && (name != form.name || other.metadata.namespace.as_deref() != Some(&project.namespace)) {
+                warnings.push(format!("The trigger {name} runs this workflow for some of these workloads already."));
+            }
+        }
         let yaml = serde_yaml::to_string(&object).map_err(|e| AppError::internal(e.to_string()))?;
         Ok(TriggerPreview { yaml, matches, reach, warnings })
     }
 
-    /// Creates a trigger or changes it.
+    /// Creates a trigger.
+    ///
+    /// # Errors
+    /// `app.exists` when there is one of that name; it stays as it is.
     pub async fn save_trigger(&self, form: TriggerForm) -> Result<()> {
         let live = self.chaos_live()?;
         only_by_hand(live.cluster.is_production(), live.name())?;
-        let spec = spec_of(&form)?;
-        let problems = self.trigger_problems(&form, &spec);
-        if !problems.is_empty() {
-            return Err(AppError::fields(problems));
-        }
+        let spec = self.sound_spec(&form)?;
         let project = self.project(&live, &form.project).await?;
         let what =
             if spec.target.names.is_empty() { "matching workloads".into() } else { spec.target.names.join(", ") };
@@ -266,7 +269,7 @@ impl App {
         };
         let entry = self.journal.enter(begin).await?;
         let outcome = self.write_trigger(&live, &project.namespace, &form, &spec).await;
-        let url = Some(PAGE.to_owned());
+        let url = Some(page(&project.namespace, &form.name));
         entry.close_with(outcome, |()| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Triggers);
         Ok(())
@@ -280,21 +283,18 @@ impl App {
         spec: &TriggerSpec,
     ) -> Result<()> {
         let (cluster, name) = (&live.cluster, form.name.as_str());
+        let api = cluster.api(&kinds::EVENT_TRIGGER, namespace);
+        if cluster.in_time("the trigger", api.get_opt(name)).await?.is_some() {
+            return Err(taken(name, namespace));
+        }
         // Whoever makes a trigger wants its workflow to run on events, and saw what it reaches; the policy says so to
         // everybody.
         let (which, seen) = ((spec.project.as_str(), spec.workflow.as_str()), form.seen.as_deref());
         workflow_object::set_run_policy(cluster, namespace, which, Policy::OnEvent, seen).await?;
-        let api = cluster.api(&kinds::EVENT_TRIGGER, namespace);
         let object = Self::trigger_object(name, namespace, spec)?;
         match cluster.in_time("the trigger", api.create(&PostParams::default(), &object)).await {
             Ok(_) => Ok(()),
-            Err(ClusterError::Conflict { exists: true, .. }) => {
-                // The whole spec is replaced, over exactly the version that was read.
-                let mut present = cluster.in_time("the trigger", api.get(name)).await?;
-                present.data["spec"] = object.data["spec"].clone();
-                cluster.in_time("the trigger", api.replace(name, &PostParams::default(), &present)).await?;
-                Ok(())
-            }
+            Err(ClusterError::Conflict { exists: true, .. }) => Err(taken(name, namespace)),
             Err(error) => Err(error.into()),
         }
     }
@@ -318,7 +318,7 @@ impl App {
         let patch = json!({ "spec": { "suspended": suspended } });
         let parameters = PatchParams::default();
         let outcome = live.cluster.in_time("the trigger", api.patch(&name, &parameters, &Patch::Merge(&patch))).await;
-        let url = Some(PAGE.to_owned());
+        let url = Some(page(&namespace, &name));
         entry.close_with(outcome.map_err(AppError::from), |_| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Triggers);
         Ok(())

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use pilothouse_app::{
     App, Result,
-    contract::{Backtest, LitmusExport, TriggerForm, TriggerPreview, TriggersOverview, WorkloadEntry},
+    contract::{
+        Backtest, ExperimentChoice, FieldProblem, HaltView, LitmusExport, LitmusImport, LitmusPolicies, LitmusWritten,
+        OpenedTrigger, ReleaseAsked, ReleaseVerdict, TriggerForm, TriggerMatches, TriggerPreview, TriggerTarget,
+        TriggerTest, TriggersOverview, VerdictRequirement, WorkloadEntry, WriteLitmus,
+    },
 };
 use tauri::State;
 
@@ -29,7 +33,7 @@ pub async fn preview_trigger(app: State<'_, Arc<App>>, form: TriggerForm) -> Res
     app.preview_trigger(form).await
 }
 
-/// Creates a trigger or changes it.
+/// Creates a trigger.
 #[tauri::command]
 #[specta::specta]
 pub async fn save_trigger(app: State<'_, Arc<App>>, form: TriggerForm) -> Result<()> {
@@ -84,7 +88,106 @@ pub async fn export_trigger(
     app: State<'_, Arc<App>>,
     form: TriggerForm,
     namespace: String,
-    experiment: String,
+    experiment: Option<String>,
 ) -> Result<LitmusExport> {
     app.export_trigger(form, namespace, experiment).await
+}
+
+/// The workloads that a target takes now.
+#[tauri::command]
+#[specta::specta]
+pub async fn match_workloads(app: State<'_, Arc<App>>, target: TriggerTarget) -> Result<TriggerMatches> {
+    app.match_workloads(target).await
+}
+
+/// What is wrong with a form, field by field.
+#[tauri::command]
+#[specta::specta]
+pub async fn check_trigger(app: State<'_, Arc<App>>, form: TriggerForm) -> Result<Vec<FieldProblem>> {
+    app.check_trigger(form).await
+}
+
+/// A trigger as it is in the cluster.
+#[tauri::command]
+#[specta::specta]
+pub async fn open_trigger(app: State<'_, Arc<App>>, namespace: String, name: String) -> Result<OpenedTrigger> {
+    app.open_trigger(namespace, name).await
+}
+
+/// Changes a trigger, if what it asks for is still what was opened.
+#[tauri::command]
+#[specta::specta]
+pub async fn change_trigger(
+    app: State<'_, Arc<App>>,
+    namespace: String,
+    form: TriggerForm,
+    version: String,
+) -> Result<()> {
+    app.change_trigger(namespace, form, version).await
+}
+
+/// What would be decided about a workload now. Nothing is written, and nothing is run.
+#[tauri::command]
+#[specta::specta]
+pub async fn test_trigger(app: State<'_, Arc<App>>, form: TriggerForm, workload: String) -> Result<TriggerTest> {
+    app.test_trigger(form, workload).await
+}
+
+/// The namespaces in which triggers are halted.
+#[tauri::command]
+#[specta::specta]
+pub async fn trigger_halts(app: State<'_, Arc<App>>) -> Result<Vec<HaltView>> {
+    app.trigger_halts().await
+}
+
+/// Litmus' policies in the cluster.
+#[tauri::command]
+#[specta::specta]
+pub async fn litmus_policies(app: State<'_, Arc<App>>) -> Result<LitmusPolicies> {
+    app.litmus_policies().await
+}
+
+/// What one of Litmus' policies becomes.
+#[tauri::command]
+#[specta::specta]
+pub async fn import_litmus_policy(
+    app: State<'_, Arc<App>>,
+    namespace: String,
+    name: String,
+    chosen: Vec<ExperimentChoice>,
+) -> Result<LitmusImport> {
+    app.import_litmus_policy(namespace, name, chosen).await
+}
+
+/// Writes a trigger's policy, and its annotations, for Litmus' own tracker.
+#[tauri::command]
+#[specta::specta]
+pub async fn write_litmus(app: State<'_, Arc<App>>, request: WriteLitmus) -> Result<LitmusWritten> {
+    app.write_litmus(request).await
+}
+
+/// The newest verdict about each release that is asked for.
+#[tauri::command]
+#[specta::specta]
+pub async fn release_verdicts(
+    app: State<'_, Arc<App>>,
+    flow: String,
+    env: String,
+    releases: Vec<ReleaseAsked>,
+) -> Result<Vec<ReleaseVerdict>> {
+    app.release_verdicts(flow, env, releases).await
+}
+
+/// Whether an environment takes only releases that passed.
+#[tauri::command]
+#[specta::specta]
+pub async fn verdict_requirement(app: State<'_, Arc<App>>, flow: String, env: String) -> Result<VerdictRequirement> {
+    app.verdict_requirement(flow, env).await
+}
+
+/// Lets an environment take only releases that passed, or any again.
+#[tauri::command]
+#[specta::specta]
+pub async fn require_verdict(app: State<'_, Arc<App>>, flow: String, env: String, required: bool) -> Result<()> {
+    app.require_verdict(flow, env, required).await
 }

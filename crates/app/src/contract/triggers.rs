@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{Permission, TriggerCondition, TriggerGuards, Verdict, WhileAway, WorkflowReach};
+use super::{Permission, TriggerCondition, TriggerGuards, TriggerPlace, Verdict, WhileAway, WorkflowReach};
 
 /// Everything the triggers page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
@@ -15,6 +15,8 @@ pub struct TriggersOverview {
     pub triggers: Vec<TriggerView>,
     /// Whether the user may create and delete triggers.
     pub can_manage: Permission,
+    /// The namespaces that hold triggers or could, with who is in charge and whether they are halted.
+    pub places: Vec<TriggerPlace>,
 }
 
 /// Who evaluates the triggers of a namespace.
@@ -227,6 +229,12 @@ pub struct LitmusExport {
     pub annotations: Vec<LabelEntry>,
     /// What Litmus' tracker does not honour: the field and why.
     pub unhonoured: Vec<LitmusLoss>,
+    /// Why it honours none of the guards, set or not.
+    pub guards: Vec<LitmusLoss>,
+    /// The experiment that the annotations name; empty when the workflow has no such id.
+    pub experiment: String,
+    /// The workloads that would be annotated.
+    pub workloads: Vec<String>,
 }
 
 /// Something of a trigger that Litmus' tracker does not honour.
