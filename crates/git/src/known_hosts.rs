@@ -110,6 +110,28 @@ impl KnownHosts {
         })
     }
 
+    /// What the files say about a server, as lines that name it alone and in the open: fit for a file of its own that
+    /// is to know this server and no other.
+    pub fn lines_for(&self, host: &str, port: u16) -> Result<Vec<String>> {
+        let name = known_name(host, port);
+        let mut found = Vec::new();
+        for path in std::iter::once(&self.own).chain(&self.user) {
+            let text = read_bounded(path)?;
+            for line in text.lines().filter_map(Line::parse).filter(|line| line.matches(&name)) {
+                let marker = match line.marker {
+                    Marker::None => "",
+                    Marker::Revoked => "@revoked ",
+                    Marker::Authority => "@cert-authority ",
+                };
+                let one = format!("{marker}{name} {} {}", algorithm(&line.blob), STANDARD.encode(&line.blob));
+                if !found.contains(&one) {
+                    found.push(one);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The files in which OpenSSH keeps the hosts a user knows: `known_hosts` and `known_hosts2` below `home`, and
     /// the system's.
     pub fn usual_files(home: Option<&Path>) -> Vec<PathBuf> {
@@ -328,6 +350,15 @@ mod tests {
         assert_eq!(check("broken.example", 22, 1), Trust::Unknown);
         assert_eq!(check("lies.example", 22, 1), Trust::Unknown);
         assert_eq!(check("plain.example", 22, 4), Trust::Changed { known: vec![fingerprint(&key(1))] });
+        // A file made of what is said of one server says the same of it.
+        let lines = known.lines_for("hashed.example", 22).unwrap();
+        assert_eq!(
+            lines,
+            [format!("hashed.example ssh-ed25519 {one}"), format!("@revoked hashed.example ssh-ed25519 {two}")]
+        );
+        let ported = known.lines_for("port.example", 2222).unwrap();
+        assert_eq!(ported[0], format!("[port.example]:2222 ssh-ed25519 {one}"));
+        assert!(known.lines_for("a.ca.example", 22).unwrap()[1].starts_with("@cert-authority a.ca.example "));
         let other = known.check("plain.example", 22, "ssh-rsa", &blob("ssh-rsa", 9)).unwrap();
         assert!(matches!(other, Trust::Changed { .. }), "another algorithm is a change");
     }

@@ -3,6 +3,7 @@
 //! Everything started here ends with the process that started it, even when that is killed.
 
 pub mod agent;
+pub mod agent_node;
 pub mod assets;
 mod base64;
 pub mod center_host;
