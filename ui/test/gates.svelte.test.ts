@@ -226,6 +226,27 @@ describe('the steps to a new application', () => {
     await settle();
     expect(now()).toContain('Place');
   });
+
+  it('an answer that did not come leads nowhere, whatever the one before said', async () => {
+    await open();
+    find('wizard-next')!.click();
+    await settle();
+    answer('previewApplication', preview());
+    await settle();
+    expect(now()).toContain('Chart');
+    const error: AppError = { code: 'cluster.unreachable', message: 'The cluster does not answer.', hint: null, retry: 'now', detour: null, detail: null };
+    find('wizard-next')!.click();
+    await settle();
+    waiting['previewApplication']!.shift()!({ status: 'error', error });
+    await settle();
+    expect(now()).toContain('Chart');
+    expect(document.body.textContent).toContain('The cluster does not answer.');
+    find('wizard-next')!.click();
+    await settle();
+    answer('previewApplication', preview());
+    await settle();
+    expect(now()).toContain('Destination');
+  });
 });
 
 describe('a fix of a workflow’s text', () => {

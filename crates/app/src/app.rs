@@ -1,13 +1,13 @@
 //! The app behind the commands.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
-use pilothouse_practice::PracticeCluster;
+use pilothouse_practice::{Installed, PracticeCluster};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -104,7 +104,8 @@ pub struct App {
     pub(crate) signing: OpenedKey,
     pub(crate) authority: ChosenAuthority,
     pub(crate) session: RwLock<Option<Arc<Live>>>,
-    pub(crate) practice: tokio::sync::Mutex<Option<Arc<PracticeCluster>>>,
+    /// The practice clusters that run.
+    pub(crate) practice: tokio::sync::Mutex<BTreeMap<Installed, Arc<PracticeCluster>>>,
     pub(crate) cloning: Mutex<BTreeSet<String>>,
     pub(crate) charts: SeenCharts,
     pub(crate) shelf: ChartShelf,

@@ -11,7 +11,7 @@ use crate::{
     App, Result,
     argo_cd::{Stood, stood},
     contract::{
-        ActivityKind, AppError, DeleteDeployment, EndingView, LeftRunning, SetVersion, SyncRequest, Topic, ValuesFile,
+        ActivityKind, AppError, DeleteDeployment, EndingView, LeftRunning, SetVersion, SyncRequest, Topic,
         ValuesFileState, VersionPreview, VersionRequest,
     },
     deploys::confirmed,
@@ -29,6 +29,13 @@ impl Stood {
     /// The object's name on the timeline.
     fn object(&self) -> String {
         format!("Application/{}/{}", self.application.meta.namespace, self.application.meta.name)
+    }
+
+    /// Why a sync could only fail, by what is known of the values file.
+    pub(crate) fn why_it_would_fail(&self, file: Option<ValuesFileState>) -> Option<String> {
+        let ignored = self.application.sources.get(self.place.chart).is_some_and(|source| source.ignore_missing);
+        let missing = file == Some(ValuesFileState::Absent) && !ignored;
+        missing.then(|| format!("{} is not in Git, so the sync could only fail", self.place.file()))
     }
 
     fn page(&self) -> String {
@@ -71,15 +78,19 @@ impl App {
         let stood = stood(&objects, &flow, &env, &app)?;
         let found = pilothouse_delivery::environment(&objects, &flow, &env)?;
         let facts = self.file_facts(&flow, &env, &found.applications).await;
-        let path = ValuesFile { flow: flow.clone(), env: env.clone(), app: app.clone() }.path()?;
-        let ignored = stood.application.sources.get(stood.place.chart).is_some_and(|source| source.ignore_missing);
-        if !ignored && facts.get(&app).is_some_and(|fact| fact.state == ValuesFileState::Absent) {
-            return Err(AppError::blocked(format!("{path} is not in Git, so the sync could only fail")));
+        if let Some(why) = stood.why_it_would_fail(facts.get(&app).map(|fact| fact.state)) {
+            return Err(AppError::blocked(why));
         }
-        let begin = self.begin(live, format!("Sync the values of {app} in {flow}/{env}"), &stood);
-        let entry = self.journal.enter(begin).await?;
-        let reason = format!("values of {path}");
-        let outcome = sync(&live.cluster, stood.target(), prune.unwrap_or(false), &reason).await;
+        self.ask_for_sync(live, &stood, None, prune.unwrap_or(false)).await
+    }
+
+    /// Asks for one sync, and says so on the timeline; with `seen` only where the Application is set to that.
+    pub(crate) async fn ask_for_sync(&self, live: &Live, stood: &Stood, seen: Option<&str>, prune: bool) -> Result<()> {
+        let place = &stood.place;
+        let words = format!("Sync the values of {} in {}/{}", place.application, place.flow, place.environment);
+        let entry = self.journal.enter(self.begin(live, words, stood)).await?;
+        let reason = format!("values of {}", place.file());
+        let outcome = sync(&live.cluster, stood.target(), seen, prune, &reason).await;
         let url = Some(stood.page());
         entry.close_with(outcome.map_err(AppError::from), |()| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Environments);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use pilothouse_cluster::{Cluster, Component, ComponentId, crds, kubeconfig};
+use pilothouse_practice::Installed;
 
 use crate::{
     App, Result,
@@ -15,11 +16,14 @@ use crate::{
         KubeconfigFile, Session, Topic,
     },
     journal::{Begin, End, Intent},
+    practice::practice_name,
     session::Live,
 };
 
 /// The name under which the practice cluster stands among the contexts.
 pub(crate) const PRACTICE: &str = "practice";
+/// The same for the one where Argo CD works alone.
+pub(crate) const PRACTICE_ARGO_CD: &str = "practice-argo-cd";
 
 fn platform_setting(context: &str) -> String {
     format!("platform:{context}")
@@ -104,7 +108,8 @@ impl App {
             files: files.collect(),
             contexts: contexts.collect(),
             practice: true,
-            practice_kept: self.is_practice_kept().await,
+            practice_kept: self.is_practice_kept(Installed::Platform).await,
+            practice_argo_cd_kept: self.is_practice_kept(Installed::ArgoCdAlone).await,
         })
     }
 
@@ -129,15 +134,19 @@ impl App {
     pub async fn connect(&self, target: ConnectTarget, operation: String) -> Result<Session> {
         let label = match &target {
             ConnectTarget::Context { name } => format!("Connecting to {name}"),
-            ConnectTarget::Practice => "Starting the practice cluster".to_owned(),
+            ConnectTarget::Practice | ConnectTarget::PracticeArgoCd => "Starting the practice cluster".to_owned(),
+        };
+        let installed = match &target {
+            ConnectTarget::PracticeArgoCd => Installed::ArgoCdAlone,
+            _ => Installed::Platform,
         };
         let shown = label.clone();
         self.operations
             .run(operation, &label, |operation| async move {
                 let (cluster, practice) = match &target {
-                    ConnectTarget::Practice => {
-                        let practice = self.practice_cluster().await?;
-                        let cluster = Cluster::from_client(practice.client(), PRACTICE, true);
+                    ConnectTarget::Practice | ConnectTarget::PracticeArgoCd => {
+                        let practice = self.practice_cluster(installed).await?;
+                        let cluster = Cluster::from_client(practice.client(), practice_name(installed), true);
                         // The practice cluster is the user's own: what it lacks is put there without asking.
                         crds::install(&cluster).await?;
                         (cluster, Some(practice))
@@ -203,7 +212,7 @@ impl App {
     }
 
     /// Looks again what the cluster holds, and starts what now can run.
-    async fn reconnect(&self, live: &Arc<Live>, platform: Option<String>) -> Result<Session> {
+    pub(crate) async fn reconnect(&self, live: &Arc<Live>, platform: Option<String>) -> Result<Session> {
         let fresh = Arc::new(Live::start(live.cluster.clone(), live.practice.clone(), platform, &self.options.scope, &self.changes).await?);
         self.recall_registered(&fresh).await?;
         let view = fresh.view();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pilothouse_cluster::kinds;
-use pilothouse_delivery::{ApplicationState, Run, RunKind, RunStatus, argo_cd, deploy::why_no_sync, environment};
+use pilothouse_delivery::{ApplicationState, Run, RunKind, RunStatus, environment};
 use pilothouse_git::{BareClone, CommitId, EntryKind, RepoPath};
 
 use crate::{
@@ -54,7 +54,7 @@ pub(crate) fn run_entry(run: &Run) -> DeployRunEntry {
 
 /// Whether a verdict is that of the image which runs now: the noted image is among the running ones, or the run began
 /// after that image was deployed. None where neither is known.
-fn of_running(last: &LastVerdict, app: &ApplicationState) -> Option<bool> {
+pub(crate) fn of_running(last: &LastVerdict, app: &ApplicationState) -> Option<bool> {
     let noted = last.image.as_deref().filter(|noted| !noted.is_empty());
     if let Some(noted) = noted.filter(|_| !app.images.is_empty()) {
         return Some(noted.split(", ").any(|one| app.images.iter().any(|image| same_image(image, one))));
@@ -65,7 +65,7 @@ fn of_running(last: &LastVerdict, app: &ApplicationState) -> Option<bool> {
 }
 
 /// Whether two references name one image; a digest is not always written.
-fn same_image(one: &str, other: &str) -> bool {
+pub(crate) fn same_image(one: &str, other: &str) -> bool {
     let plain = |image: &str| image.split_once('@').map_or_else(|| image.to_owned(), |(name, _)| name.to_owned());
     let digest = |image: &str| image.split_once('@').map(|(_, digest)| digest.to_owned());
     match (digest(one), digest(other)) {
@@ -257,10 +257,7 @@ impl App {
                 portal_latest: app.tags.portal_latest,
                 notes,
                 operation,
-                why_no_sync: match &stood {
-                    Some(stood) => argo_cd::why_no_sync(&stood.application),
-                    None => why_no_sync(&app.name, objects.application(&flow, &env, &app.name)),
-                },
+                why_no_sync: app.why_no_sync,
                 version: app.version,
                 digest: app.digest,
                 image_created: app.image_created,
@@ -321,6 +318,7 @@ mod tests {
             urls: Vec::new(),
             operation: (None, false),
             notes: Vec::new(),
+            why_no_sync: None,
         }
     }
 

@@ -308,9 +308,14 @@ impl App {
             Some(text) => self.commit_first(prepared, form, text, operation).await?,
             None => None,
         };
-        operation.check()?;
-        operation.step("Making the Application", 2, Some(3));
-        match self.make_application(live, prepared, form, application).await {
+        let made = match operation.check() {
+            Ok(()) => {
+                operation.step("Making the Application", 2, Some(3));
+                self.make_application(live, prepared, form, application).await
+            }
+            Err(cancelled) => Err(cancelled),
+        };
+        match made {
             Ok(()) => Ok(ApplicationMade { name: form.name.clone(), commit }),
             Err(error) => Err(match commit {
                 None => error,
@@ -378,8 +383,8 @@ fn with_the_file(error: AppError, prepared: &Prepared, commit: &str) -> AppError
     let path = prepared.path.as_ref().map(ToString::to_string).unwrap_or_default();
     let short: String = commit.chars().take(8).collect();
     let message = format!(
-        "{path} was committed ({short}), and the Application was not made: {}. Nothing reads the file yet; save again to \
-         go on from there",
+        "{path} was committed ({short}), and the Application was not made: {}. The file stays as it is; save again to go \
+         on from there",
         error.message
     );
     AppError { message, ..error }

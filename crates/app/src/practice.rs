@@ -1,51 +1,62 @@
-//! The practice cluster: started when it is first wanted, kept between starts, and made anew when the user asks.
+//! The practice clusters: started when they are first wanted, kept between starts, and made anew when the user asks.
 
 use std::{path::PathBuf, sync::Arc};
 
 use pilothouse_git::RemoteUrl;
-use pilothouse_practice::PracticeCluster;
+use pilothouse_practice::{Installed, PracticeCluster, seed};
 
 use crate::{
     App, Result,
-    contexts::PRACTICE,
+    contexts::{PRACTICE, PRACTICE_ARGO_CD},
     contract::{ActivityKind, AppError, ErrorCode, Topic},
     journal::{Begin, End, Intent},
     remotes::note_name,
 };
 
+/// The name of the connection to one.
+pub(crate) fn practice_name(installed: Installed) -> &'static str {
+    match installed {
+        Installed::Platform => PRACTICE,
+        Installed::ArgoCdAlone => PRACTICE_ARGO_CD,
+    }
+}
+
 impl App {
-    fn practice_dir(&self) -> PathBuf {
-        self.options.data_dir.join("practice")
+    fn practice_dir(&self, installed: Installed) -> PathBuf {
+        self.options.data_dir.join(practice_name(installed))
     }
 
-    /// The practice cluster, running.
-    pub(crate) async fn practice_cluster(&self) -> Result<Arc<PracticeCluster>> {
+    /// A practice cluster, running.
+    pub(crate) async fn practice_cluster(&self, installed: Installed) -> Result<Arc<PracticeCluster>> {
         let mut practice = self.practice.lock().await;
-        if let Some(running) = practice.as_ref() {
+        if let Some(running) = practice.get(&installed) {
             return Ok(running.clone());
         }
-        let started = Arc::new(PracticeCluster::start(&self.practice_dir()).await?);
-        *practice = Some(started.clone());
+        let dir = self.practice_dir(installed);
+        let started = Arc::new(PracticeCluster::start_with_installed(&dir, installed).await?);
+        practice.insert(installed, started.clone());
         Ok(started)
     }
 
     /// Whether something of an earlier practice is there to go on with.
-    pub(crate) async fn is_practice_kept(&self) -> bool {
-        let dir = self.practice_dir();
+    pub(crate) async fn is_practice_kept(&self, installed: Installed) -> bool {
+        let dir = self.practice_dir(installed);
         crate::blocking(move || Ok(PracticeCluster::is_kept(&dir))).await.unwrap_or_default()
     }
 
-    /// Writes what the practice cluster has not written yet.
+    /// Writes what the practice clusters have not written yet.
     pub(crate) async fn keep_practice(&self) {
-        let Some(running) = self.practice.lock().await.clone() else { return };
-        let kept = crate::blocking(move || running.save().map_err(AppError::from)).await;
-        if let Err(error) = kept {
-            tracing::warn!(error = %error.message, "the practice cluster was not kept as it stood at its end");
+        let all: Vec<Arc<PracticeCluster>> = self.practice.lock().await.values().cloned().collect();
+        for running in all {
+            let kept = crate::blocking(move || running.save().map_err(AppError::from)).await;
+            if let Err(error) = kept {
+                tracing::warn!(error = %error.message, "a practice cluster was not kept as it stood at its end");
+            }
         }
     }
 
-    /// Removes all that was made on the practice cluster, its Git repositories included. The next start is as the first
-    /// one was. A connection to it ends; other clusters are not touched.
+    /// Removes all that was made on the practice clusters, their Git repositories included. The next start is as the
+    /// first one was. A connection to one ends; other clusters are not touched.
     pub async fn reset_practice(&self) -> Result<()> {
         let begin = Begin {
             kind: ActivityKind::Cluster,
@@ -69,8 +80,14 @@ impl App {
             self.operations.cancel_all();
             self.set_live(None);
         }
-        let running = practice.take();
-        let dir = self.practice_dir();
+        for installed in Installed::ALL {
+            self.remove_one_practice(installed, practice.remove(&installed)).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_one_practice(&self, installed: Installed, running: Option<Arc<PracticeCluster>>) -> Result<()> {
+        let dir = self.practice_dir(installed);
         let mut clones = Vec::new();
         for repository in repositories(&dir.join("repositories")) {
             let url = RemoteUrl::local(&repository)?;
@@ -79,9 +96,11 @@ impl App {
             let _turn = self.outbox.turn(url.as_str()).await?;
             self.outbox.remove_all_of(url.as_str()).await?;
         }
-        self.storage
-            .set_setting(&format!("repository:{PRACTICE}:{}", pilothouse_practice::seed::PLATFORM), None)
-            .await?;
+        let platform = match installed {
+            Installed::Platform => seed::PLATFORM,
+            Installed::ArgoCdAlone => "",
+        };
+        self.storage.set_setting(&format!("repository:{}:{platform}", practice_name(installed)), None).await?;
         crate::blocking(move || {
             if let Some(running) = running {
                 running.stop();

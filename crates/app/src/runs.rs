@@ -155,6 +155,9 @@ impl App {
         namespace: &str,
         workload: &str,
     ) -> Option<LastVerdict> {
+        if runs.is_empty() {
+            return None;
+        }
         let index = live.index();
         let object = index
             .get(&kinds::DEPLOYMENT, namespace, workload)

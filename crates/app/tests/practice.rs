@@ -61,6 +61,32 @@ async fn practice_is_kept_until_it_is_started_afresh() {
     assert_eq!(app.list_flows().await.unwrap().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn argo_cd_alone_is_a_practice_cluster_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = open(dir.path()).await;
+    app.connect(ConnectTarget::Practice, "op".into()).await.unwrap();
+    app.register_repository("https://git.practice.local/acme/cart.git".into()).await.unwrap();
+
+    let session = app.connect(ConnectTarget::PracticeArgoCd, "op".into()).await.unwrap();
+    assert!(session.practice && session.platform.is_none() && session.platforms.is_empty());
+    let view = app.argo_cd().await.unwrap();
+    assert_eq!(view.repository, None, "what is registered on the one is not on the other");
+    assert_eq!(view.elsewhere[0].url, "https://git.practice.local/acme/gitops.git");
+    app.register_repository(view.elsewhere[0].url.clone()).await.unwrap();
+    app.clone_repository("clone".into()).await.unwrap();
+    let flows = app.list_flows().await.unwrap();
+    assert_eq!((flows[0].name.as_str(), flows[0].environments[0].applications.len()), ("shop", 1));
+    let found = app.list_contexts().await.unwrap();
+    assert!(found.practice_kept && found.practice_argo_cd_kept);
+
+    app.reset_practice().await.unwrap();
+    let found = app.list_contexts().await.unwrap();
+    assert!(!found.practice_kept && !found.practice_argo_cd_kept);
+    app.connect(ConnectTarget::PracticeArgoCd, "op".into()).await.unwrap();
+    assert_eq!(app.argo_cd().await.unwrap().repository, None, "nothing is registered any more");
+}
+
 #[tokio::test]
 async fn an_authority_is_picked_checked_kept_and_overruled_by_the_environment() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pilothouse_app::{
     App, Result,
     contract::{
-        ApplicationForm, ApplicationMade, ApplicationPreview, ArgoCdView, NewApplication, SetVersion, VersionPreview,
-        VersionRequest,
+        ApplicationForm, ApplicationMade, ApplicationPreview, ArgoCdView, NewApplication, SetVersion, SyncAllPreview,
+        SyncAllRequest, SyncAllResult, VersionPreview, VersionRequest,
     },
 };
 use tauri::State;
@@ -48,4 +48,22 @@ pub async fn preview_version(app: State<'_, Arc<App>>, request: VersionRequest) 
 #[specta::specta]
 pub async fn set_version(app: State<'_, Arc<App>>, change: SetVersion) -> Result<()> {
     app.set_version(change).await
+}
+
+/// What syncing all that is out of sync in an environment would reach.
+#[tauri::command]
+#[specta::specta]
+pub async fn preview_sync_all(app: State<'_, Arc<App>>, flow: String, env: String) -> Result<SyncAllPreview> {
+    app.preview_sync_all(flow, env).await
+}
+
+/// Syncs applications of an environment, one after the other.
+#[tauri::command]
+#[specta::specta]
+pub async fn sync_all(
+    app: State<'_, Arc<App>>,
+    request: SyncAllRequest,
+    operation: String,
+) -> Result<Vec<SyncAllResult>> {
+    app.sync_all(request, operation).await
 }

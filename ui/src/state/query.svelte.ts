@@ -21,6 +21,8 @@ export interface Query<T> {
   refresh: () => Promise<void>;
   /** Puts an answer in place that a command has just given. */
   set: (data: T) => void;
+  /** Puts in place why a command gave no answer; what is shown is stale. */
+  fail: (error: AppError) => void;
 }
 
 /**
@@ -100,6 +102,11 @@ export function query<K, T>(key: () => K | undefined, ask: (key: K) => Promise<T
       newest++;
       data = value;
       error = undefined;
+      busy = false;
+    },
+    fail(why: AppError) {
+      newest++;
+      error = why;
       busy = false;
     },
   };

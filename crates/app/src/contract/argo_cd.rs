@@ -289,3 +289,83 @@ pub struct LeftRunning {
     /// The digest of what is shown.
     pub digest: String,
 }
+
+/// An application of an environment that a sync of all would reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncAllEntry {
+    /// The application.
+    pub app: String,
+    /// The version that is deployed again.
+    pub version: Option<String>,
+    /// Argo CD's word.
+    pub sync: String,
+    /// Its values in Git are newer than what is deployed.
+    pub drift: bool,
+    /// Why it cannot be synced now; none when it can.
+    pub blocked: Option<String>,
+    /// What the Application is set to; to be given back.
+    pub seen: String,
+}
+
+/// What syncing all that is out of sync in an environment would reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncAllPreview {
+    /// The applications that are out of sync, by name.
+    pub applications: Vec<SyncAllEntry>,
+    /// How many are in sync, and are not touched.
+    pub in_sync: u32,
+    /// Whether the user may.
+    pub permission: Permission,
+}
+
+/// One that is to be synced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncAllChoice {
+    /// The application.
+    pub app: String,
+    /// What was shown; nothing is done where the Application is set to something else.
+    pub seen: String,
+}
+
+/// Syncs several applications of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncAllRequest {
+    /// The flow.
+    pub flow: String,
+    /// The environment.
+    pub env: String,
+    /// Which ones.
+    pub choices: Vec<SyncAllChoice>,
+    /// What is no longer made by their charts is removed.
+    pub prune: bool,
+    /// The environment's name, typed by the user; needed on a production context.
+    pub confirm: Option<String>,
+}
+
+/// What came of one of several syncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum SyncAllEnd {
+    /// Argo CD was asked.
+    Asked,
+    /// The Application is not what was shown; nothing was done.
+    Stale,
+    /// It could not be asked.
+    Failed,
+}
+
+/// What came of one of several syncs, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncAllResult {
+    /// The application.
+    pub app: String,
+    /// What came of it.
+    pub end: SyncAllEnd,
+    /// Why it was not asked.
+    pub why: Option<String>,
+}

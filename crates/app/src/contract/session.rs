@@ -123,6 +123,8 @@ pub struct Contexts {
     pub practice: bool,
     /// True when it goes on where it was left.
     pub practice_kept: bool,
+    /// The same for the one where Argo CD works alone.
+    pub practice_argo_cd_kept: bool,
 }
 
 /// A kubeconfig file.
@@ -172,6 +174,8 @@ pub enum ConnectTarget {
     },
     /// The built-in practice cluster.
     Practice,
+    /// The built-in practice cluster that has Argo CD and no KubeRocketCI.
+    PracticeArgoCd,
 }
 
 /// A connection.

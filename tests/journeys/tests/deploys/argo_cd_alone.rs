@@ -26,23 +26,25 @@ use serde_json::{Value, json};
 
 use super::stage::until;
 
-const GITOPS: &str = "acme/gitops";
-const FLOW: &str = "shop";
-const APP: &str = "cart";
+pub(super) const GITOPS: &str = "acme/gitops";
+pub(super) const FLOW: &str = "shop";
+pub(super) const APP: &str = "cart";
 const FIRST: &str = "build/1.3.0-SNAPSHOT.1";
 const SECOND: &str = "build/1.4.0-SNAPSHOT.2";
 
-struct Alone {
+pub(super) struct Alone {
     /// Argo CD's namespace.
-    argo: String,
+    pub(super) argo: String,
     /// Where the applications go.
-    target: String,
-    host: GitHost,
-    remote: GitRemote,
+    pub(super) target: String,
+    pub(super) host: GitHost,
+    pub(super) remote: GitRemote,
+    /// Certificates that an app trusts besides the Git server's.
+    pub(super) trust: String,
     _actors: ActorsHandle,
 }
 
-async fn post(path: &str, object: Value) {
+pub(super) async fn post(path: &str, object: Value) {
     let request = http::Request::post(path)
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(object.to_string().into_bytes())
@@ -51,7 +53,7 @@ async fn post(path: &str, object: Value) {
 }
 
 impl Alone {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let rig = Rig::get();
         let (argo, target) = (rig.namespace("argo").await, rig.namespace("shop").await);
         let host = GitHost::https().unwrap();
@@ -63,7 +65,7 @@ impl Alone {
         let config = ActorConfig::new(&argo, Some(git)).paced(Duration::from_millis(20));
         let actors = Actors::start(rig.client().await, config, &[Actor::Applications]);
         let remote = GitRemote::create(&host.repositories()).unwrap();
-        let alone = Self { argo, target, host, remote, _actors: actors };
+        let alone = Self { argo, target, host, remote, trust: String::new(), _actors: actors };
         for (name, repos, namespaces) in [
             ("shop", format!("https://127.0.0.1:{}/acme/*", alone.host.port()), alone.target.clone()),
             ("closed", "https://elsewhere.example.com/*".to_owned(), "other".to_owned()),
@@ -89,12 +91,12 @@ impl Alone {
         alone
     }
 
-    fn url(&self, repository: &str) -> String {
+    pub(super) fn url(&self, repository: &str) -> String {
         format!("https://127.0.0.1:{}/{repository}.git", self.host.port())
     }
 
     /// An app of its own, connected as one of the two.
-    async fn app(&self, user: &str, data: &Path) -> Arc<App> {
+    pub(super) async fn app(&self, user: &str, data: &Path) -> Arc<App> {
         let text = std::fs::read_to_string(Rig::get().kubeconfig()).unwrap();
         let mut config: Value = serde_yaml::from_str(&text).unwrap();
         config["users"][0]["user"]["as"] = json!(format!("{user}-{}", self.argo));
@@ -102,7 +104,7 @@ impl Alone {
         let kubeconfig = data.join("kubeconfig");
         std::fs::write(&kubeconfig, serde_yaml::to_string(&config).unwrap()).unwrap();
         let authority = data.join("authority.pem");
-        std::fs::write(&authority, &self.host.ca_pem).unwrap();
+        std::fs::write(&authority, format!("{}{}", self.host.ca_pem, self.trust)).unwrap();
         let options = AppOptions {
             secrets: Arc::new(MemoryStore::default()),
             kubeconfig: Some(vec![kubeconfig]),
@@ -122,7 +124,7 @@ impl Alone {
         app
     }
 
-    async fn register(&self, app: &App) {
+    pub(super) async fn register(&self, app: &App) {
         app.register_repository(self.url(GITOPS)).await.unwrap();
         let token = || CredentialInput::Token {
             username: Some(self.host.username.clone()),
@@ -134,7 +136,7 @@ impl Alone {
         app.set_identity("Ada Example".into(), "ada@example.org".into()).await.unwrap();
     }
 
-    fn form(&self, env: &str) -> ApplicationForm {
+    pub(super) fn form(&self, env: &str) -> ApplicationForm {
         ApplicationForm {
             flow: FLOW.into(),
             env: env.into(),
@@ -156,28 +158,41 @@ impl Alone {
         }
     }
 
-    async fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
+    pub(super) async fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(Rig::get().client().await, namespace, &kind.resource())
     }
 
-    async fn application(&self, name: &str) -> Option<DynamicObject> {
+    pub(super) async fn application(&self, name: &str) -> Option<DynamicObject> {
         self.api(&kinds::APPLICATION, &self.argo).await.get_opt(name).await.unwrap()
     }
 
-    fn read(&self, path: &str) -> Option<String> {
+    /// Whether a user may do something with the Applications of Argo CD's namespace, by the API server's own word.
+    pub(super) async fn may(&self, user: &str, verb: &str) -> bool {
+        let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
+            "user": format!("{user}-{}", self.argo),
+            "resourceAttributes": { "namespace": self.argo, "verb": verb, "group": "argoproj.io", "resource": "applications" } } });
+        let request = http::Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(review.to_string().into_bytes())
+            .unwrap();
+        let answer: Value = Rig::get().client().await.request(request).await.unwrap();
+        answer["status"]["allowed"] == json!(true)
+    }
+
+    pub(super) fn read(&self, path: &str) -> Option<String> {
         self.remote.read(GITOPS, "main", path).unwrap()
     }
 }
 
-fn place(env: &str) -> ValuesFile {
+pub(super) fn place(env: &str) -> ValuesFile {
     ValuesFile { flow: FLOW.into(), env: env.into(), app: APP.into() }
 }
 
-async fn look(app: &App, env: &str) -> EnvironmentView {
+pub(super) async fn look(app: &App, env: &str) -> EnvironmentView {
     app.environment(FLOW.into(), env.into()).await.unwrap()
 }
 
-fn cart(view: &EnvironmentView) -> &ApplicationView {
+pub(super) fn cart(view: &EnvironmentView) -> &ApplicationView {
     view.applications.iter().find(|one| one.name == APP).unwrap()
 }
 
