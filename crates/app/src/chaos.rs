@@ -19,7 +19,7 @@ use crate::{
     chaos_git::ProjectGit,
     contract::{
         ActivityKind, AppError, ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ErrorCode, FieldProblem,
-        Permission, ProjectAuth, ProjectState, RemoteCheck, SyncActionEntry, SyncReport, Topic, WorkflowCounts,
+        Permission, ProjectAuth, ProjectState, SyncActionEntry, SyncReport, Topic, WorkflowCounts,
     },
     journal::{self, Begin, End, Intent},
     operations::Operation,
@@ -103,7 +103,7 @@ impl App {
         found
     }
 
-    async fn project_entry(&self, live: &Live, project: Project) -> ChaosProjectEntry {
+    pub(crate) async fn project_entry(&self, live: &Live, project: Project) -> ChaosProjectEntry {
         let workflows = self.workflow_objects(live, &project.namespace, &project.id);
         let count = |wanted: SyncState| small(workflows.iter().filter(|w| w.state == Some(wanted)).count());
         let state = match project.state.as_deref() {
@@ -198,13 +198,6 @@ impl App {
             }
             _ => self.kept_credential(&place.url).await,
         }
-    }
-
-    /// Tries a project's repository.
-    pub async fn test_project(&self, form: ChaosProjectForm) -> Result<RemoteCheck> {
-        let place = self.place(&form).await?;
-        let credential = self.form_credential(&form, &place).await?.unwrap_or_default();
-        self.check_remote(&place.shown, place.url, credential).await
     }
 
     /// Enables GitOps for a project and syncs it once.

@@ -12,7 +12,7 @@ use pilothouse_git::{Credential, RemoteUrl, probe_push};
 use crate::{
     App, Result,
     chaos_git::ProjectGit,
-    contract::{AppError, ChaosProjectForm, FieldProblem, PreviewItem, PreviewWhat, ProjectPreview},
+    contract::{AppError, ChaosProjectForm, FieldProblem, PlaceSeen, PreviewItem, PreviewWhat, ProjectPreview},
     values::small,
 };
 
@@ -39,11 +39,12 @@ fn item(planned: Planned) -> Option<PreviewItem> {
 }
 
 impl App {
-    /// What enabling a project with this form would do. Nothing is written anywhere but into this machine's clone.
+    /// What enabling a project with this form would do, or leading it there when it is on; with `take_along`, workflows
+    /// without a file there are committed. Nothing is written anywhere but into this machine's clone.
     ///
     /// # Errors
     /// As for enabling it; `app.fields` where the branch is not there.
-    pub async fn preview_project(&self, form: ChaosProjectForm) -> Result<ProjectPreview> {
+    pub async fn preview_project(&self, form: ChaosProjectForm, take_along: bool) -> Result<ProjectPreview> {
         let live = self.chaos_live()?;
         if let Err(error) = Name::parse("project", &form.id) {
             return Err(AppError::fields(vec![FieldProblem { field: "id".into(), message: error.to_string() }]));
@@ -67,9 +68,12 @@ impl App {
             operation: None,
             credential,
         };
-        let (snapshot, planned) = sync::preview(&live.cluster, &form.namespace, &form.id, &git, Absent::Ask).await?;
+        let absent = if take_along { Absent::TakeAlong } else { Absent::Ask };
+        let (snapshot, planned) = sync::preview(&live.cluster, &form.namespace, &form.id, &git, absent).await?;
         let now = project::get(&live.cluster, &form.namespace, &form.id).await.ok();
         let other = |now: &Project| !now.url.is_empty() && (now.url != place.shown || now.branch != branch);
+        let on = now.as_ref().filter(|now| now.enabled);
+        let seen = on.map(|now| PlaceSeen { url: now.url.clone(), branch: now.branch.clone() });
         let follows = now.filter(other).map(|now| format!("{} ({})", now.url, now.branch));
         Ok(ProjectPreview {
             branch,
@@ -77,13 +81,14 @@ impl App {
             folder: folder_of(&form.id),
             cannot_write,
             follows,
+            seen,
             items: planned.into_iter().filter_map(item).collect(),
             complete: snapshot.complete,
         })
     }
 
     /// Why nothing can be pushed to a remote, as far as its server says so before anything is pushed.
-    async fn cannot_write(&self, url: &RemoteUrl, credential: Credential) -> Result<Option<String>> {
+    pub(crate) async fn cannot_write(&self, url: &RemoteUrl, credential: Credential) -> Result<Option<String>> {
         let access = self.access(url, credential, None).await?;
         let at = url.clone();
         Ok(self.git(move || probe_push(&at, &access)).await.err().map(|error| error.message))

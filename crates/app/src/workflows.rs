@@ -1,21 +1,20 @@
-//! Chaos workflows: their files in Git, and what is ready-made.
+//! Chaos workflows: their files in Git, and what they may do.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use pilothouse_chaos::{
     Error as ChaosError, Problem, Severity as Seriousness, WorkflowDocument,
-    document::{DocumentKind, path_of},
+    document::path_of,
     plan::SyncState,
     project::Project,
     reach::Reach,
     resolve,
     run::Verdict as Found,
     schedule::Schedule,
-    templates::{Request, TemplateTarget, render, templates},
     trailers::with_trailers,
     workflow_object::{self, RunPolicy as Policy, WorkflowObject},
 };
-use pilothouse_cluster::{Error as ClusterError, Name, Subdomain, kinds};
+use pilothouse_cluster::{Error as ClusterError, Name, Subdomain};
 use pilothouse_git::RepoPath;
 
 use crate::{
@@ -23,10 +22,9 @@ use crate::{
     chaos_git::ProjectGit,
     commits::{Change, FILE_LIMIT},
     contract::{
-        ActivityKind, AppError, ChaosTarget, ChaosWorkflowEntry, CommitOutcome, Diagnostic, ErrorCode, FieldProblem,
-        ImportedWorkflow, LastRun, OpenedWorkflow, Review, RunPolicy, SaveWorkflow, Severity, SidesSeen,
-        TemplateChoice, TemplateParameter, Topic, Verdict, WorkflowReach, WorkflowResolution, WorkflowSchedule,
-        WorkflowSides, WorkflowState, WorkflowTemplate,
+        ActivityKind, AppError, ChaosWorkflowEntry, CommitOutcome, Diagnostic, FieldProblem, LastRun, OpenedWorkflow,
+        Review, RunPolicy, SaveWorkflow, Severity, SidesSeen, Topic, Verdict, WorkflowReach, WorkflowResolution,
+        WorkflowSchedule, WorkflowSides, WorkflowState,
     },
     journal::{Begin, End, Intent},
     runs::only_by_hand,
@@ -34,31 +32,7 @@ use crate::{
     values::{small, text_of},
 };
 
-/// ChaosCenter's service account for the steps of workflows.
-const STEPS_ACCOUNT: &str = "argo-chaos";
-/// ChaosCenter's service account for the chaos itself.
-const CHAOS_ACCOUNT: &str = "litmus-admin";
-
-/// The kinds of a file whose text is shown; a Secret, or a kubeconfig, picked by mistake never gets into the window.
-const SHOWN: [DocumentKind; 4] =
-    [DocumentKind::Workflow, DocumentKind::CronWorkflow, DocumentKind::ChaosEngine, DocumentKind::ChaosSchedule];
-
-/// What a file must have for its text to be shown.
-#[derive(serde::Deserialize)]
-struct Manifest {
-    #[expect(dead_code, reason = "only whether it is there is asked")]
-    #[serde(rename = "apiVersion")]
-    api_version: String,
-    kind: String,
-}
-
-impl Manifest {
-    fn is_shown(&self) -> bool {
-        SHOWN.iter().any(|kind| kind.as_str() == self.kind)
-    }
-}
-
-fn diagnostic(problem: &Problem) -> Diagnostic {
+pub(crate) fn diagnostic(problem: &Problem) -> Diagnostic {
     Diagnostic {
         line: problem.line.map_or(1, small),
         column: 1,
@@ -73,7 +47,7 @@ fn diagnostic(problem: &Problem) -> Diagnostic {
 }
 
 /// Everything there is to say about a text.
-fn diagnostics(text: &str) -> Vec<Diagnostic> {
+pub(crate) fn diagnostics(text: &str) -> Vec<Diagnostic> {
     match WorkflowDocument::parse(text) {
         Ok(document) => document.problems.iter().map(diagnostic).collect(),
         Err(ChaosError::Refused(problem)) => vec![diagnostic(&problem)],
@@ -245,75 +219,6 @@ impl App {
         })
     }
 
-    /// Ready-made workflows to start from.
-    pub async fn workflow_templates(&self) -> Result<Vec<WorkflowTemplate>> {
-        let number = |n: Option<i64>| n.and_then(|n| i32::try_from(n).ok());
-        Ok(templates()
-            .iter()
-            .map(|t| WorkflowTemplate {
-                id: t.id.to_owned(),
-                title: t.title.to_owned(),
-                what: t.what.to_owned(),
-                parameters: t
-                    .parameters
-                    .iter()
-                    .map(|p| TemplateParameter {
-                        name: p.name.to_owned(),
-                        label: p.label.to_owned(),
-                        unit: p.unit.map(str::to_owned),
-                        default: p.default.to_owned(),
-                        min: number(p.min),
-                        max: number(p.max),
-                        help: p.help.to_owned(),
-                    })
-                    .collect(),
-            })
-            .collect())
-    }
-
-    /// The labels that select a workload's pods.
-    async fn selector(&self, live: &Live, target: &ChaosTarget) -> Result<String> {
-        let kind = match target.kind.to_ascii_lowercase().as_str() {
-            "statefulset" => kinds::STATEFUL_SET,
-            _ => kinds::DEPLOYMENT,
-        };
-        let api = live.cluster.api(&kind, &target.namespace);
-        let found = live.cluster.in_time("the workload", api.get_opt(&target.name)).await?;
-        let found = found.ok_or_else(|| {
-            AppError::not_found(format!("there is no {} {} in {}", kind.kind, target.name, target.namespace))
-        })?;
-        let labels = found.data.pointer("/spec/selector/matchLabels").and_then(|l| l.as_object());
-        let pairs = labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
-        let selector = pairs.collect::<Vec<_>>().join(",");
-        if selector.is_empty() {
-            return Err(AppError::blocked(format!("{} selects its pods by no plain label", target.name))
-                .with_hint("write the workflow by hand and aim it by its own labels"));
-        }
-        Ok(selector)
-    }
-
-    /// The text of a workflow made from a template.
-    pub async fn render_template(&self, choice: TemplateChoice) -> Result<String> {
-        let live = self.chaos_live()?;
-        let project = self.project(&live, &choice.project).await?;
-        let selector = self.selector(&live, &choice.target).await?;
-        let request = Request {
-            name: choice.name,
-            namespace: project.namespace,
-            service_account: STEPS_ACCOUNT.into(),
-            chaos_service_account: CHAOS_ACCOUNT.into(),
-            target: TemplateTarget {
-                kind: choice.target.kind,
-                namespace: choice.target.namespace,
-                name: choice.target.name,
-                selector,
-            },
-            parameters: choice.parameters.into_iter().map(|p| (p.name, p.value)).collect(),
-            infra_id: None,
-        };
-        Ok(render(&choice.id, &request)?)
-    }
-
     /// Problems of a text, without saving it.
     pub async fn check_workflow(&self, _project: String, text: String) -> Result<Vec<Diagnostic>> {
         Ok(diagnostics(&text))
@@ -395,23 +300,6 @@ impl App {
                 Ok(outcome)
             })
             .await
-    }
-
-    /// Reads a workflow from a file on disk that the user picked.
-    pub async fn import_workflow_file(&self, _project: String, path: String) -> Result<ImportedWorkflow> {
-        if !self.picked.has(&path) {
-            return Err(AppError::blocked("this file was not picked").with_hint("choose the file with the button"));
-        }
-        let shown = path.clone();
-        let text = crate::blocking(move || read_file(&path)).await?;
-        // The parser's own words may quote the file, so they are not passed on.
-        if !serde_yaml::from_str::<Manifest>(&text).is_ok_and(|manifest| manifest.is_shown()) {
-            let kinds = SHOWN.map(DocumentKind::as_str).join(", ");
-            return Err(AppError::new(ErrorCode::Chaos, format!("{shown} holds no chaos workflow"))
-                .with_hint(format!("choose a YAML file of one object, of one of the kinds {kinds}")));
-        }
-        let name = WorkflowDocument::parse(&text).map(|d| d.name).unwrap_or_default();
-        Ok(ImportedWorkflow { name, diagnostics: diagnostics(&text), text })
     }
 
     /// What a workflow reaches when it runs, to be agreed to before it runs by itself.
@@ -584,17 +472,4 @@ impl App {
         self.changes.tell(Topic::Chaos);
         Ok(outcome)
     }
-}
-
-/// Reads a file the user picked; bounded, and only a plain one.
-fn read_file(path: &str) -> Result<String> {
-    let refused = |why: String| AppError::new(ErrorCode::Chaos, format!("{path} cannot be read: {why}"));
-    let meta = std::fs::metadata(Path::new(path)).map_err(|e| refused(e.to_string()))?;
-    if !meta.is_file() {
-        return Err(refused("it is not a file".into()));
-    }
-    if meta.len() > FILE_LIMIT as u64 {
-        return Err(refused("it is larger than 1 MiB".into()));
-    }
-    std::fs::read_to_string(path).map_err(|e| refused(e.to_string()))
 }

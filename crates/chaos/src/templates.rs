@@ -315,7 +315,20 @@ fn values(template: &Template, given: &BTreeMap<String, String>) -> Result<Vec<(
 }
 
 fn value_of(parameter: &Parameter, given: &BTreeMap<String, String>) -> Result<String> {
-    let value = given.get(parameter.name).map_or(parameter.default, |text| text.trim());
+    parameter.check(given.get(parameter.name).map_or(parameter.default, |text| text.trim()))
+}
+
+impl Parameter {
+    /// A value as it is written down.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when it is out of bounds, or not one of those that there are.
+    pub fn check(&self, value: &str) -> Result<String> {
+        checked(self, value)
+    }
+}
+
+fn checked(parameter: &Parameter, value: &str) -> Result<String> {
     let refuse = |message: String| Err(Error::Parameter { name: parameter.name.to_owned(), message });
     if let (Some(min), Some(max)) = (parameter.min, parameter.max) {
         return match value.parse::<i64>() {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use pilothouse_app::{
     App, Result,
     contract::{
-        ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ChaosWorkflowEntry, CommitOutcome, Diagnostic,
-        ImportedWorkflow, OpenedWorkflow, ProjectPreview, RemoteCheck, Review, RunPolicy, SaveWorkflow, SidesSeen,
-        SyncReport, TemplateChoice, WorkflowReach, WorkflowResolution, WorkflowSides, WorkflowTemplate,
+        ChangedWorkflow, ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ChaosWorkflowEntry, CommitOutcome,
+        ConnectionTest, Diagnostic, DisablePreview, DryRunEntry, FormChange, ImportedWorkflow, OpenedWorkflow,
+        PlaceSeen, ProjectPreview, Review, RunPolicy, SaveWorkflow, SidesSeen, SyncReport, TemplateChoice,
+        WorkflowForm, WorkflowReach, WorkflowResolution, WorkflowSides, WorkflowTemplate,
     },
 };
 use tauri::State;
@@ -19,18 +20,67 @@ pub async fn chaos_overview(app: State<'_, Arc<App>>) -> Result<ChaosOverview> {
     app.chaos_overview().await
 }
 
-/// Tries a project's repository.
+/// Tries a project's repository, part by part.
 #[tauri::command]
 #[specta::specta]
-pub async fn test_project(app: State<'_, Arc<App>>, form: ChaosProjectForm) -> Result<RemoteCheck> {
+pub async fn test_project(app: State<'_, Arc<App>>, form: ChaosProjectForm) -> Result<ConnectionTest> {
     app.test_project(form).await
 }
 
-/// What enabling GitOps for a project would do.
+/// What enabling GitOps for a project, or leading it to another place, would do.
 #[tauri::command]
 #[specta::specta]
-pub async fn preview_project(app: State<'_, Arc<App>>, form: ChaosProjectForm) -> Result<ProjectPreview> {
-    app.preview_project(form).await
+pub async fn preview_project(
+    app: State<'_, Arc<App>>,
+    form: ChaosProjectForm,
+    take_along: bool,
+) -> Result<ProjectPreview> {
+    app.preview_project(form, take_along).await
+}
+
+/// Leads a project that is switched on to another repository or branch, and syncs it there once.
+#[tauri::command]
+#[specta::specta]
+pub async fn change_project(
+    app: State<'_, Arc<App>>,
+    form: ChaosProjectForm,
+    seen: PlaceSeen,
+    take_along: bool,
+    operation: String,
+) -> Result<ChaosProjectEntry> {
+    app.change_project(form, seen, take_along, operation).await
+}
+
+/// What switching GitOps off for a project would do.
+#[tauri::command]
+#[specta::specta]
+pub async fn preview_disable(app: State<'_, Arc<App>>, id: String) -> Result<DisablePreview> {
+    app.preview_disable(id).await
+}
+
+/// A workflow's text as a form.
+#[tauri::command]
+#[specta::specta]
+pub async fn workflow_form(app: State<'_, Arc<App>>, text: String) -> Result<WorkflowForm> {
+    app.workflow_form(text).await
+}
+
+/// A workflow's text with a change of its form.
+#[tauri::command]
+#[specta::specta]
+pub async fn change_workflow_form(
+    app: State<'_, Arc<App>>,
+    text: String,
+    change: FormChange,
+) -> Result<ChangedWorkflow> {
+    app.change_workflow_form(text, change).await
+}
+
+/// What the API server says to a workflow's text, without anything being created.
+#[tauri::command]
+#[specta::specta]
+pub async fn dry_run_workflow(app: State<'_, Arc<App>>, project: String, text: String) -> Result<Vec<DryRunEntry>> {
+    app.dry_run_workflow(project, text).await
 }
 
 /// Enables GitOps for a project and syncs it once.

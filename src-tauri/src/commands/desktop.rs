@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use pilothouse_app::{App, Result, contract::AppError};
+use pilothouse_app::{
+    App, Result,
+    contract::{AppError, ReportFormat, ReportOf},
+};
 use tauri::{AppHandle, Manager, Runtime, State};
 use tauri_plugin_dialog::DialogExt;
 use tauri_plugin_opener::OpenerExt;
@@ -37,6 +40,35 @@ pub async fn pick_file<R: Runtime>(
         app.remember_picked(path);
     }
     Ok(path)
+}
+
+/// Saves a report of runs where the user says in the system's dialog; answers the path, none when they cancel.
+#[tauri::command]
+#[specta::specta]
+pub async fn save_report<R: Runtime>(
+    handle: AppHandle<R>,
+    app: State<'_, Arc<App>>,
+    of: ReportOf,
+    format: ReportFormat,
+    title: String,
+) -> Result<Option<String>> {
+    // Made before it is asked where to: what cannot be reported needs no place.
+    let report = app.run_report(of, format).await?;
+    let (answer, picked) = tokio::sync::oneshot::channel();
+    let ending = if format == ReportFormat::JUnit { "xml" } else { "json" };
+    let mut dialog = handle.dialog().file().set_title(title).set_file_name(&report.file);
+    if let Some(window) = handle.get_webview_window("main") {
+        dialog = dialog.set_parent(&window);
+    }
+    dialog = dialog.add_filter(format!("*.{ending}"), &[ending]).add_filter("*", &["*"]);
+    dialog.save_file(move |file| {
+        // The window may be gone by then; there is nobody to tell.
+        let _ = answer.send(file);
+    });
+    let file = picked.await.map_err(|e| AppError::internal(format!("the file dialog ended without an answer: {e}")))?;
+    let Some(path) = file.map(|file| file.to_string()) else { return Ok(None) };
+    app.write_report(path.clone(), report).await?;
+    Ok(Some(path))
 }
 
 /// Opens a provider's page in the user's browser. Only `https` addresses, and `http` on this machine.

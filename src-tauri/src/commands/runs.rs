@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pilothouse_app::{
     App, Result,
-    contract::{RunEntry, RunPreview, RunSeen, RunStarted, RunView},
+    contract::{RunEntry, RunPreview, RunSeen, RunStarted, RunTrend, RunView},
 };
 use tauri::State;
 
@@ -47,4 +47,11 @@ pub async fn list_runs(app: State<'_, Arc<App>>, project: Option<String>) -> Res
 #[specta::specta]
 pub async fn run(app: State<'_, Arc<App>>, namespace: String, name: String) -> Result<RunView> {
     app.run(namespace, name).await
+}
+
+/// How the runs of a workflow went.
+#[tauri::command]
+#[specta::specta]
+pub async fn workflow_trend(app: State<'_, Arc<App>>, project: String, workflow: String) -> Result<RunTrend> {
+    app.workflow_trend(project, workflow).await
 }

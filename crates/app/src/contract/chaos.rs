@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{CredentialInput, Diagnostic, Permission, Verdict};
+use super::{CredentialInput, Diagnostic, Permission, PlaceSeen, Verdict};
 
 /// Everything the chaos page shows first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
@@ -422,6 +422,8 @@ pub struct ProjectPreview {
     pub cannot_write: Option<String>,
     /// The repository that the project follows now, where that is another one, or another branch of it.
     pub follows: Option<String>,
+    /// The place that the project follows while GitOps is on for it; to be given back when it is changed.
+    pub seen: Option<PlaceSeen>,
     /// Every workflow on either side, and what would become of it.
     pub items: Vec<PreviewItem>,
     /// Whether these are all; a folder may hold more files than are read.

@@ -182,3 +182,67 @@ pub struct ProbeView {
     /// What it found.
     pub description: Option<String>,
 }
+
+/// A shape of a report for other programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum ReportFormat {
+    /// JUnit XML.
+    JUnit,
+    /// JSON.
+    Json,
+}
+
+/// What a report is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ReportOf {
+    /// One run.
+    Run {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// The runs of a workflow.
+    History {
+        /// The project.
+        project: String,
+        /// The workflow.
+        workflow: String,
+    },
+}
+
+/// How the runs of a workflow went, those that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct RunTrend {
+    /// The runs, the oldest first.
+    pub points: Vec<TrendPoint>,
+    /// How many passed.
+    pub passed: u32,
+    /// How many failed.
+    pub failed: u32,
+    /// How many could not be judged.
+    pub unjudged: u32,
+    /// The mean score.
+    pub mean: Option<f64>,
+    /// The newest score less the one before it.
+    pub change: Option<f64>,
+}
+
+/// One run of a trend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct TrendPoint {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub run: String,
+    /// When it ended.
+    pub at: Option<String>,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Its score.
+    pub score: Option<f64>,
+}

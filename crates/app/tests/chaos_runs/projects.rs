@@ -32,7 +32,7 @@ async fn what_enabling_would_do_is_shown_and_is_what_happens() {
     ];
     let borrowed: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
     place.remote.commit_files(REPOSITORY, "main", &borrowed, "Bring workflows").unwrap();
-    let preview = place.app.preview_project(form("next")).await.unwrap();
+    let preview = place.app.preview_project(form("next"), false).await.unwrap();
     let items: Vec<_> = preview.items.iter().map(|one| (one.workflow.as_str(), one.what)).collect();
     let wanted = [("broken", PreviewWhat::Invalid), ("kill", PreviewWhat::Import), ("old.yml", PreviewWhat::Invalid)];
     assert_eq!(items, wanted, "{preview:?}");
@@ -49,10 +49,10 @@ async fn what_enabling_would_do_is_shown_and_is_what_happens() {
     let wanted =
         [("broken", WorkflowState::Invalid), ("kill", WorkflowState::InSync), ("old.yml", WorkflowState::Invalid)];
     assert_eq!(states, wanted.map(|(name, state)| (name.to_owned(), state)));
-    let again = place.app.preview_project(form("next")).await.unwrap();
+    let again = place.app.preview_project(form("next"), false).await.unwrap();
     assert!(again.items.iter().all(|one| matches!(one.what, PreviewWhat::Same | PreviewWhat::Invalid)), "{again:?}");
     let elsewhere = ChaosProjectForm { branch: "no-such".into(), ..form("next") };
-    assert_eq!(place.app.preview_project(elsewhere).await.unwrap_err().code, ErrorCode::Fields);
+    assert_eq!(place.app.preview_project(elsewhere, false).await.unwrap_err().code, ErrorCode::Fields);
 }
 
 #[tokio::test(flavor = "multi_thread")]
