@@ -57,6 +57,9 @@ const STEPS = [
   ['activity', activity],
 ];
 
+/** The steps by their names, for journeys that go another way. */
+export const steps = Object.fromEntries(STEPS);
+
 async function firstScreen(d, stage) {
   await d.waitFor('connect-practice');
   if (!stage.practice) await d.waitFor(`connect-${stage.context}`);
@@ -219,10 +222,11 @@ async function verdict(d) {
 async function makeTrigger(d) {
   await d.click('nav-triggers');
   await d.click('trigger-new');
-  await choose(d, 'trigger-workload', APP, `trigger-workload-Deployment/krci-${FLOW}-${ENV}/${APP}`);
+  await choose(d, 'trigger-workload', APP, `trigger-workload-krci-${FLOW}-${ENV}/${APP}`);
   await d.click('trigger-workflow');
   await d.click(`trigger-workflow-${PROJECT}/${APP}-pod-delete`);
   await d.waitFor('trigger-matches', { text: APP });
+  await d.waitFor('trigger-yaml', { text: 'kind: EventTrigger' });
   await d.click('trigger-save');
   await d.waitFor(`trigger-test-${APP}`, { timeout: 60_000 });
 }
@@ -327,7 +331,7 @@ export function show(stage, path) {
 export function pushAs(name, stage, path, text) {
   const work = mkdtempSync(join(tmpdir(), 'pilothouse-someone-'));
   const run = (...args) => execFileSync('git', ['-C', work, '-c', `user.name=${name}`, '-c', 'user.email=sam@example.com', ...args], { stdio: 'pipe' });
-  execFileSync('git', ['clone', '-q', join(stage.repositories, OWNER, `${REPOSITORY}.git`), work], { stdio: 'pipe' });
+  execFileSync('git', ['clone', '-q', join(stage.repositories, OWNER, `${stage.name ?? REPOSITORY}.git`), work], { stdio: 'pipe' });
   writeFileSync(join(work, path), text);
   run('add', '.');
   run('commit', '-q', '-m', `Add ${path}`);

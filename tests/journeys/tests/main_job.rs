@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
 
+#[path = "main_job/desk.rs"]
+mod desk;
+#[path = "main_job/agent.rs"]
+mod agent;
 #[path = "main_job/killed.rs"]
 mod killed;
 #[path = "main_job/stage.rs"]
@@ -56,6 +60,7 @@ async fn main_job(stage: &Stage) {
     let second = deploy(stage, 1).await;
     assert_ne!(first, second);
     fired(stage, &second).await;
+    desk::walk(stage, &second).await;
     timeline(stage).await;
 }
 

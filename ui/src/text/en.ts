@@ -1,5 +1,6 @@
 // Every word the window shows. A translation is another file with the same keys.
 import { activity } from './en/activity';
+import { agent } from './en/agent';
 import { argo } from './en/argo';
 import { care } from './en/care';
 import { centers } from './en/centers';
@@ -12,6 +13,7 @@ import { repository } from './en/repository';
 import { servers } from './en/servers';
 import { shell } from './en/shell';
 import { start } from './en/start';
+import { triggerDesk } from './en/trigger-desk';
 import { triggers } from './en/triggers';
 import { values } from './en/values';
 
@@ -20,6 +22,7 @@ export const en = {
   ...shell,
   ...start,
   ...activity,
+  ...agent,
   ...repository,
   ...servers,
   ...care,
@@ -30,5 +33,6 @@ export const en = {
   ...chaos,
   ...centers,
   ...triggers,
+  ...triggerDesk,
   ...outbox,
 } as const;

@@ -14,7 +14,13 @@ export const area: Area = {
   rail: 'top',
   routes: [
     { pattern: '/triggers', load: () => import('./TriggersPage.svelte') },
-    { pattern: '/triggers/new', load: () => import('./NewTriggerPage.svelte') },
+    { pattern: '/triggers/new', load: () => import('./EditTriggerPage.svelte'), wide: true },
+    { pattern: '/triggers/litmus', load: () => import('./LitmusPage.svelte') },
+    { pattern: '/triggers/:namespace/:name', load: () => import('./TriggerPage.svelte') },
+    { pattern: '/triggers/:namespace/:name/edit', load: () => import('./EditTriggerPage.svelte'), wide: true },
   ],
-  entries: () => [{ id: 'triggers:new', title: t('triggers.new'), group: t('nav.triggers'), run: () => router.go('/triggers/new') }],
+  entries: () => [
+    { id: 'triggers:new', title: t('triggers.new'), group: t('nav.triggers'), run: () => router.go('/triggers/new') },
+    { id: 'triggers:litmus', title: t('litmus.open'), group: t('nav.triggers'), run: () => router.go('/triggers/litmus') },
+  ],
 };

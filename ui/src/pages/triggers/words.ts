@@ -1,5 +1,5 @@
 // A trigger in plain words.
-import type { ConditionTest, TriggerCondition, TriggerView } from '$platform';
+import type { ConditionTest, EngineView, TriggerCondition, TriggerGuards, TriggerTarget, WhileAway } from '$platform';
 import { t } from '$text';
 
 function testWords(test: ConditionTest): string {
@@ -56,8 +56,7 @@ export function conditionWords(when: TriggerCondition, inner = false): string {
 }
 
 /** The guards of a trigger, each as a part of a sentence. */
-export function guardWords(trigger: TriggerView): string[] {
-  const { guards } = trigger;
+export function guardWords({ guards, whileAway }: { guards: TriggerGuards; whileAway: WhileAway }): string[] {
   return [
     guards.waitForRollout ? t('triggers.rollout') : '',
     guards.rolloutTimeoutSeconds ? t('triggers.rolloutWithin', { seconds: guards.rolloutTimeoutSeconds }) : '',
@@ -71,6 +70,26 @@ export function guardWords(trigger: TriggerView): string[] {
     guards.exclusive === 'all' ? t('triggers.exclusiveAll') : '',
     guards.approval ? t('triggers.approvalGuard') : '',
     guards.dryRun ? t('triggers.dryRunGuard') : '',
-    trigger.whileAway === 'run' ? t('triggers.whileAway') : '',
+    whileAway === 'run' ? t('triggers.whileAway') : '',
   ].filter(Boolean);
+}
+
+/** What a trigger watches, as part of a sentence. */
+export function targetWords(target: TriggerTarget): string {
+  const which = target.names.join(', ') || [...target.labels, ...target.annotations].map((one) => `${one.key}=${one.value}`).join(', ') || '*';
+  return `${target.kind} ${target.namespace}/${which}`;
+}
+
+/** Who is in charge of a namespace's triggers. */
+export function chargeWords(engine: EngineView): string {
+  if (engine.here) return t('trigger.chargeHere');
+  if (engine.holder === null) return t('trigger.chargeNobody');
+  // Agents stand under the name of their pod.
+  const agent = engine.holder.startsWith('pilothouse-agent');
+  return t(agent ? 'trigger.chargeAgent' : 'trigger.chargeColleague', { holder: engine.holder });
+}
+
+/** `cart=registry/space/cart:1.4@sha256:…` as `cart:1.4`; what is cut stays in the title. */
+export function shortImages(images: string[]): string {
+  return images.map((image) => image.replace(/@sha256:\w+$/, '').replace(/^[^=]*=.*\//, '')).join(', ') || '–';
 }
