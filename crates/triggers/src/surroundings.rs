@@ -121,18 +121,27 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Reads a PodDisruptionBudget.
+    /// Reads a PodDisruptionBudget. By `policy/v1` an empty selector selects every pod; by `policy/v1beta1`, none.
     pub fn read(object: &Value) -> Self {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let older = text("/apiVersion") == "policy/v1beta1";
+        let chooses = |selector: &&Value| {
+            let has = |key: &str| match selector.get(key) {
+                Some(Value::Object(map)) => !map.is_empty(),
+                Some(Value::Array(list)) => !list.is_empty(),
+                _ => false,
+            };
+            !older || has("matchLabels") || has("matchExpressions")
+        };
         Self {
             namespace: text("/metadata/namespace"),
             name: text("/metadata/name"),
-            selector: object.pointer("/spec/selector").cloned().unwrap_or_default(),
+            selector: object.pointer("/spec/selector").filter(chooses).cloned().unwrap_or_default(),
             allowed: object.pointer("/status/disruptionsAllowed").and_then(Value::as_i64).unwrap_or(0),
         }
     }
 
-    /// Whether it is about a workload's pods. By `policy/v1`, no selector selects none, and an empty one all.
+    /// Whether it is about a workload's pods. No selector selects none.
     pub fn covers(&self, workload: &Workload) -> bool {
         if self.namespace != workload.namespace || self.selector.is_null() {
             return false;
@@ -179,6 +188,13 @@ mod tests {
             let object = json!({"metadata": {"namespace": namespace}, "spec": {"selector": selector}});
             Budget::read(&object).covers(&workload)
         };
+        let older = |selector: Value| {
+            let object = json!({"apiVersion": "policy/v1beta1", "metadata": {"namespace": "shop"},
+                "spec": {"selector": selector}});
+            Budget::read(&object).covers(&workload)
+        };
+        assert!(older(json!({"matchLabels": {"app": "cart"}})));
+        assert!(!older(json!({})) && !older(json!({"matchLabels": {}, "matchExpressions": []})) && !older(Value::Null));
         assert!(covers(json!({"matchLabels": {"app": "cart"}}), "shop"));
         assert!(!covers(json!({"matchLabels": {"app": "cart"}}), "other"));
         assert!(!covers(json!({"matchLabels": {"app": "cart", "x": "y"}}), "shop"));

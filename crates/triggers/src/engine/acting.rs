@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::trigger::{Trigger, kind_of};
+use super::unharmed::in_time;
 use super::{DEBOUNCE, Engine, Event, Found, LAUNCH_AGAIN};
 use crate::condition::facts::Seen;
 use crate::decide::{self, Decision};
@@ -140,7 +141,7 @@ impl Engine {
             Decision::Fire { run, .. } => {
                 let Some(fired) = record else { return Ok(()) };
                 let offer = decide::is_offer(&trigger.status, &run);
-                match self.launcher.launch(&trigger.launch(&run)).await {
+                match in_time(self.launcher.launch(&trigger.launch(&run))).await {
                     Ok(launched) => {
                         self.held.remove(&run);
                         tracing::info!(trigger = trigger.name, run, already = launched == Launched::Already, "fired");
@@ -194,7 +195,7 @@ impl Engine {
             if self.stopped.contains(run) {
                 continue;
             }
-            match self.launcher.stop(&trigger.launch(run)).await {
+            match in_time(self.launcher.stop(&trigger.launch(run))).await {
                 Ok(()) => {
                     self.stopped.insert(run.to_owned());
                 }
@@ -206,7 +207,7 @@ impl Engine {
     async fn ask_for_verdicts(&self, trigger: &mut Trigger, events: &mut Vec<Event>) {
         let open: Vec<String> = trigger.status.open_runs().into_keys().map(str::to_owned).collect();
         for run in open {
-            let verdict = match self.launcher.state(&trigger.launch(&run)).await {
+            let verdict = match in_time(self.launcher.state(&trigger.launch(&run))).await {
                 Ok(RunState::Open) => continue,
                 Ok(RunState::Ended(verdict)) => verdict,
                 Ok(RunState::Gone) => "Gone".to_owned(),

@@ -16,6 +16,9 @@ use crate::surroundings::{Budget, Budgets, HALT_LABEL, OpenRun, PROTECTED_LABEL,
 /// How soon a Namespace is asked for again that cannot be watched.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
+/// Disruption budgets as servers before Kubernetes 1.21 have them.
+const OLDER_BUDGET: Kind = Kind { version: "v1beta1", ..kinds::POD_DISRUPTION_BUDGET };
+
 /// What to watch for a set of triggers, besides themselves.
 pub(super) fn wanted(triggers: &[Trigger], namespaces: &[String]) -> Vec<WatchSpec> {
     let mut workloads = BTreeSet::new();
@@ -29,7 +32,9 @@ pub(super) fn wanted(triggers: &[Trigger], namespaces: &[String]) -> Vec<WatchSp
     }
     let mut specs: Vec<WatchSpec> = Vec::new();
     specs.extend(workloads.iter().map(|(kind, namespace)| WatchSpec::in_namespace(kind_of(*kind), namespace)));
-    specs.extend(budgets.iter().map(|namespace| WatchSpec::in_namespace(kinds::POD_DISRUPTION_BUDGET, namespace)));
+    for kind in [kinds::POD_DISRUPTION_BUDGET, OLDER_BUDGET] {
+        specs.extend(budgets.iter().map(|namespace| WatchSpec::in_namespace(kind, namespace)));
+    }
     let labelled = |spec: WatchSpec, label: &str| WatchSpec { labels: Some(label.to_owned()), ..spec };
     specs.push(labelled(WatchSpec::everywhere(kinds::NAMESPACE), &format!("{PROTECTED_LABEL}=true")));
     if namespaces.is_empty() {
@@ -155,8 +160,8 @@ impl Memory {
 /// Runs that an engine started and that the index does not show yet, with their triggers and workloads.
 pub(super) type Started = HashMap<String, (String, String)>;
 
-/// The runs and budgets around all triggers.
-pub(super) fn around(triggers: &[Trigger], index: &LiveIndex, started: &mut Started) -> Surroundings {
+/// The runs around all triggers.
+pub(super) fn around(triggers: &[Trigger], started: &mut Started) -> Surroundings {
     let mut open = Vec::new();
     for trigger in triggers {
         let names = |run: &String| {
@@ -175,16 +180,29 @@ pub(super) fn around(triggers: &[Trigger], index: &LiveIndex, started: &mut Star
         trigger: trigger.clone(),
         workload: workload.clone(),
     }));
-    let budgets = match index.state(&kinds::POD_DISRUPTION_BUDGET) {
-        WatchState::Forbidden(words) | WatchState::Retrying(words) => Budgets::Unknown(words),
-        WatchState::Absent => Budgets::Unknown("the cluster serves none of policy/v1".to_owned()),
-        _ => {
-            let all = index.list(&kinds::POD_DISRUPTION_BUDGET);
-            let read = all.iter().filter_map(|one| serde_json::to_value(one).ok()).map(|one| Budget::read(&one));
-            Budgets::Known(read.collect())
+    Surroundings { open, ..Surroundings::default() }
+}
+
+/// The disruption budgets of a namespace, in whichever version the cluster serves them.
+pub(super) fn budgets(index: &LiveIndex, namespace: &str) -> Budgets {
+    let kinds = [kinds::POD_DISRUPTION_BUDGET, OLDER_BUDGET];
+    let [newer, older] = kinds.map(|kind| index.state_in(&kind, namespace));
+    let (kind, state) = if newer == WatchState::Absent { (OLDER_BUDGET, older) } else { (kinds[0], newer) };
+    match state {
+        WatchState::Live | WatchState::Polling => {
+            let all = index.list(&kind).into_iter().filter(|one| one.metadata.namespace.as_deref() == Some(namespace));
+            let read = |one: Arc<DynamicObject>| {
+                let mut object = serde_json::to_value(&*one).ok()?;
+                // A list does not say it of each.
+                object["apiVersion"] = kind.api_version().into();
+                Some(Budget::read(&object))
+            };
+            Budgets::Known(all.filter_map(read).collect())
         }
-    };
-    Surroundings { open, budgets, ..Surroundings::default() }
+        WatchState::Starting => Budgets::Unknown("they are being read".to_owned()),
+        WatchState::Absent => Budgets::Unknown("the cluster serves none".to_owned()),
+        WatchState::Forbidden(words) | WatchState::Retrying(words) => Budgets::Unknown(words),
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::condition::facts::Seen;
 use crate::decide::{self, Decision, Facts};
 use crate::launcher::Launcher;
 use crate::spec::{DecisionRecord, MAX_OBSERVED};
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Budgets, Surroundings};
 use crate::workload::Workload;
 
 pub use self::trigger::kind_of;
@@ -186,7 +186,7 @@ impl Engine {
         let ask_runs = Instant::now() >= self.ask_runs;
         let halts = self.memory.halts(index);
         let halting = halts.as_ref().is_ok_and(|halts| !halts.is_empty());
-        let mut around = around::around(triggers, index, &mut self.started);
+        let mut around = around::around(triggers, &mut self.started);
         (around.protected, around.unread) = self.memory.protection(&self.cluster, triggers, index).await;
         around.halt_unknown = halts.as_ref().err().map(ToString::to_string);
         if around.halt_unknown.is_some() || !around.unread.is_empty() {
@@ -197,6 +197,11 @@ impl Engine {
         for trigger in triggers {
             around.halted = halts.as_ref().ok().and_then(|halts| halts.get(&trigger.namespace).cloned());
             around.answers.clone_from(&trigger.answers);
+            around.budgets = if trigger.spec.guards.respect_disruption_budget {
+                around::budgets(index, &trigger.spec.target.namespace)
+            } else {
+                Budgets::Known(Vec::new())
+            };
             let found = self.find(trigger, index);
             live.extend(found.workloads.iter().map(|(workload, _)| workload.uid.clone()));
             self.look(trigger, &found);

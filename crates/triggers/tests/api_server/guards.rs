@@ -127,27 +127,13 @@ async fn case_58_the_kill_switch_stops_runs_and_starts_none_until_it_is_lifted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn approvals_dry_runs_budgets_and_protection() {
+async fn approvals_dry_runs_and_protection() {
     let place = Place::new().await;
     place.deployment().await;
-    place.trigger(json!({"approval": true, "respectDisruptionBudget": true})).await;
+    place.trigger(json!({"approval": true})).await;
     let engine = place.engine();
     place.until("the first sight", |status| settled_on(status, "app:1")).await;
-    if place.cluster.discover().await.unwrap().serves(&kinds::POD_DISRUPTION_BUDGET) {
-        // One pod, and all of them have to stay.
-        let budget = json!({"metadata": {"name": "all"},
-            "spec": {"minAvailable": "100%", "selector": {"matchLabels": {"app": "cart"}}}});
-        place.create(&kinds::POD_DISRUPTION_BUDGET, budget).await;
-        place.image("app:2").await;
-        place.newest(Outcome::Waited, "the disruption budget all").await;
-        let api = place.cluster.api(&kinds::POD_DISRUPTION_BUDGET, &place.namespace);
-        api.delete("all", &DeleteParams::default()).await.unwrap();
-    } else {
-        // A server older than the budgets' first version: what cannot be seen is not taken to allow anything.
-        place.image("app:2").await;
-        place.newest(Outcome::Waited, "not known").await;
-        place.patch_trigger(json!({"spec": {"guards": {"respectDisruptionBudget": false}}})).await;
-    }
+    place.image("app:2").await;
     let asks = place.newest(Outcome::Waited, "approval").await;
     let answer = |run: &str, word: &str| {
         let key = format!("approve.pilothouse.dev/{run}");

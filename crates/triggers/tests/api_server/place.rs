@@ -23,8 +23,14 @@ pub struct ObjectLauncher {
     namespace: String,
     /// Whether runs go on until they are ended.
     pub open: Mutex<bool>,
-    /// Calls of `launch`, also those that found the run there.
-    pub launches: Mutex<usize>,
+    /// What the next launches answer instead of being carried out.
+    pub failing: Mutex<Vec<LaunchError>>,
+    /// A workload to look at whenever a run is about to be created.
+    pub looks_at: Mutex<Option<(Kind, String)>>,
+    /// What it was then, and its pods.
+    pub looked: Mutex<Vec<(Value, Vec<Value>)>>,
+    /// The runs of all calls of `launch`, also of those that found the run there.
+    pub launches: Mutex<Vec<String>>,
     /// What was stopped.
     pub stopped: Mutex<Vec<String>>,
 }
@@ -33,17 +39,48 @@ fn later(error: impl std::fmt::Display) -> LaunchError {
     LaunchError { message: error.to_string(), retry: true }
 }
 
+impl ObjectLauncher {
+    pub fn new(cluster: Cluster, namespace: &str) -> Self {
+        Self {
+            cluster,
+            namespace: namespace.to_owned(),
+            open: Mutex::new(false),
+            failing: Mutex::default(),
+            looks_at: Mutex::default(),
+            looked: Mutex::default(),
+            launches: Mutex::default(),
+            stopped: Mutex::default(),
+        }
+    }
+
+    async fn look(&self) {
+        let Some((kind, name)) = self.looks_at.lock().unwrap().clone() else { return };
+        let value = |object: &kube::api::DynamicObject| serde_json::to_value(object).unwrap();
+        let workload = self.cluster.api(&kind, &self.namespace).get(&name).await.unwrap();
+        let own = ListParams::default().labels(&format!("app={name}"));
+        let pods = self.cluster.api(&kinds::POD, &self.namespace).list(&own).await.unwrap();
+        self.looked.lock().unwrap().push((value(&workload), pods.items.iter().map(value).collect()));
+    }
+}
+
 #[async_trait]
 impl Launcher for ObjectLauncher {
     async fn launch(&self, launch: &Launch) -> Result<Launched, LaunchError> {
-        *self.launches.lock().unwrap() += 1;
+        self.launches.lock().unwrap().push(launch.run.clone());
+        if let Some(error) = self.failing.lock().unwrap().pop() {
+            return Err(error);
+        }
+        self.look().await;
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": launch.run, "labels": {RUN: launch.trigger}}});
         let object = serde_json::from_value(object).unwrap();
         let api = self.cluster.api(&kinds::CONFIG_MAP, &self.namespace);
         match api.create(&PostParams::default(), &object).await {
             Ok(_) => Ok(Launched::Created),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Launched::Already),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                println!("found the run {} there", launch.run);
+                Ok(Launched::Already)
+            }
             Err(error) => Err(later(error)),
         }
     }
@@ -75,17 +112,15 @@ pub type Running = (CancellationToken, JoinHandle<()>);
 
 impl Place {
     pub async fn new() -> Self {
-        let rig = Rig::get();
+        Self::on(Rig::get()).await
+    }
+
+    /// On a rig of one's own.
+    pub async fn on(rig: &Rig) -> Self {
         let cluster = Cluster::from_client(rig.client().await, "rig", false);
         pilothouse_cluster::crds::install(&cluster).await.unwrap();
         let namespace = rig.namespace("triggers").await;
-        let launcher = Arc::new(ObjectLauncher {
-            cluster: cluster.clone(),
-            namespace: namespace.clone(),
-            open: Mutex::new(false),
-            launches: Mutex::new(0),
-            stopped: Mutex::default(),
-        });
+        let launcher = Arc::new(ObjectLauncher::new(cluster.clone(), &namespace));
         Self { cluster, namespace, launcher }
     }
 
@@ -102,14 +137,26 @@ impl Place {
     }
 
     pub async fn deployment_of(&self, name: &str, annotations: Value) {
-        let pod = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "app", "image": "app:1"}]});
-        self.create(
-            &kinds::DEPLOYMENT,
-            json!({"metadata": {"name": name, "annotations": annotations}, "spec": {"replicas": 1,
-                "selector": {"matchLabels": {"app": name}},
-                "template": {"metadata": {"labels": {"app": name}}, "spec": pod}}}),
-        )
-        .await;
+        self.workload(&kinds::DEPLOYMENT, name, json!({"annotations": annotations}), json!({})).await;
+    }
+
+    /// A workload with one container `app` of the image `app:1`, and one pod where it says how many. `metadata` and
+    /// `pod` are added to its own and to its pods' spec.
+    pub async fn workload(&self, kind: &Kind, name: &str, metadata: Value, pod: Value) {
+        let mut template =
+            json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "app", "image": "app:1"}]});
+        add(&mut template, pod);
+        let mut object = json!({"metadata": {"name": name}, "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": template}}});
+        add(&mut object["metadata"], metadata);
+        if *kind != kinds::DAEMON_SET {
+            object["spec"]["replicas"] = json!(1);
+        }
+        if *kind == kinds::STATEFUL_SET {
+            add(&mut object["spec"], json!({"serviceName": name, "podManagementPolicy": "Parallel"}));
+        }
+        self.create(kind, object).await;
     }
 
     /// A trigger `on-image` on `cart`, under guards.
@@ -118,10 +165,14 @@ impl Place {
     }
 
     pub async fn trigger_with(&self, more: Value) {
+        self.trigger_as("on-image", more).await;
+    }
+
+    pub async fn trigger_as(&self, name: &str, more: Value) {
         let mut spec = json!({"project": "shop", "workflow": "kill-cart",
             "target": {"kind": "Deployment", "namespace": self.namespace, "names": ["cart"]}});
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.create(&kinds::EVENT_TRIGGER, json!({"metadata": {"name": "on-image"}, "spec": spec})).await;
+        add(&mut spec, more);
+        self.create(&kinds::EVENT_TRIGGER, json!({"metadata": {"name": name}, "spec": spec})).await;
     }
 
     pub async fn patch(&self, patch: Value) {
@@ -191,11 +242,33 @@ impl Place {
     }
 
     pub fn engine_at(&self, clock: pilothouse_triggers::Clock) -> Running {
+        self.engine_with(&self.cluster, clock)
+    }
+
+    /// An engine that sees the cluster through another connection.
+    pub fn engine_with(&self, cluster: &Cluster, clock: pilothouse_triggers::Clock) -> Running {
         let cancel = CancellationToken::new();
         let namespaces = vec![self.namespace.clone()];
         let sink = Arc::new(|_| {});
-        let run = Engine::run(self.cluster.clone(), namespaces, self.launcher.clone(), clock, sink, cancel.clone());
+        let run = Engine::run(cluster.clone(), namespaces, self.launcher.clone(), clock, sink, cancel.clone());
         (cancel, tokio::spawn(run))
+    }
+
+    /// Lets the rig's viewer do these things in the namespace, and nothing else there: API group, resource, verbs.
+    pub async fn allow_viewer(&self, rules: &[(&str, &str, &[&str])]) {
+        let role = Kind { group: "rbac.authorization.k8s.io", version: "v1", kind: "Role", plural: "roles" };
+        let binding = Kind { kind: "RoleBinding", plural: "rolebindings", ..role };
+        let rule = |(group, resource, verbs): &(&str, &str, &[&str])| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+        let rules: Vec<Value> = rules.iter().map(rule).collect();
+        let role_object = json!({"apiVersion": role.api_version(), "kind": "Role", "metadata": {"name": "own"},
+            "rules": rules});
+        let bound = json!({"apiVersion": role.api_version(), "kind": "RoleBinding", "metadata": {"name": "own"},
+            "roleRef": {"apiGroup": role.group, "kind": "Role", "name": "own"},
+            "subjects": [{"apiGroup": role.group, "kind": "User", "name": "viewer"}]});
+        let parameters = PatchParams::apply("test").force();
+        for (kind, object) in [(role, role_object), (binding, bound)] {
+            self.cluster.api(&kind, &self.namespace).patch("own", &parameters, &Patch::Apply(object)).await.unwrap();
+        }
     }
 
     /// Waits until a quota on pods is in force: the API server learns of it only after a while.
@@ -215,6 +288,12 @@ impl Place {
         let found = api.list(&ListParams::default().labels(RUN)).await.unwrap();
         found.items.into_iter().filter_map(|one| one.metadata.name).collect()
     }
+}
+
+/// Adds the fields of one object to another.
+pub fn add(object: &mut Value, more: Value) {
+    let Value::Object(more) = more else { panic!("no object: {more}") };
+    object.as_object_mut().unwrap().extend(more);
 }
 
 pub fn containers(list: Value) -> Value {
