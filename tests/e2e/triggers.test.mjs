@@ -124,7 +124,7 @@ test('a trigger from its sentences to its verdict', async () => {
       await look('editor-conflict');
       await d.click('trigger-write-mine');
       await d.waitFor('trigger-state', { text: 'Active' });
-      await d.waitFor('trigger-says', { text: '3600' });
+      await d.waitFor('trigger-says', { text: 'at most once in 1 h' });
 
       // The next environment only takes what passed.
       await environment('qa');

@@ -1,6 +1,7 @@
 // A trigger in plain words.
 import type { ConditionTest, EngineView, TriggerCondition, TriggerGuards, TriggerTarget, WhileAway } from '$platform';
 import { t } from '$text';
+import { inUnit, unitOf } from './form';
 
 function testWords(test: ConditionTest): string {
   const values = test.values.join(', ');
@@ -55,16 +56,22 @@ export function conditionWords(when: TriggerCondition, inner = false): string {
   }
 }
 
+/** A span in the unit in which it is a whole number. */
+function spanWords(seconds: number): string {
+  const unit = unitOf(seconds);
+  return `${inUnit(seconds, unit)} ${unit === 'm' ? 'min' : unit}`;
+}
+
 /** The guards of a trigger, each as a part of a sentence. */
 export function guardWords({ guards, whileAway }: { guards: TriggerGuards; whileAway: WhileAway }): string[] {
   return [
     guards.waitForRollout ? t('triggers.rollout') : '',
-    guards.rolloutTimeoutSeconds ? t('triggers.rolloutWithin', { seconds: guards.rolloutTimeoutSeconds }) : '',
-    guards.soakSeconds ? t('triggers.soak', { seconds: guards.soakSeconds }) : '',
+    guards.rolloutTimeoutSeconds ? t('triggers.rolloutWithin', { span: spanWords(guards.rolloutTimeoutSeconds) }) : '',
+    guards.soakSeconds ? t('triggers.soak', { span: spanWords(guards.soakSeconds) }) : '',
     guards.minReadyReplicas ? t('triggers.minReady', { count: guards.minReadyReplicas }) : '',
     guards.respectDisruptionBudget ? t('triggers.budget') : '',
     guards.quietHours ? t('triggers.quiet', { zone: guards.quietHours.timeZone }) : '',
-    guards.cooldownSeconds ? t('triggers.cooldown', { seconds: guards.cooldownSeconds }) : '',
+    guards.cooldownSeconds ? t('triggers.cooldown', { span: spanWords(guards.cooldownSeconds) }) : '',
     guards.maxPerDay ? t('triggers.perDay', { count: guards.maxPerDay }) : '',
     guards.exclusive === 'trigger' ? t('triggers.exclusiveTrigger') : '',
     guards.exclusive === 'all' ? t('triggers.exclusiveAll') : '',
