@@ -112,6 +112,18 @@ kinds! {
     SECRET = "", "v1", "Secret", "secrets";
     /// A ServiceAccount.
     SERVICE_ACCOUNT = "", "v1", "ServiceAccount", "serviceaccounts";
+    /// Rights within a namespace.
+    ROLE = "rbac.authorization.k8s.io", "v1", "Role", "roles";
+    /// Who has the rights of a Role.
+    ROLE_BINDING = "rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings";
+    /// Rights over the cluster.
+    CLUSTER_ROLE = "rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles";
+    /// Who has the rights of a ClusterRole everywhere.
+    CLUSTER_ROLE_BINDING = "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings";
+    /// What pods may be reached by, and reach.
+    NETWORK_POLICY = "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies";
+    /// What happened to an object, for people.
+    EVENT = "", "v1", "Event", "events";
     /// A Lease.
     LEASE = "coordination.k8s.io", "v1", "Lease", "leases";
     /// A CustomResourceDefinition.

@@ -1,6 +1,7 @@
 //! The commands: one thin adapter for each use case.
 
 pub mod activity;
+pub mod agent;
 pub mod argo_cd;
 pub mod chaos;
 pub mod contexts;

@@ -1,7 +1,8 @@
 //! Built-in kinds: their table, and how a body becomes a stored object (types, unknown fields, defaults).
 
 use k8s_openapi::api::{
-    apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core, rbac::v1 as rbac,
+    apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
+    networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::{Serialize, de::DeserializeOwned};
@@ -74,7 +75,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const NONE: (bool, bool) = (false, false);
 
 /// All built-in kinds.
-pub static TABLE: [Builtin; 21] = [
+pub static TABLE: [Builtin; 23] = [
     cluster_wide(entry(
         ("", "v1", "Namespace", "namespaces"),
         &["ns"],
@@ -118,6 +119,20 @@ pub static TABLE: [Builtin; 21] = [
         &[],
         retype::<rbac::ClusterRoleBinding>,
     )),
+    entry(
+        ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+        &["netpol"],
+        (false, true),
+        &[],
+        retype::<networking::NetworkPolicy>,
+    ),
+    entry(
+        ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+        &["pdb"],
+        (true, true),
+        &[],
+        retype::<policy::PodDisruptionBudget>,
+    ),
     entry(
         ("", "v1", "ReplicationController", "replicationcontrollers"),
         &["rc"],

@@ -1,0 +1,154 @@
+//! Installing the agent, step by step. Every step is an apply, so that what was cut off anywhere is completed by doing
+//! it again.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::api::{DeleteParams, Patch, PatchParams};
+use pilothouse_cluster::{Error as ClusterError, crds, kinds};
+
+use super::{
+    FIELD_MANAGER, place_setting,
+    planning::{Drawn, Step, image_setting},
+};
+use crate::{
+    App, Result,
+    agent::AGENT,
+    contract::{ActivityKind, AgentChange, AgentState, AgentStatus, AppError, ErrorCode, InstallAgent, Topic},
+    deploys::confirmed,
+    journal::{Begin, End, Intent},
+    operations::Operation,
+    session::Live,
+    values::small,
+};
+
+/// How long the agent's pods are followed. They go on without anybody looking.
+const ROLLOUT: Duration = Duration::from_secs(180);
+/// How often they are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl App {
+    /// Installs the agent as it was shown, or brings it up to date; then follows its pods. Cancelling leaves what is
+    /// written; doing it again completes it.
+    pub async fn install_agent(&self, request: InstallAgent, operation: String) -> Result<AgentStatus> {
+        let live = self.live()?;
+        confirmed(live.cluster.is_production(), live.name(), AGENT, request.confirm.as_deref())?;
+        self.operations
+            .run(operation, "Looking what is there", |operation| async move {
+                let drawn = self.draw(&live, Some(request.form.clone())).await?;
+                if !drawn.view.problems.is_empty() {
+                    return Err(AppError::fields(drawn.view.problems));
+                }
+                if drawn.view.shown != request.shown {
+                    return Err(AppError::new(
+                        ErrorCode::ClusterConflict,
+                        "what would be installed is not what was shown any more",
+                    )
+                    .with_hint("look at the plan again, then install"));
+                }
+                if !drawn.view.missing.is_empty() {
+                    return Err(AppError::new(ErrorCode::ClusterForbidden, drawn.view.missing.join(" ")));
+                }
+                let given = self.given_credentials(&request.hand_over, &drawn.needs.projects).await?;
+                let namespace = drawn.view.form.namespace.trim().to_owned();
+                let image = drawn.view.form.image.trim().to_owned();
+                self.storage.set_setting(&place_setting(&live), Some(namespace.clone())).await?;
+                self.storage.set_setting(&image_setting(&live), Some(image.clone())).await?;
+                let verb = if drawn.view.installed { "Bring up to date" } else { "Install" };
+                let begin = Begin {
+                    kind: ActivityKind::Cluster,
+                    words: format!("{verb} the agent in {namespace} with {image}"),
+                    context: Some(live.name().to_owned()),
+                    object: Some(format!("Deployment/{namespace}/{AGENT}")),
+                    intent: Intent::Other,
+                };
+                let entry = self.journal.enter(begin).await?;
+                let written = async {
+                    let last = drawn.steps.iter().position(|one| one.kind == kinds::DEPLOYMENT).unwrap_or(0);
+                    let total = small(drawn.steps.len() + 1);
+                    for (at, step) in drawn.steps.iter().enumerate() {
+                        operation.check()?;
+                        // The pods are to find their credentials.
+                        if at == last {
+                            operation.step("Writing the Secret", small(at), Some(total));
+                            let projects = &drawn.needs.projects;
+                            self.hand_over(&live, &namespace, &given, projects, &drawn.held).await?;
+                        }
+                        operation.step(&label(step), small(at), Some(total));
+                        self.write(&live, step).await?;
+                    }
+                    Ok(())
+                };
+                let written = written.await;
+                let url = Some("/agent".to_owned());
+                entry.close_with(written, |()| End { url, ..End::default() }).await?;
+                let live = self.with_kinds(&live, &drawn).await?;
+                self.changes.tell(Topic::Triggers);
+                self.follow(&live, &operation).await
+            })
+            .await
+    }
+
+    async fn write(&self, live: &Live, step: &Step) -> Result<()> {
+        let api = match &step.namespace {
+            Some(namespace) => live.cluster.api(&step.kind, namespace),
+            None => live.cluster.api_all(&step.kind),
+        };
+        match (step.change, step.kind) {
+            (AgentChange::Same | AgentChange::Foreign, _) => Ok(()),
+            (_, kinds::CRD) => {
+                // It waits until the API serves them; those that are there already are left alone.
+                crds::install(&live.cluster).await?;
+                Ok(())
+            }
+            (AgentChange::Remove, _) => {
+                let deleted = live.cluster.in_time("a right", api.delete(&step.name, &DeleteParams::default())).await;
+                match deleted {
+                    Ok(_) | Err(ClusterError::NotFound { .. }) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            (AgentChange::Create | AgentChange::Update, _) => {
+                // What others changed of it was shown, and is taken back.
+                let parameters = PatchParams::apply(FIELD_MANAGER).force();
+                let patch = Patch::Apply(&step.manifest);
+                live.cluster.in_time(&label(step), api.patch(&step.name, &parameters, &patch)).await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// The connection, made anew when the kinds came with the agent.
+    async fn with_kinds(&self, live: &Arc<Live>, drawn: &Drawn) -> Result<Arc<Live>> {
+        if !drawn.steps.iter().any(|one| one.kind == kinds::CRD && one.change == AgentChange::Create) {
+            return Ok(live.clone());
+        }
+        self.reconnect(live, live.chosen_platform()).await?;
+        self.live()
+    }
+
+    /// Follows the pods until they are ready or something keeps them from it.
+    async fn follow(&self, live: &Live, operation: &Operation) -> Result<AgentStatus> {
+        let end = tokio::time::Instant::now() + ROLLOUT;
+        loop {
+            let status = self.agent_status().await?;
+            operation.step("Waiting for its pods", status.ready, Some(status.replicas));
+            let settled = !matches!(status.state, AgentState::Starting);
+            if settled || live.stop.is_cancelled() || tokio::time::Instant::now() >= end {
+                self.changes.tell(Topic::Triggers);
+                return Ok(status);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+fn label(step: &Step) -> String {
+    let place = step.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+    let verb = match step.change {
+        AgentChange::Create => "Making",
+        AgentChange::Update => "Changing",
+        AgentChange::Remove => "Removing",
+        AgentChange::Same | AgentChange::Foreign => "Leaving",
+    };
+    format!("{verb} {} {}{place}", step.kind.kind, step.name)
+}

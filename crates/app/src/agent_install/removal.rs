@@ -1,0 +1,333 @@
+//! Removing the agent: every object of it, found by its labels, and the Leases that it leaves behind.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use kube::api::{DeleteParams, ListParams, Preconditions, PropagationPolicy};
+use pilothouse_chaos::names::digest;
+use pilothouse_cluster::{Error as ClusterError, Kind, kinds};
+use serde_json::Value;
+
+use super::{
+    Found,
+    charges::holder_of,
+    permissions::{Act, missing_acts},
+    planning::kind_names,
+    projects_of, triggers_of,
+};
+use crate::{
+    App, Result,
+    agent::{AGENT, MANAGER, MANAGER_LABEL, NAME_LABEL},
+    contract::{ActivityKind, AgentRemoval, AgentStatus, AppError, ChargeHolder, ErrorCode, Topic, UninstallAgent},
+    deploys::confirmed,
+    journal::{Begin, End, Intent},
+    operations::Operation,
+    session::Live,
+    trigger_engine::LEASE,
+    values::small,
+};
+
+/// How long objects may take to go. They go on going without anybody looking.
+const GONE: Duration = Duration::from_secs(180);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Kinds that keep a namespace: whoever put one there did not mean it to go with the agent.
+const KEEPS: [Kind; 11] = [
+    kinds::DEPLOYMENT,
+    kinds::STATEFUL_SET,
+    kinds::DAEMON_SET,
+    kinds::POD,
+    kinds::SECRET,
+    kinds::CONFIG_MAP,
+    kinds::CHAOS_PROJECT,
+    kinds::CHAOS_WORKFLOW,
+    kinds::EVENT_TRIGGER,
+    kinds::WORKFLOW,
+    kinds::CHAOS_ENGINE,
+];
+
+/// What a removal is about.
+struct Drawn {
+    view: AgentRemoval,
+    found: Vec<Found>,
+    leases: Vec<(String, String)>,
+}
+
+/// Whether an object of a namespace is there in every namespace.
+fn is_usual(kind: &Kind, name: &str) -> bool {
+    match *kind {
+        kinds::CONFIG_MAP => matches!(name, "kube-root-ca.crt" | "openshift-service-ca.crt"),
+        // Up to Kubernetes 1.23 every service account had a Secret.
+        kinds::SECRET => name.starts_with("default-token-") || name.starts_with("pilothouse-agent-token-"),
+        _ => false,
+    }
+}
+
+fn many(count: usize, one: &str, more: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {more}") }
+}
+
+impl App {
+    /// What removing the agent comes to; nothing is written.
+    pub async fn plan_agent_removal(&self) -> Result<AgentRemoval> {
+        let live = self.live()?;
+        Ok(self.draw_removal(&live).await?.view)
+    }
+
+    async fn draw_removal(&self, live: &Live) -> Result<Drawn> {
+        let (all, unseen) = self.agent_objects(live).await?;
+        let leases = self.agents_leases(live).await;
+        let (mut found, mut stays, mut acts) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for one in all {
+            if one.kind == kinds::NAMESPACE
+                && let Some(other) = self.stranger_in(live, &one.name).await
+            {
+                stays.push(format!("The namespace {}, for it holds {other}.", one.name));
+                continue;
+            }
+            acts.insert(Act::new("delete", one.kind, one.namespace.as_deref()));
+            found.push(one);
+        }
+        acts.extend(leases.iter().map(|(namespace, _)| Act::new("delete", kinds::LEASE, Some(namespace))));
+        let (projects, triggers) = (projects_of(live).len(), triggers_of(live).len());
+        let workflows = live.list(&kinds::CHAOS_WORKFLOW).len();
+        stays.push(format!(
+            "{}, {} and {}: an open app looks after them again.",
+            many(projects, "chaos project", "chaos projects"),
+            many(workflows, "chaos workflow", "chaos workflows"),
+            many(triggers, "trigger", "triggers"),
+        ));
+        stays.push("Pilothouse’s three kinds, in which they are kept.".to_owned());
+        stays.push("Runs that have started, and the files in Git.".to_owned());
+        let mut goes: Vec<String> = found.iter().map(Found::words).collect();
+        // Without the Leases: they change hands by themselves.
+        let shown = digest(&goes.join("\n"));
+        goes.extend(leases.iter().map(|(namespace, name)| format!("Lease {name} in {namespace}, which no app holds")));
+        let mut missing = missing_acts(live, acts).await;
+        missing.extend(unseen);
+        let view = AgentRemoval {
+            shown,
+            goes,
+            stays,
+            with_kinds: vec![
+                many(projects, "chaos project", "chaos projects"),
+                many(workflows, "chaos workflow", "chaos workflows"),
+                many(triggers, "trigger with its decisions", "triggers with their decisions"),
+            ],
+            missing,
+        };
+        Ok(Drawn { view, found, leases })
+    }
+
+    /// The Leases that the agent holds, and those that nobody does: whoever needs one makes it anew.
+    async fn agents_leases(&self, live: &Live) -> Vec<(String, String)> {
+        let mut namespaces: BTreeSet<String> = projects_of(live).into_iter().map(|one| one.namespace).collect();
+        namespaces.extend(triggers_of(live).into_iter().map(|(namespace, _)| namespace));
+        let mut leases = Vec::new();
+        for namespace in namespaces {
+            let api = live.cluster.api(&kinds::LEASE, &namespace);
+            let Ok(list) = live.cluster.in_time("the Leases", api.list(&ListParams::default())).await else { continue };
+            for one in list.items {
+                let name = one.metadata.name.unwrap_or_default();
+                let holder = one.data.pointer("/spec/holderIdentity").and_then(Value::as_str);
+                let ours = name == LEASE || name.starts_with("pilothouse-sync-");
+                if ours && holder_of(holder) != ChargeHolder::App {
+                    leases.push((namespace.clone(), name));
+                }
+            }
+        }
+        leases
+    }
+
+    /// Something in a namespace that is not the agent's.
+    async fn stranger_in(&self, live: &Live, namespace: &str) -> Option<String> {
+        for kind in KEEPS {
+            let api = live.cluster.api(&kind, namespace);
+            let listed = live.cluster.in_time("the namespace", api.list_metadata(&ListParams::default())).await;
+            let items = match listed {
+                Ok(list) => list.items,
+                Err(ClusterError::NotFound { .. }) => continue,
+                // What cannot be seen may be somebody's.
+                Err(_) => return Some(format!("{} that you may not see", kind.plural)),
+            };
+            let other = items.into_iter().find(|one| {
+                let labels = one.metadata.labels.clone().unwrap_or_default();
+                let ours = labels.get(NAME_LABEL).is_some_and(|text| text == AGENT)
+                    && labels.get(MANAGER_LABEL).is_some_and(|text| text == MANAGER);
+                !ours && !is_usual(&kind, one.metadata.name.as_deref().unwrap_or_default())
+            });
+            if let Some(other) = other {
+                return Some(format!("{} {}", kind.kind, other.metadata.name.unwrap_or_default()));
+            }
+        }
+        None
+    }
+
+    /// Removes the agent as it was shown. What was begun is brought to its end by doing it again.
+    pub async fn uninstall_agent(&self, request: UninstallAgent, operation: String) -> Result<AgentStatus> {
+        let live = self.live()?;
+        let careful = live.cluster.is_production() || request.kinds;
+        if careful && request.confirm.as_deref() != Some(AGENT) {
+            confirmed(live.cluster.is_production(), live.name(), AGENT, request.confirm.as_deref())?;
+            return Err(AppError::blocked("all projects, workflows and triggers would go with the kinds")
+                .with_hint(format!("type {AGENT} to confirm it")));
+        }
+        self.operations
+            .run(operation, "Looking what is there", |operation| async move {
+                let drawn = self.draw_removal(&live).await?;
+                if drawn.view.shown != request.shown {
+                    return Err(AppError::new(
+                        ErrorCode::ClusterConflict,
+                        "what would be removed is not what was shown any more",
+                    )
+                    .with_hint("look at it again, then remove"));
+                }
+                if !drawn.view.missing.is_empty() {
+                    return Err(AppError::new(ErrorCode::ClusterForbidden, drawn.view.missing.join(" ")));
+                }
+                let begin = Begin {
+                    kind: ActivityKind::Cluster,
+                    words: if request.kinds {
+                        "Remove the agent and Pilothouse’s kinds with all that is in them".to_owned()
+                    } else {
+                        "Remove the agent".to_owned()
+                    },
+                    context: Some(live.name().to_owned()),
+                    object: None,
+                    intent: Intent::Other,
+                };
+                let entry = self.journal.enter(begin).await?;
+                let outcome = self.remove_all(&live, &drawn, request.kinds, &operation).await;
+                let url = Some("/agent".to_owned());
+                entry.close_with(outcome, |()| End { url, ..End::default() }).await?;
+                if request.kinds {
+                    self.reconnect(&live, live.chosen_platform()).await?;
+                }
+                self.changes.tell(Topic::Triggers);
+                self.changes.tell(Topic::Chaos);
+                self.agent_status().await
+            })
+            .await
+    }
+
+    async fn remove_all(&self, live: &Live, drawn: &Drawn, with_kinds: bool, operation: &Operation) -> Result<()> {
+        let total = small(drawn.found.len() + drawn.leases.len());
+        let mut done = 0;
+        for (at, one) in drawn.found.iter().enumerate() {
+            operation.check()?;
+            operation.step(&format!("Removing {}", one.words()), done, Some(total));
+            self.remove(live, one).await?;
+            done += 1;
+            // First its pods end, for they give their Leases back with the rights that they have.
+            let more = drawn.found.get(at + 1).is_some_and(|next| next.kind == kinds::DEPLOYMENT);
+            if one.kind == kinds::DEPLOYMENT && !more {
+                operation.step("Waiting for its pods to end", done, Some(total));
+                self.pods_gone(live, drawn).await?;
+            }
+        }
+        for (namespace, name) in self.agents_leases(live).await.into_iter().chain(drawn.leases.clone()) {
+            operation.check()?;
+            operation.step(&format!("Removing Lease {name}"), done, Some(total));
+            self.remove_lease(live, &namespace, &name).await?;
+        }
+        if with_kinds {
+            for name in kind_names() {
+                operation.step(&format!("Removing {name}"), done, Some(total));
+                let kind = Found { kind: kinds::CRD, namespace: None, name, uid: None };
+                self.remove(live, &kind).await?;
+            }
+        }
+        operation.step("Waiting until all is gone", total, Some(total));
+        let end = tokio::time::Instant::now() + GONE;
+        loop {
+            let left = self.still_there(live, drawn).await?;
+            let Some(one) = left.first() else { return Ok(()) };
+            if tokio::time::Instant::now() >= end {
+                return Err(AppError::new(ErrorCode::Timeout, format!("{} does not go", one.words()))
+                    .with_hint("look at its finalizers; everything else of the agent is being removed"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn remove(&self, live: &Live, one: &Found) -> Result<()> {
+        let api = match &one.namespace {
+            Some(namespace) => live.cluster.api(&one.kind, namespace),
+            None => live.cluster.api_all(&one.kind),
+        };
+        // The very object that was shown: another of its name is somebody else's.
+        let parameters = DeleteParams {
+            preconditions: one.uid.clone().map(|uid| Preconditions { uid: Some(uid), resource_version: None }),
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        match live.cluster.in_time(&one.words(), api.delete(&one.name, &parameters)).await {
+            Ok(_) | Err(ClusterError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn pods_gone(&self, live: &Live, drawn: &Drawn) -> Result<()> {
+        let places: BTreeSet<&String> = drawn
+            .found
+            .iter()
+            .filter(|one| one.kind == kinds::DEPLOYMENT)
+            .filter_map(|one| one.namespace.as_ref())
+            .collect();
+        let end = tokio::time::Instant::now() + GONE;
+        let selector = ListParams::default().labels(&format!("{NAME_LABEL}={AGENT}"));
+        for place in places {
+            let api = live.cluster.api(&kinds::POD, place);
+            loop {
+                match live.cluster.in_time("the agent's pods", api.list_metadata(&selector)).await {
+                    Ok(list) if list.items.is_empty() => break,
+                    Ok(_) if tokio::time::Instant::now() < end => tokio::time::sleep(LOOK).await,
+                    Ok(list) => {
+                        let name = list.items.into_iter().next().and_then(|one| one.metadata.name).unwrap_or_default();
+                        return Err(AppError::new(ErrorCode::Timeout, format!("the pod {name} does not end"))
+                            .with_hint("its node may be away; remove the agent again when the pod is gone"));
+                    }
+                    // Who may not see pods cannot wait for them.
+                    Err(ClusterError::Forbidden { .. }) => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a Lease unless an app took it meanwhile.
+    async fn remove_lease(&self, live: &Live, namespace: &str, name: &str) -> Result<()> {
+        let api = live.cluster.api(&kinds::LEASE, namespace);
+        let Some(now) = live.cluster.in_time("a Lease", api.get_opt(name)).await? else { return Ok(()) };
+        if holder_of(now.data.pointer("/spec/holderIdentity").and_then(Value::as_str)) == ChargeHolder::App {
+            return Ok(());
+        }
+        let preconditions = Preconditions { uid: now.metadata.uid, resource_version: now.metadata.resource_version };
+        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        match live.cluster.in_time("a Lease", api.delete(name, &parameters)).await {
+            // Changed since: somebody uses it.
+            Ok(_) | Err(ClusterError::NotFound { .. } | ClusterError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn still_there(&self, live: &Live, drawn: &Drawn) -> Result<Vec<Found>> {
+        let (now, _) = self.agent_objects(live).await?;
+        Ok(now.into_iter().filter(|one| drawn.found.iter().any(|before| before.uid == one.uid)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_namespace_holds_keeps_none() {
+        assert!(is_usual(&kinds::CONFIG_MAP, "kube-root-ca.crt"));
+        assert!(is_usual(&kinds::SECRET, "default-token-x7f2c"));
+        assert!(!is_usual(&kinds::SECRET, "kube-root-ca.crt") && !is_usual(&kinds::CONFIG_MAP, "settings"));
+        assert_eq!(many(1, "trigger", "triggers"), "1 trigger");
+        assert_eq!(many(0, "trigger", "triggers"), "0 triggers");
+    }
+}
