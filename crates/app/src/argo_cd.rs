@@ -104,7 +104,7 @@ pub(crate) fn argo_application(application: &Application, place: &Place) -> Argo
             SourceKind::Oci => ChartKind::Oci,
         },
         chart: if chart.chart.is_empty() { chart.path } else { chart.chart },
-        chart_url: chart.repo_url,
+        chart_url: shown(&chart.repo_url),
         revision: chart.target_revision,
         parameters: chart.parameters.into_iter().map(|(name, value)| ArgoParameter { name, value }).collect(),
         values_revision: values.map(|one| one.target_revision.clone()).unwrap_or_default(),
@@ -126,6 +126,20 @@ fn project(one: &AppProject) -> ArgoProject {
         description: one.description.clone(),
         source_repos: one.source_repos.iter().take(MOST_OFFERED).cloned().collect(),
         destinations: one.destinations.iter().take(MOST_OFFERED).map(place).collect(),
+    }
+}
+
+/// An address without the login that somebody may have written into it: what the window does not need it does not get.
+fn shown(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    match authority.rsplit_once('@') {
+        // Over SSH the user is part of the address, and a password is not.
+        Some((user, host)) if scheme.eq_ignore_ascii_case("ssh") && !user.contains(':') => {
+            format!("{scheme}://{user}@{host}{path}")
+        }
+        Some((_, host)) => format!("{scheme}://{host}{path}"),
+        None => address.to_owned(),
     }
 }
 
@@ -205,23 +219,48 @@ impl App {
             namespaces.push(ARGO_CD.to_owned());
         }
         let can_create = self.may(&live, "create", &kinds::APPLICATION, namespaces.first().map(String::as_str)).await;
-        let elsewhere = objects.convention.iter().flat_map(|all| &all.elsewhere);
+        let mut elsewhere: BTreeMap<String, usize> = BTreeMap::new();
+        for (url, count) in objects.convention.iter().flat_map(|all| &all.elsewhere) {
+            *elsewhere.entry(shown(url)).or_default() += count;
+        }
         let sources = objects.applications.iter().flat_map(|one| &one.sources);
         Ok(ArgoCdView {
             repository: repository.as_ref().map(|one| one.shown().to_owned()),
             branch,
             elsewhere: elsewhere
+                .into_iter()
                 .take(MOST_OFFERED)
-                .map(|(url, count)| ValuesElsewhere { url: url.clone(), applications: small(*count) })
+                .map(|(url, count)| ValuesElsewhere { url, applications: small(count) })
                 .collect(),
             applications: small(objects.applications.len()),
             namespaces,
             projects: projects.map(|all| all.iter().map(project).collect()),
             clusters: offered(objects.applications.iter().map(|one| one.cluster.clone()).collect()),
             chart_urls: offered(
-                sources.filter(|one| one.reference.is_none()).map(|one| one.repo_url.clone()).collect(),
+                sources.filter(|one| one.reference.is_none()).map(|one| shown(&one.repo_url)).collect(),
             ),
             can_create,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_login_in_an_address_is_not_shown() {
+        for (address, wanted) in [
+            ("https://git.example.com/acme/gitops.git", "https://git.example.com/acme/gitops.git"),
+            ("https://robin:hush@git.example.com/acme/x", "https://git.example.com/acme/x"),
+            ("HTTPS://hush@git.example.com/a@b", "HTTPS://git.example.com/a@b"),
+            ("https://robin:hu@sh@git.example.com", "https://git.example.com"),
+            ("ssh://git@git.example.com:22/acme/x", "ssh://git@git.example.com:22/acme/x"),
+            ("ssh://git:hush@git.example.com/x", "ssh://git.example.com/x"),
+            ("git@git.example.com:acme/x.git", "git@git.example.com:acme/x.git"),
+            ("registry.example.com:5000/charts", "registry.example.com:5000/charts"),
+        ] {
+            assert_eq!(shown(address), wanted);
+        }
     }
 }

@@ -54,6 +54,11 @@ export function day(at: Instant): string {
   return toDate(at).toLocaleDateString(LOCALE, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 }
 
+/** "4 Mar 2025". */
+export function date(at: Instant): string {
+  return toDate(at).toLocaleDateString(LOCALE, { day: 'numeric', month: 'short', year: 'numeric' });
+}
+
 /** "4 Mar 2025, 14:05". */
 export function dateTime(at: Instant): string {
   return toDate(at).toLocaleString(LOCALE, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' });

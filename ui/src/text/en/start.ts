@@ -5,6 +5,8 @@ export const start = {
   'start.practiceText':
     'A small cluster inside this app, with a Git remote, two environments, two applications and a chaos workflow. Try every step; nothing leaves this computer.',
   'start.practiceDo': 'Open the practice cluster',
+  'start.practiceArgo': 'No KubeRocketCI where you work? Another practice cluster has Argo CD alone, with one application of a colleague.',
+  'start.practiceArgoDo': 'Practise with Argo CD alone',
   'start.contexts': 'Contexts',
   'start.contextsHint': 'Found in {files}',
   'start.filter': 'Filter contexts',
@@ -29,6 +31,7 @@ export const start = {
   'start.again': 'Read the kubeconfig again',
 
   'practice.again': 'Go on practising',
+  'practice.againArgo': 'Go on with Argo CD alone',
   'practice.keptText': 'It goes on where you left it: objects, repositories and runs are kept on this computer.',
   'practice.reset': 'Start afresh',
   'practice.resetTitle': 'Start the practice cluster afresh?',
