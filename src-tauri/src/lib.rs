@@ -189,6 +189,7 @@ pub fn ipc<R: tauri::Runtime>() -> tauri_specta::Builder<R> {
             commands::triggers::verdict_requirement,
             commands::triggers::require_verdict,
             commands::agent::agent_status,
+            commands::agent::agent_charges,
             commands::agent::plan_agent,
             commands::agent::install_agent,
             commands::agent::pause_agent,

@@ -184,8 +184,12 @@ async function newWorkflow(d) {
   await choose(d, 'new-target', APP, `new-target-Deployment/krci-${FLOW}-${ENV}/${APP}`);
   await d.click('new-fault-pod-delete');
   await d.click('wizard-next');
-  await d.waitFor('new-name');
+  await d.waitFor('form-name');
+  await d.waitFor('form-probe-ready-replicas');
+  await d.click('new-view-yaml');
+  await d.waitFor('workflow-editor', { text: 'kind: Workflow' });
   await d.click('wizard-next');
+  await d.waitFor('dry-verdict', { text: 'would take all of it', timeout: LONG });
   await d.waitFor('workflow-editor', { text: 'kind: Workflow' });
 }
 

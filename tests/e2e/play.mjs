@@ -34,7 +34,7 @@ export async function leashed(program, args, env) {
 
 /**
  * Walks the whole job, or the steps `upTo` one; `through` may change the driver's hands, `after` gets the driver at its
- * end, and `add` adds to the stage.
+ * end and a way to close the app and open it anew, and `add` adds to the stage.
  */
 export async function play({ driver, on, upTo, add = {}, through = (d) => d, after = async () => {}, each = async () => {} }) {
   const folder = mkdtempSync(join(tmpdir(), 'pilothouse-play-'));
@@ -55,21 +55,30 @@ export async function play({ driver, on, upTo, add = {}, through = (d) => d, aft
       env.KUBECONFIG = join(folder, 'no-kubeconfig');
     }
     Object.assign(stage, add);
-    if (driver === 'chromium') {
-      bridge = await leashed(PILOTHOUSE_BRIDGE, [], env);
-      d = await openChromium({ url: bridge.line, shots });
-    } else {
-      d = await openWindow({ binary: PILOTHOUSE_APP, shots, env });
-    }
+    const open = async () => {
+      if (driver === 'chromium') {
+        bridge = await leashed(PILOTHOUSE_BRIDGE, [], env);
+        return openChromium({ url: bridge.line, shots });
+      }
+      return openWindow({ binary: PILOTHOUSE_APP, shots, env });
+    };
+    const reopen = async (meanwhile = async () => {}) => {
+      await d.close();
+      await bridge?.stop();
+      [d, bridge] = [];
+      await meanwhile();
+      return (d = await open());
+    };
+    d = await open();
     try {
-      await mainJob(through(d), stage, async (name, ms) => {
+      stage.shared = await mainJob(through(d), stage, async (name, ms) => {
         const file = await d.screenshot(name);
         console.log(`# ${name} (${(ms / 1000).toFixed(1)} s): ${file}`);
         await each(d, name);
       }, upTo);
-      await after(d, stage);
+      await after(d, stage, reopen);
     } catch (error) {
-      console.log(`# it stopped here: ${await d.screenshot('stopped').catch(() => 'no screenshot')}`);
+      console.log(`# it stopped here: ${await d?.screenshot('stopped').catch(() => 'no screenshot')}`);
       throw error;
     }
   } finally {

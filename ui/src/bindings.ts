@@ -213,14 +213,22 @@ export const commands = {
 	previewVersion: (request: VersionRequest) => typedError<VersionPreview, AppError>(__TAURI_INVOKE("preview_version", { request })),
 	/**  Sets an application to another version. */
 	setVersion: (change: SetVersion) => typedError<null, AppError>(__TAURI_INVOKE("set_version", { change })),
+	/**  What syncing all that is out of sync in an environment would reach. */
+	previewSyncAll: (flow: string, env: string) => typedError<SyncAllPreview, AppError>(__TAURI_INVOKE("preview_sync_all", { flow, env })),
+	/**  Syncs applications of an environment, one after the other. */
+	syncAll: (request: SyncAllRequest, operation: string) => typedError<SyncAllResult[], AppError>(__TAURI_INVOKE("sync_all", { request, operation })),
 	/**  The chaos projects. */
 	chaosOverview: () => typedError<ChaosOverview, AppError>(__TAURI_INVOKE("chaos_overview")),
-	/**  Tries a project's repository. */
-	testProject: (form: ChaosProjectForm) => typedError<RemoteCheck, AppError>(__TAURI_INVOKE("test_project", { form })),
-	/**  What enabling GitOps for a project would do. */
-	previewProject: (form: ChaosProjectForm) => typedError<ProjectPreview, AppError>(__TAURI_INVOKE("preview_project", { form })),
+	/**  Tries a project's repository, part by part. */
+	testProject: (form: ChaosProjectForm) => typedError<ConnectionTest, AppError>(__TAURI_INVOKE("test_project", { form })),
+	/**  What enabling GitOps for a project, or leading it to another place, would do. */
+	previewProject: (form: ChaosProjectForm, takeAlong: boolean) => typedError<ProjectPreview, AppError>(__TAURI_INVOKE("preview_project", { form, takeAlong })),
 	/**  Enables GitOps for a project and syncs it once. */
 	enableProject: (form: ChaosProjectForm, operation: string) => typedError<ChaosProjectEntry, AppError>(__TAURI_INVOKE("enable_project", { form, operation })),
+	/**  Leads a project that is switched on to another repository or branch, and syncs it there once. */
+	changeProject: (form: ChaosProjectForm, seen: PlaceSeen, takeAlong: boolean, operation: string) => typedError<ChaosProjectEntry, AppError>(__TAURI_INVOKE("change_project", { form, seen, takeAlong, operation })),
+	/**  What switching GitOps off for a project would do. */
+	previewDisable: (id: string) => typedError<DisablePreview, AppError>(__TAURI_INVOKE("preview_disable", { id })),
 	/**  Disables GitOps for a project; Git and workflows stay. */
 	disableProject: (id: string) => typedError<null, AppError>(__TAURI_INVOKE("disable_project", { id })),
 	/**  Syncs a project now. */
@@ -233,6 +241,12 @@ export const commands = {
 	workflowTemplates: () => typedError<WorkflowTemplate[], AppError>(__TAURI_INVOKE("workflow_templates")),
 	/**  The text of a workflow made from a template. */
 	renderTemplate: (choice: TemplateChoice) => typedError<string, AppError>(__TAURI_INVOKE("render_template", { choice })),
+	/**  A workflow's text as a form. */
+	workflowForm: (text: string) => typedError<WorkflowForm, AppError>(__TAURI_INVOKE("workflow_form", { text })),
+	/**  A workflow's text with a change of its form. */
+	changeWorkflowForm: (text: string, change: FormChange) => typedError<ChangedWorkflow, AppError>(__TAURI_INVOKE("change_workflow_form", { text, change })),
+	/**  What the API server says to a workflow's text, without anything being created. */
+	dryRunWorkflow: (project: string, text: string) => typedError<DryRunEntry[], AppError>(__TAURI_INVOKE("dry_run_workflow", { project, text })),
 	/**  Problems of a text, without saving it. */
 	checkWorkflow: (project: string, text: string) => typedError<Diagnostic[], AppError>(__TAURI_INVOKE("check_workflow", { project, text })),
 	/**  The change a commit would make. */
@@ -295,13 +309,15 @@ export const commands = {
 	listRuns: (project: string | null) => typedError<RunEntry[], AppError>(__TAURI_INVOKE("list_runs", { project })),
 	/**  A run in full. */
 	run: (namespace: string, name: string) => typedError<RunView, AppError>(__TAURI_INVOKE("run", { namespace, name })),
+	/**  How the runs of a workflow went. */
+	workflowTrend: (project: string, workflow: string) => typedError<RunTrend, AppError>(__TAURI_INVOKE("workflow_trend", { project, workflow })),
 	/**  The triggers, what they decided, and who is in charge of them. */
 	listTriggers: () => typedError<TriggersOverview, AppError>(__TAURI_INVOKE("list_triggers")),
 	/**  The workloads of a namespace or of all that a trigger can watch. */
 	workloads: (namespace: string | null) => typedError<WorkloadEntry[], AppError>(__TAURI_INVOKE("workloads", { namespace })),
 	/**  The exact object and what it matches now. */
 	previewTrigger: (form: TriggerForm) => typedError<TriggerPreview, AppError>(__TAURI_INVOKE("preview_trigger", { form })),
-	/**  Creates a trigger or changes it. */
+	/**  Creates a trigger. */
 	saveTrigger: (form: TriggerForm) => typedError<null, AppError>(__TAURI_INVOKE("save_trigger", { form })),
 	/**  Switches a trigger off or on. */
 	suspendTrigger: (namespace: string, name: string, suspended: boolean) => typedError<null, AppError>(__TAURI_INVOKE("suspend_trigger", { namespace, name, suspended })),
@@ -314,13 +330,53 @@ export const commands = {
 	/**  What a trigger would have done over the revisions of a workload that the cluster still holds. */
 	backtestTrigger: (form: TriggerForm, workload: string) => typedError<Backtest, AppError>(__TAURI_INVOKE("backtest_trigger", { form, workload })),
 	/**  A trigger as Litmus' own tracker would have it, and what that tracker does not honour. */
-	exportTrigger: (form: TriggerForm, namespace: string, experiment: string) => typedError<LitmusExport, AppError>(__TAURI_INVOKE("export_trigger", { form, namespace, experiment })),
+	exportTrigger: (form: TriggerForm, namespace: string, experiment: string | null) => typedError<LitmusExport, AppError>(__TAURI_INVOKE("export_trigger", { form, namespace, experiment })),
+	/**  The workloads that a target takes now. */
+	matchWorkloads: (target: TriggerTarget) => typedError<TriggerMatches, AppError>(__TAURI_INVOKE("match_workloads", { target })),
+	/**  What is wrong with a form, field by field. */
+	checkTrigger: (form: TriggerForm) => typedError<FieldProblem[], AppError>(__TAURI_INVOKE("check_trigger", { form })),
+	/**  A trigger as it is in the cluster. */
+	openTrigger: (namespace: string, name: string) => typedError<OpenedTrigger, AppError>(__TAURI_INVOKE("open_trigger", { namespace, name })),
+	/**  Changes a trigger, if what it asks for is still what was opened. */
+	changeTrigger: (namespace: string, form: TriggerForm, version: string) => typedError<null, AppError>(__TAURI_INVOKE("change_trigger", { namespace, form, version })),
+	/**  What would be decided about a workload now. Nothing is written, and nothing is run. */
+	testTrigger: (form: TriggerForm, workload: string) => typedError<TriggerTest, AppError>(__TAURI_INVOKE("test_trigger", { form, workload })),
+	/**  The namespaces in which triggers are halted. */
+	triggerHalts: () => typedError<HaltView[], AppError>(__TAURI_INVOKE("trigger_halts")),
+	/**  Litmus' policies in the cluster. */
+	litmusPolicies: () => typedError<LitmusPolicies, AppError>(__TAURI_INVOKE("litmus_policies")),
+	/**  What one of Litmus' policies becomes. */
+	importLitmusPolicy: (namespace: string, name: string, chosen: ExperimentChoice[]) => typedError<LitmusImport, AppError>(__TAURI_INVOKE("import_litmus_policy", { namespace, name, chosen })),
+	/**  Writes a trigger's policy, and its annotations, for Litmus' own tracker. */
+	writeLitmus: (request: WriteLitmus) => typedError<LitmusWritten, AppError>(__TAURI_INVOKE("write_litmus", { request })),
+	/**  The newest verdict about each release that is asked for. */
+	releaseVerdicts: (flow: string, env: string, releases: ReleaseAsked[]) => typedError<ReleaseVerdict[], AppError>(__TAURI_INVOKE("release_verdicts", { flow, env, releases })),
+	/**  Whether an environment takes only releases that passed. */
+	verdictRequirement: (flow: string, env: string) => typedError<VerdictRequirement, AppError>(__TAURI_INVOKE("verdict_requirement", { flow, env })),
+	/**  Lets an environment take only releases that passed, or any again. */
+	requireVerdict: (flow: string, env: string, required: boolean) => typedError<null, AppError>(__TAURI_INVOKE("require_verdict", { flow, env, required })),
+	/**  How the agent stands, and who looks after what. */
+	agentStatus: () => typedError<AgentStatus, AppError>(__TAURI_INVOKE("agent_status")),
+	/**  Who looks after what, agent or not. */
+	agentCharges: () => typedError<AgentCharge[], AppError>(__TAURI_INVOKE("agent_charges")),
+	/**  What installing it, or bringing it up to date, comes to. */
+	planAgent: (form: AgentForm | null) => typedError<AgentPlan, AppError>(__TAURI_INVOKE("plan_agent", { form })),
+	/**  Installs it, or brings it up to date. */
+	installAgent: (request: InstallAgent, operation: string) => typedError<AgentStatus, AppError>(__TAURI_INVOKE("install_agent", { request, operation })),
+	/**  Ends its pods, or lets it go on. */
+	pauseAgent: (paused: boolean, confirm: string | null) => typedError<AgentStatus, AppError>(__TAURI_INVOKE("pause_agent", { paused, confirm })),
+	/**  What removing it comes to. */
+	planAgentRemoval: () => typedError<AgentRemoval, AppError>(__TAURI_INVOKE("plan_agent_removal")),
+	/**  Removes it. */
+	uninstallAgent: (request: UninstallAgent, operation: string) => typedError<AgentStatus, AppError>(__TAURI_INVOKE("uninstall_agent", { request, operation })),
 	/**  The timeline, newest first. */
 	activity: (before: number | null, limit: number) => typedError<ActivityPage, AppError>(__TAURI_INVOKE("activity", { before, limit })),
 	/**  Whether everything the app needs is in order. */
 	doctor: () => typedError<DoctorCheck[], AppError>(__TAURI_INVOKE("doctor")),
 	/**  Lets the user pick a file, which may then be read; none when they cancel. `extensions` are without dots; empty means all files. */
 	pickFile: (title: string, extensions: string[]) => typedError<string | null, AppError>(__TAURI_INVOKE("pick_file", { title, extensions })),
+	/**  Saves a report of runs where the user says in the system's dialog; answers the path, none when they cancel. */
+	saveReport: (of: ReportOf, format: ReportFormat, title: string) => typedError<string | null, AppError>(__TAURI_INVOKE("save_report", { of, format, title })),
 	/**  Opens a provider's page in the user's browser. Only `https` addresses, and `http` on this machine. */
 	openUrl: (url: string) => typedError<null, AppError>(__TAURI_INVOKE("open_url", { url })),
 	/**
@@ -410,6 +466,208 @@ export type ActivityPage = {
 	entries: ActivityEntry[],
 	/**  Ask with this `before` for older ones; none at the end. */
 	nextBefore: number | null,
+};
+
+/**  What becomes of an object. */
+export type AgentChange = 
+/**  It is made. */
+"create" | 
+/**  It is changed. */
+"update" | 
+/**  It stays as it is. */
+"same" | 
+/**  It goes. */
+"remove" | 
+/**  It is somebody else's, and is used as it is. */
+"foreign";
+
+/**  Who looks after a project, or after the triggers of a namespace. */
+export type AgentCharge = {
+	/**  The namespace. */
+	namespace: string,
+	/**  The chaos project; none for the namespace's triggers. */
+	project: string | null,
+	/**  Who holds the Lease. */
+	by: ChargeHolder,
+	/**  The holder's name in the Lease. */
+	holder: string | null,
+	/**  The Lease. */
+	lease: string,
+	/**  When it was renewed last. */
+	renewed: string | null,
+};
+
+/**  How the agent is to be installed. */
+export type AgentForm = {
+	/**  The namespace of the agent itself. */
+	namespace: string,
+	/**  The image. */
+	image: string,
+	/**  How many pods. */
+	replicas: number,
+	/**  The name on its commits. */
+	authorName: string,
+	/**  The e-mail address on its commits. */
+	authorEmail: string,
+	/**  The chaos projects that it is to sync, as `namespace/id`. */
+	projects: string[],
+	/**  The namespaces whose triggers it is to serve. */
+	triggers: string[],
+};
+
+/**  An object of the installation. */
+export type AgentObject = {
+	/**  The kind. */
+	kind: string,
+	/**  The namespace; none for objects outside namespaces. */
+	namespace: string | null,
+	/**  The name. */
+	name: string,
+	/**  What becomes of it. */
+	change: AgentChange,
+	/**  What it will be; empty when it goes. */
+	yaml: string,
+	/**  What changes of it. */
+	diff: TextDiff | null,
+};
+
+/**  What an installation comes to; nothing is written. */
+export type AgentPlan = {
+	/**  The form that this is about: the given one, or what is installed, or the usual. */
+	form: AgentForm,
+	/**  True when an agent is there already. */
+	installed: boolean,
+	/**  What of the form cannot stay so. */
+	problems: FieldProblem[],
+	/**  The chaos projects there are. */
+	projects: AgentProject[],
+	/**  The namespaces that hold triggers. */
+	triggers: AgentTriggers[],
+	/**  The objects, in the order in which they are written. */
+	objects: AgentObject[],
+	/**  Every right, and every one that goes. */
+	rights: AgentRight[],
+	/**  What the user may not do, one sentence each. Nothing is begun while there is any. */
+	missing: string[],
+	/**  All objects as one text, each Role with the reasons for its rights. */
+	yaml: string,
+	/**  Names what was shown, to be given back with the click. */
+	shown: string,
+	/**  How many objects would be made, changed or removed. */
+	changes: number,
+};
+
+/**  Something that keeps pods from running. */
+export type AgentProblem = {
+	/**  What it is about, for example `Pod pilothouse-agent-7d…`. */
+	about: string,
+	/**  The cluster's reason, for example `ImagePullBackOff`. */
+	reason: string,
+	/**  What the cluster says. */
+	message: string,
+	/**  What to do. */
+	hint: string | null,
+};
+
+/**  A chaos project, as far as the agent is concerned. */
+export type AgentProject = {
+	/**  `namespace/id`. */
+	key: string,
+	/**  Its repository. */
+	url: string,
+	/**  The branch. */
+	branch: string,
+	/**  What this computer keeps for the repository, in words that give nothing away, for example `a token of robin`. */
+	credential: string | null,
+	/**  Why it cannot be given to the agent. */
+	refused: string | null,
+	/**  Whether the cluster's Secret has a credential for it. */
+	inCluster: boolean,
+	/**  The Secret, as `namespace/name`. */
+	secret: string,
+	/**  Who could read it there, in a sentence. */
+	readers: string,
+};
+
+/**  What a removal comes to; nothing is written. */
+export type AgentRemoval = {
+	/**  The objects that go, in words. */
+	goes: string[],
+	/**  What stays. */
+	stays: string[],
+	/**  What goes too when the kinds are removed. */
+	withKinds: string[],
+	/**  What the user may not do, one sentence each. */
+	missing: string[],
+	/**  Names what was shown, to be given back with the click. */
+	shown: string,
+};
+
+/**  A right of the agent. */
+export type AgentRight = {
+	/**  The namespace in which it holds. */
+	namespace: string,
+	/**  The resource, for example `leases.coordination.k8s.io`. */
+	resource: string,
+	/**  The only objects that it reaches; empty for all. */
+	names: string[],
+	/**  The verbs. */
+	verbs: string[],
+	/**  What it is for. */
+	why: string,
+	/**  Whether it is new, stays or goes. */
+	change: AgentChange,
+};
+
+/**  How the agent stands, in one word. */
+export type AgentState = 
+/**  There is no agent. */
+"absent" | 
+/**  Some of its objects are there, and its Deployment is not: an installation or a removal was cut off. */
+"halfway" | 
+/**  Its pods are on their way. */
+"starting" | 
+/**  It runs. */
+"running" | 
+/**  It was scaled to nothing. */
+"paused" | 
+/**  Something keeps pods from running. */
+"failing" | 
+/**  It is being removed. */
+"leaving";
+
+/**  How the agent stands. */
+export type AgentStatus = {
+	/**  In one word. */
+	state: AgentState,
+	/**  In a sentence. */
+	words: string,
+	/**  The namespace that it is in. */
+	namespace: string | null,
+	/**  Its image. */
+	image: string | null,
+	/**  How many pods there should be. */
+	replicas: number,
+	/**  How many are ready. */
+	ready: number,
+	/**  What keeps pods from running. */
+	problems: AgentProblem[],
+	/**  Who looks after what, agent or not. */
+	charges: AgentCharge[],
+	/**  Whether the cluster is the practice cluster, in which pods do not really run. */
+	practice: boolean,
+	/**  What must be typed before anything is done to it; on contexts marked as production. */
+	confirm: string | null,
+	/**  Whether the user may scale it. */
+	canPause: Permission,
+};
+
+/**  A namespace that holds triggers. */
+export type AgentTriggers = {
+	/**  The namespace. */
+	namespace: string,
+	/**  How many there are. */
+	count: number,
 };
 
 /**  What every failed command answers. */
@@ -903,6 +1161,16 @@ export type Changed = {
 /**  Something changed; the window asks again for what it shows. */
 export type ChangedEvent = Changed;
 
+/**  A text after a change of its form. */
+export type ChangedWorkflow = {
+	/**  The text. */
+	text: string,
+	/**  It as a form. */
+	form: WorkflowForm,
+	/**  Remarks on the text. */
+	diagnostics: Diagnostic[],
+};
+
 /**  Everything the chaos page shows first. */
 export type ChaosOverview = {
 	/**  The app's own kinds are installed. */
@@ -996,6 +1264,17 @@ export type ChaosWorkflowEntry = {
 	/**  Its last run. */
 	lastRun: LastRun | null,
 };
+
+/**  Who holds a Lease. */
+export type ChargeHolder = 
+/**  A pod of the agent. */
+"agent" | 
+/**  An app on somebody's computer; it may be this one. */
+"app" | 
+/**  Nobody now. */
+"nobody" | 
+/**  The Lease cannot be read. */
+"unknown";
 
 /**  A chart's defaults. */
 export type ChartDefaults = {
@@ -1204,7 +1483,48 @@ export type ConnectTarget =
 /**  Its name. */
 name: string } | 
 /**  The built-in practice cluster. */
-{ kind: "practice" };
+{ kind: "practice" } | 
+/**  The built-in practice cluster that has Argo CD and no KubeRocketCI. */
+{ kind: "practiceArgoCd" };
+
+/**  What a test found about one part. */
+export type ConnectionFinding = {
+	/**  The part. */
+	part: ConnectionPart,
+	/**  How it stands. */
+	outcome: PartOutcome,
+	/**  Why, or what was found. */
+	words: string | null,
+};
+
+/**  A part of a connection to a project's repository, in the order in which they are reached. */
+export type ConnectionPart = 
+/**  A server answers at the address. */
+"server" | 
+/**  It is the server it says it is: its host key or certificate is trusted. */
+"identity" | 
+/**  The repository is there, and the credential may read it. */
+"reading" | 
+/**  The branch is there. */
+"branch" | 
+/**  The project's folder can be read. */
+"folder" | 
+/**  The credential may push. */
+"writing";
+
+/**  What a test of a project's repository found, part by part. */
+export type ConnectionTest = {
+	/**  The address tried. */
+	url: string,
+	/**  Every part, in order. */
+	parts: ConnectionFinding[],
+	/**  The branch that would be followed, as far as that can be told. */
+	branch: string | null,
+	/**  All branches. */
+	branches: string[],
+	/**  What failed first, with its hint; none when everything passed. */
+	error: AppError | null,
+};
 
 /**  Which containers of a pod. */
 export type ContainersAmong = 
@@ -1249,6 +1569,8 @@ export type Contexts = {
 	practice: boolean,
 	/**  True when it goes on where it was left. */
 	practiceKept: boolean,
+	/**  The same for the one where Argo CD works alone. */
+	practiceArgoCdKept: boolean,
 };
 
 /**  What the user gives to be let in. */
@@ -1515,6 +1837,36 @@ export type DiffLine = {
 	text: string,
 };
 
+/**  What switching GitOps off for a project would do. Nothing is deleted anywhere. */
+export type DisablePreview = {
+	/**  The place it follows. */
+	place: PlaceSeen,
+	/**  The folder there. */
+	folder: string,
+	/**  The project's own object, which stays and says that GitOps is off. */
+	object: string,
+	/**  Its workflows. */
+	workflows: DisabledWorkflow[],
+	/**  Runs that go on. */
+	running: RunEntry[],
+	/**  Triggers that no longer start anything, by namespace and name. */
+	triggers: string[],
+};
+
+/**  What becomes of a workflow when GitOps is switched off for its project. */
+export type DisabledWorkflow = {
+	/**  Its name. */
+	name: string,
+	/**  Its object in the cluster, which stays and is marked as paused. */
+	object: string,
+	/**  Its file in Git, which stays; none where there is none. */
+	file: string | null,
+	/**  What stops with it, in words: its schedule, its runs on commit. */
+	stops: string[],
+	/**  What is in one place only and stays there, in words. */
+	onlyHere: string | null,
+};
+
 /**  One check of the doctor's page. */
 export type DoctorCheck = {
 	/**  A stable id, for example `keychain`. */
@@ -1535,6 +1887,31 @@ export type DriftView = {
 	committed: string,
 	/**  The commit that is deployed. */
 	deployed: string,
+};
+
+/**  An answer of the API server. */
+export type DryRunAnswer = 
+/**  It would take the object. */
+"taken" | 
+/**  It would not. */
+"refused" | 
+/**  It could not be asked. */
+"notAsked";
+
+/**  What the API server said to one object of a document, asked without anything being created. */
+export type DryRunEntry = {
+	/**  The object's kind. */
+	kind: string,
+	/**  Its name, or what its name begins with. */
+	name: string,
+	/**  The template that holds it; none for the document and its run. */
+	template: string | null,
+	/**  What it said. */
+	answer: DryRunAnswer,
+	/**  What it found wrong. */
+	problems: Diagnostic[],
+	/**  Why it was not asked. */
+	why: string | null,
 };
 
 /**  One effective value. */
@@ -1874,6 +2251,16 @@ export type ExclusiveRuns =
 /**  All that triggers started. */
 "all";
 
+/**  The workflow that is meant by the id of an experiment. */
+export type ExperimentChoice = {
+	/**  The experiment's id. */
+	experiment: string,
+	/**  The chaos project. */
+	project: string,
+	/**  The chaos workflow. */
+	workflow: string,
+};
+
 /**  A fault of a run. */
 export type FaultView = {
 	/**  Its name, for example `pod-delete`. */
@@ -1935,6 +2322,117 @@ export type FlowEntry = {
 	description: string | null,
 	/**  Its environments in order. */
 	environments: EnvironmentEntry[],
+};
+
+/**  One change of a form. */
+export type FormChange = 
+/**  Another name. */
+{ kind: "name"; 
+/**  The name. */
+name: string } | 
+/**  Another schedule, or none. */
+{ kind: "schedule"; 
+/**  The schedule. */
+schedule: FormSchedule | null } | 
+/**  Another weight of a fault. */
+{ kind: "weight"; 
+/**  Its template. */
+template: string; 
+/**  The weight. */
+weight: number } | 
+/**  A setting of a fault. */
+{ kind: "parameter"; 
+/**  Its template. */
+template: string; 
+/**  The fault. */
+fault: string; 
+/**  The setting. */
+name: string; 
+/**  Its value. */
+value: string } | 
+/**  A probe more. */
+{ kind: "addProbe"; 
+/**  The fault's template. */
+template: string; 
+/**  The fault. */
+fault: string; 
+/**  The probe. */
+probe: NewProbe } | 
+/**  A probe less. */
+{ kind: "removeProbe"; 
+/**  The fault's template. */
+template: string; 
+/**  The fault. */
+fault: string; 
+/**  The probe's name. */
+probe: string } | 
+/**  What a probe must find. */
+{ kind: "probeExpects"; 
+/**  The fault's template. */
+template: string; 
+/**  The fault. */
+fault: string; 
+/**  The probe's name. */
+probe: string; 
+/**  The value. */
+value: string };
+
+/**  A fault of a form. */
+export type FormFault = {
+	/**  The template that holds it. */
+	template: string,
+	/**  Its exact name. */
+	fault: string,
+	/**  What it is called, where it is one that is known here. */
+	title: string | null,
+	/**  Its weight in the score; none where the document has no place for one. */
+	weight: number | null,
+	/**  What it aims at, in words. */
+	targets: string[],
+	/**  The namespace of its target; empty when not said. */
+	namespace: string,
+	/**  The labels of its target; empty when it is aimed by name. */
+	selector: string,
+	/**  Its settings. */
+	parameters: FormParameter[],
+	/**  Its probes. */
+	probes: FormProbe[],
+	/**  Why it can only be changed in the YAML; none where the form can. */
+	byHand: string | null,
+};
+
+/**  A setting of a fault. */
+export type FormParameter = {
+	/**  Its name. */
+	name: string,
+	/**  Its value. */
+	value: string,
+	/**  What is known about it: label, unit, bounds. */
+	known: TemplateParameter | null,
+};
+
+/**  A probe of a fault. */
+export type FormProbe = {
+	/**  Its name. */
+	name: string,
+	/**  Its type, for example `httpProbe`. */
+	kind: string,
+	/**  Its mode, for example `EOT`. */
+	mode: string,
+	/**  What it looks at. */
+	looksAt: string,
+	/**  How what it finds is compared, for example `>=`. */
+	criteria: string | null,
+	/**  With what, where the form can change it. */
+	expects: string | null,
+};
+
+/**  When a document asks to be run. */
+export type FormSchedule = {
+	/**  Five fields of cron, or a descriptor such as `@daily`. */
+	cron: string,
+	/**  The time zone's name; none for UTC. */
+	timezone: string | null,
 };
 
 /**  A key pair made by the app; the private half is in the keychain. */
@@ -2055,6 +2553,56 @@ export type GitServersView = {
 	canDelete: Permission,
 };
 
+/**  What a group of guards says. */
+export type GuardAnswer = {
+	/**  Which guards. */
+	guard: GuardGroup,
+	/**  What it does to a change now. */
+	state: GuardState,
+	/**  Why, when it holds a change back. */
+	reason: string | null,
+};
+
+/**  A group of guards that answers with one voice. */
+export type GuardGroup = 
+/**  Whether all triggers are halted, or the namespace is protected. */
+"allowed" | 
+/**  The rollout. */
+"rollout" | 
+/**  The time after it. */
+"soak" | 
+/**  Ready replicas and the disruption budget. */
+"pods" | 
+/**  Other runs. */
+"runs" | 
+/**  The cooldown, and the runs a day. */
+"often" | 
+/**  Quiet hours. */
+"quiet" | 
+/**  A person's word. */
+"approval";
+
+/**  What a group of guards does to a change. */
+export type GuardState = 
+/**  It lets it pass. */
+"passes" | 
+/**  It makes it wait. */
+"waits" | 
+/**  It passes it over. */
+"skips";
+
+/**  A halt of all triggers of a namespace. */
+export type HaltView = {
+	/**  The namespace. */
+	namespace: string,
+	/**  Why, in somebody's words. */
+	reason: string,
+	/**  Who halted them, when that is known. */
+	by: string | null,
+	/**  Since when, when that is known. */
+	since: string | null,
+};
+
 /**  Argo CD's health, in its words. */
 export type HealthView = {
 	/**  `Healthy`, `Progressing`, `Degraded`, `Suspended`, `Missing` or `Unknown`. */
@@ -2104,6 +2652,18 @@ export type InfraTie = {
 	id: string,
 	/**  How many files name it. */
 	files: number,
+};
+
+/**  Asks to install the agent, or to bring it up to date. */
+export type InstallAgent = {
+	/**  How. */
+	form: AgentForm,
+	/**  What was shown. */
+	shown: string,
+	/**  The projects, as `namespace/id`, whose credential on this computer the user gives to the cluster. */
+	handOver: string[],
+	/**  What had to be typed. */
+	confirm: string | null,
 };
 
 /**  A deleted repository that can be brought back. */
@@ -2198,6 +2758,16 @@ export type LeftRunning = {
 	digest: string,
 };
 
+/**  Something that is other in a trigger than in the policy that it comes from. */
+export type LitmusDifference = {
+	/**  What it is about. */
+	about: string,
+	/**  What Litmus' tracker does. */
+	litmus: string,
+	/**  What the trigger does. */
+	here: string,
+};
+
 /**  A trigger for clusters that run Litmus' own tracker. */
 export type LitmusExport = {
 	/**  The policy; none when its condition cannot be said in one. */
@@ -2206,6 +2776,24 @@ export type LitmusExport = {
 	annotations: LabelEntry[],
 	/**  What Litmus' tracker does not honour: the field and why. */
 	unhonoured: LitmusLoss[],
+	/**  Why it honours none of the guards, set or not. */
+	guards: LitmusLoss[],
+	/**  The experiment that the annotations name; empty when the workflow has no such id. */
+	experiment: string,
+	/**  The workloads that would be annotated. */
+	workloads: string[],
+};
+
+/**  What a policy becomes. */
+export type LitmusImport = {
+	/**  The triggers, one for each experiment, kind and namespace that has annotated workloads. */
+	triggers: TriggerForm[],
+	/**  Experiments that workloads name and whose workflow is not known. */
+	unknown: string[],
+	/**  What is other in the triggers than in the policy. */
+	differences: LitmusDifference[],
+	/**  The policy as it is written. */
+	yaml: string,
 };
 
 /**  Something of a trigger that Litmus' tracker does not honour. */
@@ -2214,6 +2802,38 @@ export type LitmusLoss = {
 	field: string,
 	/**  Why. */
 	why: string,
+};
+
+/**  Litmus' policies in the cluster. */
+export type LitmusPolicies = {
+	/**  The cluster knows such policies. */
+	known: boolean,
+	/**  The policies. */
+	policies: LitmusPolicy[],
+	/**  Why they cannot all be listed. */
+	problem: string | null,
+};
+
+/**  An `EventTrackerPolicy`. */
+export type LitmusPolicy = {
+	/**  Its namespace. */
+	namespace: string,
+	/**  Its name. */
+	name: string,
+	/**  `and` or `or`, as it is written. */
+	join: string,
+	/**  Its conditions as it states them. */
+	conditions: string[],
+	/**  What keeps it from ever matching. */
+	problems: string[],
+};
+
+/**  What was written for Litmus' tracker. */
+export type LitmusWritten = {
+	/**  The workloads that were annotated. */
+	annotated: string[],
+	/**  The workloads that could not be, each with why. */
+	refused: string[],
 };
 
 /**  A comment that goes with what is replaced or taken away. */
@@ -2265,6 +2885,43 @@ export type NewApplication = {
 	confirm: string | null,
 };
 
+/**  A probe to add. */
+export type NewProbe = 
+/**  An address answers with a status. */
+{ kind: "http"; 
+/**  Its name. */
+name: string; 
+/**  `http://…` or `https://…`. */
+url: string; 
+/**  The status that is right. */
+code: number; 
+/**  `SOT`, `EOT`, `Edge`, `Continuous` or `OnChaos`. */
+mode: string } | 
+/**  Pods with these labels run. */
+{ kind: "podsRunning"; 
+/**  Its name. */
+name: string; 
+/**  Their namespace. */
+namespace: string; 
+/**  Their labels, as `key=value,…`. */
+selector: string; 
+/**  `SOT`, `EOT`, `Edge`, `Continuous` or `OnChaos`. */
+mode: string } | 
+/**  A query of Prometheus gives a value. */
+{ kind: "prometheus"; 
+/**  Its name. */
+name: string; 
+/**  The address of Prometheus. */
+endpoint: string; 
+/**  The query. */
+query: string; 
+/**  `==`, `!=`, `<`, `<=`, `>` or `>=`. */
+criteria: string; 
+/**  What the result is compared with. */
+value: string; 
+/**  `SOT`, `EOT`, `Edge`, `Continuous` or `OnChaos`. */
+mode: string };
+
 /**  Something happened that the user should hear of wherever they are: a run ended, a trigger fired. */
 export type Notice = {
 	/**  How it looks. */
@@ -2303,6 +2960,18 @@ export type ObjectChange =
 "same" | 
 /**  What is in the cluster may not be read. */
 "unreadable";
+
+/**  A trigger, opened to be looked at or changed. */
+export type OpenedTrigger = {
+	/**  What it asks for. */
+	form: TriggerForm,
+	/**  The version that was read; what is written later is written over this one only. */
+	version: string,
+	/**  The object as it is in the cluster, without its status. */
+	yaml: string,
+	/**  What its workflow reaches now; none when it is not in the cluster. */
+	reach: WorkflowReach | null,
+};
 
 /**  A values file, opened. */
 export type OpenedValues = {
@@ -2466,12 +3135,29 @@ export type ParameterValue = {
 	value: string,
 };
 
+/**  How a part of a connection stands. */
+export type PartOutcome = 
+/**  It is in order. */
+"passed" | 
+/**  It is not. */
+"failed" | 
+/**  It was not looked at, for something before it failed. */
+"notReached";
+
 /**  Whether something may be done. */
 export type Permission = {
 	/**  True when it may. */
 	allowed: boolean,
 	/**  Why not, for example the missing verb and resource. */
 	why: string | null,
+};
+
+/**  A repository and a branch, as a person saw them. */
+export type PlaceSeen = {
+	/**  The repository's address. */
+	url: string,
+	/**  The branch. */
+	branch: string,
 };
 
 /**  How the app looks and behaves. */
@@ -2562,6 +3248,8 @@ export type ProjectPreview = {
 	cannotWrite: string | null,
 	/**  The repository that the project follows now, where that is another one, or another branch of it. */
 	follows: string | null,
+	/**  The place that the project follows while GitOps is on for it; to be given back when it is changed. */
+	seen: PlaceSeen | null,
 	/**  Every workflow on either side, and what would become of it. */
 	items: PreviewItem[],
 	/**  Whether these are all; a folder may hold more files than are read. */
@@ -2755,6 +3443,14 @@ export type ReferrerWord =
 /**  A chaos project whose workflows are in it. */
 "chaosProject";
 
+/**  A release whose verdict is asked for. */
+export type ReleaseAsked = {
+	/**  The application. */
+	application: string,
+	/**  The tag; none for what runs in the environment. */
+	tag: string | null,
+};
+
 /**  What a deploy changes of one application. */
 export type ReleaseChange = {
 	/**  The application. */
@@ -2799,6 +3495,16 @@ export type ReleaseRow = {
 	busy: boolean,
 	/**  The verdict of the last chaos run against it. */
 	lastVerdict: LastVerdict | null,
+};
+
+/**  The newest verdict about a release, in whichever environment of the flow it was tested. */
+export type ReleaseVerdict = {
+	/**  The application. */
+	application: string,
+	/**  The tag; none when nothing runs. */
+	tag: string | null,
+	/**  The verdict; none when no run has tested it. */
+	tested: TestedRelease | null,
 };
 
 /**  How a project's files are moved to another installation. */
@@ -2966,6 +3672,28 @@ export type RenderedValues = {
 	/**  What to know about the rendering, each a sentence. */
 	notes: string[],
 };
+
+/**  A shape of a report for other programs. */
+export type ReportFormat = 
+/**  JUnit XML. */
+"jUnit" | 
+/**  JSON. */
+"json";
+
+/**  What a report is about. */
+export type ReportOf = 
+/**  One run. */
+{ kind: "run"; 
+/**  Its namespace. */
+namespace: string; 
+/**  Its name. */
+name: string } | 
+/**  The runs of a workflow. */
+{ kind: "history"; 
+/**  The project. */
+project: string; 
+/**  The workflow. */
+workflow: string };
 
 /**  The GitOps repository. */
 export type RepositoryCard = {
@@ -3396,6 +4124,22 @@ export type RunTarget = {
 	pods: number,
 };
 
+/**  How the runs of a workflow went, those that ended. */
+export type RunTrend = {
+	/**  The runs, the oldest first. */
+	points: TrendPoint[],
+	/**  How many passed. */
+	passed: number,
+	/**  How many failed. */
+	failed: number,
+	/**  How many could not be judged. */
+	unjudged: number,
+	/**  The mean score. */
+	mean: number | null,
+	/**  The newest score less the one before it. */
+	change: number | null,
+};
+
 /**  A run in full. */
 export type RunView = {
 	/**  The run as in the list. */
@@ -3591,6 +4335,73 @@ export type SyncActionEntry = {
 	words: string,
 };
 
+/**  One that is to be synced. */
+export type SyncAllChoice = {
+	/**  The application. */
+	app: string,
+	/**  What was shown; nothing is done where the Application is set to something else. */
+	seen: string,
+};
+
+/**  What came of one of several syncs. */
+export type SyncAllEnd = 
+/**  Argo CD was asked. */
+"asked" | 
+/**  The Application is not what was shown; nothing was done. */
+"stale" | 
+/**  It could not be asked. */
+"failed";
+
+/**  An application of an environment that a sync of all would reach. */
+export type SyncAllEntry = {
+	/**  The application. */
+	app: string,
+	/**  The version that is deployed again. */
+	version: string | null,
+	/**  Argo CD's word. */
+	sync: string,
+	/**  Its values in Git are newer than what is deployed. */
+	drift: boolean,
+	/**  Why it cannot be synced now; none when it can. */
+	blocked: string | null,
+	/**  What the Application is set to; to be given back. */
+	seen: string,
+};
+
+/**  What syncing all that is out of sync in an environment would reach. */
+export type SyncAllPreview = {
+	/**  The applications that are out of sync, by name. */
+	applications: SyncAllEntry[],
+	/**  How many are in sync, and are not touched. */
+	inSync: number,
+	/**  Whether the user may. */
+	permission: Permission,
+};
+
+/**  Syncs several applications of an environment. */
+export type SyncAllRequest = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  Which ones. */
+	choices: SyncAllChoice[],
+	/**  What is no longer made by their charts is removed. */
+	prune: boolean,
+	/**  The environment's name, typed by the user; needed on a production context. */
+	confirm: string | null,
+};
+
+/**  What came of one of several syncs, and why. */
+export type SyncAllResult = {
+	/**  The application. */
+	app: string,
+	/**  What came of it. */
+	end: SyncAllEnd,
+	/**  Why it was not asked. */
+	why: string | null,
+};
+
 /**  What a sync did. */
 export type SyncReport = {
 	/**  The commit read. */
@@ -3707,6 +4518,30 @@ export type TemplateParameter = {
 	help: string,
 };
 
+/**  What a test of a condition says. */
+export type TestAnswer = {
+	/**  Whether it holds; none when it cannot be told. */
+	holds: boolean | null,
+	/**  Why it cannot be told. */
+	why: string | null,
+};
+
+/**  A run that tested a release. */
+export type TestedRelease = {
+	/**  The environment in which it was tested. */
+	env: string,
+	/**  The verdict. */
+	verdict: Verdict,
+	/**  The resilience score, 0 to 100. */
+	score: number | null,
+	/**  The run's namespace. */
+	namespace: string,
+	/**  The run. */
+	run: string,
+	/**  When it ended, or else when it was started. */
+	time: string | null,
+};
+
 /**  A change of a text. */
 export type TextDiff = {
 	/**  The changed places with their surroundings. */
@@ -3761,6 +4596,28 @@ export type Transport =
 "https" | 
 /**  SSH, with a key. */
 "ssh";
+
+/**  One run of a trend. */
+export type TrendPoint = {
+	/**  Its namespace. */
+	namespace: string,
+	/**  Its name. */
+	run: string,
+	/**  When it ended. */
+	at: string | null,
+	/**  Its verdict. */
+	verdict: Verdict,
+	/**  Its score. */
+	score: number | null,
+};
+
+/**  What a part of a decision says. */
+export type TriggerAnswer = {
+	/**  What would be decided; none when there is nothing to decide. */
+	decision: DecisionKind | null,
+	/**  Why. */
+	reason: string,
+};
 
 /**  What has to change about a workload, and what has to hold then: a tree of tests. */
 export type TriggerCondition = 
@@ -3871,6 +4728,34 @@ export type TriggerGuards = {
 	dryRun: boolean,
 };
 
+/**  The workloads that a target takes now. */
+export type TriggerMatches = {
+	/**  The workloads. */
+	workloads: WorkloadEntry[],
+	/**  How many more there are than a trigger watches. */
+	excess: number,
+	/**  Why they cannot be told. */
+	problem: string | null,
+};
+
+/**  A namespace with triggers, or with projects whose workflows triggers could run. */
+export type TriggerPlace = {
+	/**  The namespace. */
+	namespace: string,
+	/**  Who is in charge there. */
+	engine: EngineView,
+	/**  Why everything is halted there, when it is. */
+	halt: HaltView | null,
+	/**  How many triggers are there. */
+	triggers: number,
+	/**  The runs that they started and that have not ended. */
+	openRuns: string[],
+	/**  How many changes wait. */
+	waiting: number,
+	/**  Whether the user may halt them. */
+	canHalt: Permission,
+};
+
 /**  What a trigger would be. */
 export type TriggerPreview = {
 	/**  The exact object. */
@@ -3895,6 +4780,26 @@ export type TriggerTarget = {
 	labels: LabelEntry[],
 	/**  Annotations that must match. */
 	annotations: LabelEntry[],
+};
+
+/**  A trigger tried on a workload. Nothing was written and nothing was run. */
+export type TriggerTest = {
+	/**  What the trigger would decide at this moment, by what it remembers. */
+	now: TriggerAnswer,
+	/**  What it would decide if the newest release came now. */
+	released: TriggerAnswer,
+	/**  The number of the revision that the release is compared with; none when the cluster holds no earlier one. */
+	comparedWith: string | null,
+	/**  What is taken to have changed with it though nothing tells. */
+	assumptions: string[],
+	/**  Images before, `container=image`. */
+	oldImages: string[],
+	/**  Images now, `container=image`. */
+	newImages: string[],
+	/**  What each test says, in the order in which they are written. */
+	tests: TestAnswer[],
+	/**  What each group of guards says. */
+	guards: GuardAnswer[],
 };
 
 /**  A trigger. */
@@ -3935,6 +4840,18 @@ export type TriggersOverview = {
 	triggers: TriggerView[],
 	/**  Whether the user may create and delete triggers. */
 	canManage: Permission,
+	/**  The namespaces that hold triggers or could, with who is in charge and whether they are halted. */
+	places: TriggerPlace[],
+};
+
+/**  Asks to remove the agent. */
+export type UninstallAgent = {
+	/**  What was shown. */
+	shown: string,
+	/**  Remove Pilothouse's kinds too, and with them all projects, workflows and triggers of the cluster. */
+	kinds: boolean,
+	/**  What had to be typed: always for the kinds. */
+	confirm: string | null,
 };
 
 /**  Which layer set a value. */
@@ -4106,6 +5023,14 @@ export type Verdict =
 /**  The run ended without a result. */
 "N/A";
 
+/**  Whether an environment takes only releases that passed. */
+export type VerdictRequirement = {
+	/**  It does. */
+	required: boolean,
+	/**  Whether the user may change that. */
+	canChange: Permission,
+};
+
 /**  What another version changes. */
 export type VersionPreview = {
 	/**  The change of the Application's source. */
@@ -4249,6 +5174,22 @@ export type WorkflowCounts = {
 	invalid: number,
 };
 
+/**  A workflow document as a form. The text stays the document; the form is read from it. */
+export type WorkflowForm = {
+	/**  Its name. */
+	name: string,
+	/**  `Workflow`, `CronWorkflow`, `ChaosEngine` or `ChaosSchedule`. */
+	kind: string,
+	/**  When it asks to be run. */
+	schedule: FormSchedule | null,
+	/**  When that is next, up to three times (RFC 3339). */
+	next: string[],
+	/**  Why its schedule cannot be followed; none where it has none. */
+	scheduleProblem: string | null,
+	/**  Its faults. */
+	faults: FormFault[],
+};
+
 /**  What a workflow reaches when it runs. Letting it run by itself means agreeing to this and to nothing more. */
 export type WorkflowReach = {
 	/**  Identifies what is shown, to be given back when agreeing. */
@@ -4367,6 +5308,20 @@ export type WorkloadEntry = {
 	ready: number,
 	/**  Pods wanted. */
 	wanted: number,
+};
+
+/**  A policy to be written for Litmus' tracker. */
+export type WriteLitmus = {
+	/**  The trigger that it comes from. */
+	form: TriggerForm,
+	/**  The namespace of Litmus' infrastructure, where its tracker looks for policies. */
+	namespace: string,
+	/**  The experiment's id. */
+	experiment: string,
+	/**  Whether the matching workloads are annotated too. */
+	annotate: boolean,
+	/**  The workloads that were shown; others are left alone. */
+	workloads: string[],
 };
 
 /* Tauri Specta runtime */

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pilothouse_app::{
     App, Result,
-    contract::{AgentForm, AgentPlan, AgentRemoval, AgentStatus, InstallAgent, UninstallAgent},
+    contract::{AgentCharge, AgentForm, AgentPlan, AgentRemoval, AgentStatus, InstallAgent, UninstallAgent},
 };
 use tauri::State;
 
@@ -13,6 +13,13 @@ use tauri::State;
 #[specta::specta]
 pub async fn agent_status(app: State<'_, Arc<App>>) -> Result<AgentStatus> {
     app.agent_status().await
+}
+
+/// Who looks after what, agent or not.
+#[tauri::command]
+#[specta::specta]
+pub async fn agent_charges(app: State<'_, Arc<App>>) -> Result<Vec<AgentCharge>> {
+    app.agent_charges().await
 }
 
 /// What installing it, or bringing it up to date, comes to.

@@ -413,6 +413,8 @@ async fn fired(stage: &Stage, tag: &str) {
     })
     .await;
     assert_eq!(decision.verdict, Some(Verdict::Pass), "two replicas survive: {decision:?}");
+    let tested = format!("for the trigger {}", "cart-image");
+    stage.noticed("the end of the triggered run", |notice| notice.body.contains(tag) && notice.body.contains(&tested)).await;
     assert!(decision.new_images.iter().any(|image| image.contains(tag)), "{decision:?}");
     let runs = app.list_runs(Some(stage.project.clone())).await.unwrap();
     assert_eq!(runs.iter().filter(|r| r.trigger.is_some()).count(), 1, "once: {runs:?}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{projects_of, triggers_of};
 use crate::{
-    App,
+    App, Result,
     agent::AGENT,
     contract::{AgentCharge, ChargeHolder},
     session::Live,
@@ -26,6 +26,12 @@ pub(super) fn holder_of(name: Option<&str>) -> ChargeHolder {
 }
 
 impl App {
+    /// Who looks after what, without a look at the agent itself.
+    pub async fn agent_charges(&self) -> Result<Vec<AgentCharge>> {
+        let live = self.live()?;
+        Ok(self.charges(&live).await)
+    }
+
     /// Who looks after each enabled project, and after the triggers of each namespace.
     pub(super) async fn charges(&self, live: &Live) -> Vec<AgentCharge> {
         let projects = projects_of(live).into_iter().filter(|one| one.enabled);

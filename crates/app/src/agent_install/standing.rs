@@ -1,5 +1,7 @@
 //! How the agent stands.
 
+use std::collections::BTreeSet;
+
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use pilothouse_cluster::{Kind, kinds};
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use super::{BEFORE_PAUSE, FIELD_MANAGER, Installed};
 use crate::{
     App, Result,
-    agent::{AGENT, NAME_LABEL},
+    agent::{AGENT, CREDENTIALS, NAME_LABEL, Needs},
     contract::{ActivityKind, AgentProblem, AgentState, AgentStatus, AppError, Topic},
     deploys::confirmed,
     journal::{Begin, End, Intent},
@@ -113,6 +115,22 @@ fn problems(deployment: &DynamicObject, pods: &[DynamicObject], events: &[Dynami
     found
 }
 
+/// Projects whose credential nobody is known to have given. Pods that are ready have what they need from elsewhere.
+fn uncredited(deployment: &DynamicObject, needs: &Needs, held: &BTreeSet<String>) -> Option<AgentProblem> {
+    let lacking = needs.projects.iter().filter(|one| !held.contains(&one.credential));
+    let lacking: Vec<&str> = lacking.map(|one| one.id.as_str()).collect();
+    let ready = number(&deployment.data, "/status/readyReplicas") >= replicas(deployment);
+    if lacking.is_empty() || ready {
+        return None;
+    }
+    Some(AgentProblem {
+        about: format!("Secret {CREDENTIALS}"),
+        reason: "NoCredential".to_owned(),
+        message: format!("Nobody gave it a credential for {}; pods without one are not ready.", lacking.join(", ")),
+        hint: Some("Bring the agent up to date, and give it the credential that this computer keeps.".to_owned()),
+    })
+}
+
 /// Objects of a namespace. Who may not look at pods is told what the Deployment says.
 async fn listed(live: &Live, kind: &Kind, namespace: &str, parameters: ListParams) -> Vec<DynamicObject> {
     let api = live.cluster.api(kind, namespace);
@@ -164,7 +182,7 @@ impl App {
         let charges = self.charges(&live).await;
         let confirm = live.cluster.is_production().then(|| AGENT.to_owned());
         let practice = live.cluster.is_practice();
-        let Some(Installed { namespace, deployment, .. }) = installed else {
+        let Some(Installed { namespace, deployment, needs, held, .. }) = installed else {
             return Ok(AgentStatus {
                 state: AgentState::Absent,
                 words:
@@ -186,7 +204,10 @@ impl App {
         let warnings = ListParams::default().fields("involvedObject.kind=Pod,type=Warning").limit(500);
         let events =
             if pods.is_empty() { Vec::new() } else { listed(&live, &kinds::EVENT, &namespace, warnings).await };
-        let problems = deployment.as_ref().map(|one| problems(one, &pods, &events)).unwrap_or_default();
+        let mut problems = deployment.as_ref().map(|one| problems(one, &pods, &events)).unwrap_or_default();
+        if let (Some(deployment), Some(needs), false) = (&deployment, &needs, live.cluster.is_practice()) {
+            problems.extend(uncredited(deployment, needs, &held));
+        }
         let (state, words) = judge(deployment.as_ref(), !problems.is_empty());
         Ok(AgentStatus {
             state,
@@ -306,6 +327,17 @@ mod tests {
             problems(&deployment(1, 0, 1), &[pod(false, "ContainerCreating")], &[event])[0].reason,
             "FailedMount"
         );
+    }
+
+    #[test]
+    fn a_missing_credential_is_told_while_pods_are_not_ready() {
+        let needs: Needs = serde_json::from_value(json!({"projects": [{"namespace": "litmus", "id": "shop",
+            "url": "https://git.example/a/b.git", "credential": "litmus.shop"}]}))
+        .unwrap();
+        let none = BTreeSet::new();
+        assert!(uncredited(&deployment(2, 0, 2), &needs, &none).unwrap().message.contains("shop"));
+        assert_eq!(uncredited(&deployment(2, 2, 2), &needs, &none), None);
+        assert_eq!(uncredited(&deployment(2, 0, 2), &needs, &BTreeSet::from(["litmus.shop".to_owned()])), None);
     }
 
     #[test]

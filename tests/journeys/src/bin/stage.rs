@@ -16,12 +16,17 @@ use pilothouse_practice::controllers::{Actor, ActorConfig, Actors};
 use pilothouse_practice::git_remote::{GitAccess, GitRemote};
 use pilothouse_practice::seed;
 use pilothouse_rig::Rig;
+use pilothouse_rig::agent_node::{self, AgentNode};
 use pilothouse_rig::git_host::GitHost;
 use pilothouse_rig::wire::Wire;
 use serde_json::json;
 
 /// Time between two steps that the actors take: long enough for a screenshot, short enough for a test.
 const PACE: Duration = Duration::from_millis(150);
+
+/// Where the agent is installed, and the images of it that can be pulled.
+const AGENT_PLACE: &str = "pilothouse";
+const AGENT_IMAGES: [&str; 2] = ["registry.test/pilothouse-agent:1", "registry.test/pilothouse-agent:2"];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -46,6 +51,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = ActorConfig::new(seed::PLATFORM, Some(git)).paced(PACE);
     let _actors = Actors::start(client, config, Actor::PLATFORM);
 
+    // Whoever installs the agent finds a node that runs its program.
+    let agents = match agent_node::program() {
+        Ok(program) => Some(AgentNode::start(&agent_node::Setting {
+            kubeconfig: rig.kubeconfig(),
+            program,
+            namespaces: vec![AGENT_PLACE.to_owned()],
+            images: AGENT_IMAGES.map(str::to_owned).to_vec(),
+        })?),
+        Err(_) => None,
+    };
+
     let keep = |name: &str, text: &str| -> std::io::Result<PathBuf> {
         let path = folder.join(name);
         std::fs::write(&path, text)?;
@@ -64,6 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "privateKey": keep("client_key", &host.client_private_key)?,
         "hostKeyLine": host.host_key_line,
         "node": rig.description().has_node,
+        "agentImages": agents.is_some().then_some(AGENT_IMAGES),
     });
     println!("{description}");
     // Keys that the journey's user makes are let in when it writes their public halves here.

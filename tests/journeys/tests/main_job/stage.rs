@@ -147,7 +147,11 @@ impl Stage {
     }
 
     pub async fn real(transport: Transport) -> Self {
-        let rig = Rig::get();
+        Self::real_on(Rig::get(), transport).await
+    }
+
+    /// On a cluster of one's own.
+    pub async fn real_on(rig: &Rig, transport: Transport) -> Self {
         let client = rig.client().await;
         let platform = rig.namespace("job").await;
         let chaos = rig.namespace("chaos").await;
@@ -229,6 +233,22 @@ impl Stage {
                 CredentialInput::Token { username: Some(real.host.username.clone()), token: secret(&real.host.token) }
             }
         })
+    }
+
+    /// What was given as a secret, or a part of it that is like no other.
+    pub fn secret(&self) -> Option<String> {
+        let real = self.real.as_ref()?;
+        Some(match self.transport {
+            Transport::Https => real.host.token.clone(),
+            Transport::Ssh => real.host.client_private_key.lines().nth(1)?.to_owned(),
+        })
+    }
+
+    /// Another person's app, with a kubeconfig and a data folder of their own.
+    pub async fn opened_with(&self, kubeconfig: &Path, data: &Path) -> Arc<App> {
+        let mut options = options(data);
+        options.kubeconfig = Some(vec![kubeconfig.to_owned()]);
+        App::open(options, Arc::new(Told::default())).await.unwrap()
     }
 
     pub fn wrong_credential(&self) -> Option<CredentialInput> {
