@@ -13,6 +13,8 @@ mod published_charts;
 #[path = "main_job/stage.rs"]
 #[allow(dead_code, reason = "the main job uses more of it")]
 mod stage;
+#[path = "deploys/synced_together.rs"]
+mod synced_together;
 #[path = "deploys/trigger_types.rs"]
 mod trigger_types;
 

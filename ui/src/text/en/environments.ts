@@ -27,6 +27,7 @@ export const environments = {
   'env.col.health': 'Health',
   'env.col.sync': 'Sync',
   'env.col.verdict': 'Last verdict',
+  'env.testReleases': 'Test releases',
   'env.col.actions': 'Actions',
   'env.on': 'On',
   'env.off': 'Off',
