@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::annotations::{EXPERIMENT, GITOPS};
 use super::operator_word;
-use crate::condition::{Among, Condition, ImagePart, Operator};
+use crate::condition::{Among, Condition, ImageChanged, ImagePart, Operator, is_label};
 use crate::spec::{Exclusive, Guards, TriggerSpec, WhileAway, WorkloadKind};
 
 /// Something of a trigger that Litmus' tracker does not honour.
@@ -124,6 +124,32 @@ pub fn export(name: &str, spec: &TriggerSpec, namespace: &str, experiment: &str)
     Export { policy, annotations, unhonoured }
 }
 
+/// The containers whose images a key looks at.
+fn list_of(among: Among) -> &'static str {
+    match among {
+        Among::All => "[not_null(spec.template.spec.initContainers, `[]`), spec.template.spec.containers][]",
+        Among::Containers => "spec.template.spec.containers[]",
+        Among::InitContainers => "not_null(spec.template.spec.initContainers, `[]`)[]",
+    }
+}
+
+/// The images that a key means which [`export`] wrote. Such a key builds a text, which others' keys may not.
+pub(crate) fn images_of_key(key: &str) -> Option<ImageChanged> {
+    let inner = key.strip_prefix("join(',', ")?.strip_suffix(".image)")?;
+    [Among::All, Among::Containers, Among::InitContainers].into_iter().find_map(|among| {
+        let rest = inner.strip_prefix(list_of(among))?;
+        let names: Option<Vec<String>> = match rest {
+            "" => Some(Vec::new()),
+            some => {
+                let each = |name: &str| name.strip_prefix("name=='")?.strip_suffix('\'').map(str::to_owned);
+                some.strip_prefix(" | [?")?.strip_suffix(']')?.split(" || ").map(each).collect()
+            }
+        };
+        let containers = names.filter(|all| all.iter().all(|name| is_label(name)))?;
+        Some(ImageChanged { containers, among, ..ImageChanged::default() })
+    })
+}
+
 type Rendered = Result<(Value, Option<&'static str>), &'static str>;
 
 /// A test as a policy's condition, with what of it is lost; or why there is none.
@@ -142,12 +168,7 @@ fn rendered(test: &Condition) -> Rendered {
             if !images.except.is_empty() {
                 return Err("a policy cannot leave containers out");
             }
-            let all = "[not_null(spec.template.spec.initContainers, `[]`), spec.template.spec.containers][]";
-            let list = match images.among {
-                Among::All => all,
-                Among::Containers => "spec.template.spec.containers[]",
-                Among::InitContainers => "not_null(spec.template.spec.initContainers, `[]`)[]",
-            };
+            let list = list_of(images.among);
             // Joined to one text, since a list would bring the tracker down.
             let key = if images.containers.is_empty() {
                 format!("join(',', {list}.image)")

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::condition::facts::Seen;
 use crate::condition::judge::{Before, Judgement, judge};
-use crate::condition::{Condition, Operator, QueryTest};
+use crate::condition::{Condition, ImageChanged, Operator, QueryTest};
 use crate::images::images_of;
 
 /// How a policy joins its conditions.
@@ -104,6 +104,10 @@ impl Policy {
     /// The condition that it states.
     pub fn condition(&self) -> Condition {
         let test = |one: &PolicyCondition| {
+            // What was written for Litmus' tracker comes back as what it was.
+            if let Some(images) = written_here(&one.key, one.operator) {
+                return Condition::ImageChanged(images);
+            }
             Condition::Jmespath(QueryTest {
                 key: one.key.clone(),
                 operator: one.operator,
@@ -125,13 +129,20 @@ impl Policy {
     }
 }
 
+/// The images that a key means which was written from a trigger.
+fn written_here(key: &str, operator: Operator) -> Option<ImageChanged> {
+    export::images_of_key(key).filter(|_| operator == Operator::Changed)
+}
+
 fn condition(object: &Value) -> Result<PolicyCondition, Reason> {
     let text = |key: &str| object.get(key).and_then(Value::as_str);
     let key = text("key").unwrap_or_default().to_owned();
-    crate::condition::query::compile(&key).map_err(|why| format!("key \"{key}\": {why}"))?;
     let word = text("operator").unwrap_or_default();
     let operator = OPERATORS.iter().find(|(one, _)| *one == word).map(|(_, operator)| *operator);
     let operator = operator.ok_or_else(|| format!("\"{word}\" is none of its operators"))?;
+    if written_here(&key, operator).is_none() {
+        crate::condition::query::compile(&key).map_err(|why| format!("key \"{key}\": {why}"))?;
+    }
     let value = text("value").map(str::to_owned);
     if value.is_none() && operator != Operator::Changed {
         return Err(format!("{word} needs a value").into());
@@ -193,6 +204,26 @@ mod tests {
         let million =
             policy("and", json!([{"key": "spec.replicas", "value": "1000000", "operator": "EqualTo"}])).unwrap();
         assert!(yes(&million, &workload(1, &[]), &workload(1_000_000, &[])), "never written as 1e+06");
+    }
+
+    #[test]
+    fn what_was_written_from_a_trigger_comes_back_as_it_was() {
+        for when in [
+            json!({"imageChanged": {}}),
+            json!({"imageChanged": {"containers": ["app", "side"], "among": "Containers"}}),
+            json!({"any": [{"imageChanged": {"among": "InitContainers"}}, {"imageChanged": {"containers": ["a"]}}]}),
+        ] {
+            let spec = serde_json::from_value(json!({"project": "p", "workflow": "w", "when": when,
+                "target": {"kind": "Deployment", "namespace": "shop", "names": ["cart"]}}))
+            .unwrap();
+            let written = export::export("p", &spec, "litmus", "e").policy.unwrap();
+            let back = Policy::read(&written).unwrap().condition();
+            let alone = Condition::Any(vec![spec.when.clone()]);
+            assert!(back == spec.when || back == alone, "{back:?}");
+        }
+        let hostile = "join(',', spec.template.spec.containers[] | [?name=='a' || map(&b, @)].image)";
+        assert!(export::images_of_key(hostile).is_none());
+        assert!(policy("or", json!([{"key": hostile, "operator": "Change"}])).is_err());
     }
 
     #[test]
