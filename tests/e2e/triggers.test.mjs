@@ -185,7 +185,7 @@ test('a trigger from its sentences to its verdict', async () => {
       await look('litmus-import');
       await d.click('litmus-editor-cart-policy');
       await d.waitFor('trigger-says', { text: 'litmuschaos.io/gitops=true' });
-      await d.waitFor('trigger-yaml', { text: 'jmespath' });
+      await d.waitFor('trigger-yaml', { text: 'litmuschaos.io/experimentId: exp-1' });
       await look('editor-imported');
       assert.deepEqual(d.problems, [], 'the pages log no error');
     },

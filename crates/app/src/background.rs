@@ -16,6 +16,7 @@ use pilothouse_chaos::{
 };
 use pilothouse_cluster::{Error as ClusterError, LiveIndex, WatchState, kinds};
 use pilothouse_git::{RemoteUrl, RepoPath, Scheme};
+use serde_json::Value;
 
 use crate::{
     App, Result,
@@ -79,7 +80,7 @@ impl App {
                 for run in &runs {
                     let key = (run.namespace.clone(), run.name.clone());
                     if run.phase.ended() && before.get(&key) != Some(&true) {
-                        app.tell_ended(run);
+                        app.tell_ended(&live, run);
                     }
                 }
             }
@@ -93,7 +94,7 @@ impl App {
         }
     }
 
-    fn tell_ended(&self, run: &Run) {
+    fn tell_ended(&self, live: &Live, run: &Run) {
         let name = run.workflow.as_deref().unwrap_or(&run.name);
         let (level, words) = match run.verdict {
             Some(Verdict::Pass) => (NoticeLevel::Good, "passed"),
@@ -103,10 +104,16 @@ impl App {
             None => (NoticeLevel::Info, "ended"),
         };
         let score = run.score.map(|s| format!(" Resilience score {s} %.")).unwrap_or_default();
+        // Whoever hears of a triggered run did not start it, and wants to know for which release it was.
+        let tested = run.trigger.as_ref().map(|trigger| match self.image_of_run(live, &run.name) {
+            Some(image) => format!(" It tested {image}, for the trigger {trigger}."),
+            None => format!(" The trigger {trigger} had started it."),
+        });
+        let tested = tested.unwrap_or_default();
         self.tell_notice(Notice {
             level,
             title: format!("{name} {words}"),
-            body: format!("The run {} {words}.{score}", run.name),
+            body: format!("The run {} {words}.{score}{tested}", run.name),
             path: Some(format!("/chaos/runs/{}/{}", run.namespace, run.name)),
         });
         self.changes.tell(Topic::Runs);
@@ -125,9 +132,11 @@ impl App {
             }
         }
         for object in live.list(&kinds::CHAOS_WORKFLOW) {
-            let Some(workflow) = WorkflowObject::read(&object) else { continue };
-            let (project, name) = (label_value(&workflow.project), label_value(&workflow.workflow));
+            let named = |field: &str| object.data.pointer(field).and_then(Value::as_str).map(label_value);
+            // Read in full only where there is a run: there may be thousands of workflows, and this is asked often.
+            let (Some(project), Some(name)) = (named("/spec/project"), named("/spec/workflow")) else { continue };
             let Some(run) = newest.get(&(project.as_str(), name.as_str())) else { continue };
+            let Some(workflow) = WorkflowObject::read(&object) else { continue };
             let last = LastRun {
                 name: run.name.clone(),
                 phase: Some(format!("{:?}", run.phase)),

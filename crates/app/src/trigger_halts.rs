@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::join_all;
 use kube::{ResourceExt, api::DynamicObject};
 use pilothouse_cluster::{ComponentId, kinds};
 use pilothouse_triggers::{
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     App, Result,
-    contract::{HaltView, TriggerPlace},
+    contract::{HaltView, Permission, TriggerPlace},
     session::Live,
     triggers::read_status,
     values::small,
@@ -93,9 +94,14 @@ impl App {
                 triggers: small(here.len()),
                 open_runs: open,
                 waiting: small(waits.count()),
-                can_halt: self.may(live, "create", &kinds::CONFIG_MAP, Some(&namespace)).await,
+                can_halt: Permission { allowed: false, why: None },
                 namespace,
             });
+        }
+        let may = places.iter().map(|one| self.may(live, "create", &kinds::CONFIG_MAP, Some(&one.namespace)));
+        let permissions = join_all(may).await;
+        for (permission, place) in permissions.into_iter().zip(&mut places) {
+            place.can_halt = permission;
         }
         places
     }

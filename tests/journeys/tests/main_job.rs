@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
 
-#[path = "main_job/desk.rs"]
-mod desk;
 #[path = "main_job/agent.rs"]
 mod agent;
+#[path = "main_job/desk.rs"]
+mod desk;
 #[path = "main_job/killed.rs"]
 mod killed;
 #[path = "main_job/stage.rs"]
@@ -413,8 +413,10 @@ async fn fired(stage: &Stage, tag: &str) {
     })
     .await;
     assert_eq!(decision.verdict, Some(Verdict::Pass), "two replicas survive: {decision:?}");
-    let tested = format!("for the trigger {}", "cart-image");
-    stage.noticed("the end of the triggered run", |notice| notice.body.contains(tag) && notice.body.contains(&tested)).await;
+    let tested = "for the trigger cart-image";
+    stage
+        .noticed("the end of the triggered run", |notice| notice.body.contains(tag) && notice.body.contains(tested))
+        .await;
     assert!(decision.new_images.iter().any(|image| image.contains(tag)), "{decision:?}");
     let runs = app.list_runs(Some(stage.project.clone())).await.unwrap();
     assert_eq!(runs.iter().filter(|r| r.trigger.is_some()).count(), 1, "once: {runs:?}");
