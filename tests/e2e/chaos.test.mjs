@@ -90,8 +90,9 @@ test('a chaos project is enabled, changed on both sides, settled, run and switch
       await d.click(`project-${PROJECT}`);
       await d.click('project-more');
       await d.click('project-more-disable');
+      await d.waitFor('disable-workflows', { text: FILE });
       await look('before-it-is-off');
-      await d.click('confirm-do');
+      await d.click('disable-confirm');
       await d.waitFor('project-state', { text: 'Disabled', timeout: LONG });
       await d.waitFor(`workflow-state-${NAME}`, { text: 'Paused', timeout: LONG });
       await look('switched-off');

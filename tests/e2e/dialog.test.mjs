@@ -25,6 +25,7 @@ test('a key and a workflow from files, through the real dialog', async () => {
       assert.equal(await d.exists('workflow-editor'), false, 'a dialog that is cancelled changes nothing');
       await d.click('new-pick');
       await picked('Choose a file…', file);
+      await d.click('new-view-yaml');
       await d.waitFor('workflow-editor', { text: 'name: from-disk' });
       await d.screenshot('workflow-from-file');
     },
