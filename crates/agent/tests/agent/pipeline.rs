@@ -45,7 +45,7 @@ async fn a_pipeline_learns_by_the_exit_code_and_the_report() {
     assert!(junit.contains("<testcase") && !junit.contains("<failure") && !junit.contains("<error"), "{junit}");
     assert!(said.contains("passed"), "{said}");
 
-    // What was asked for is what ran: four runs, each by hand, whatever the agent beside it does.
+    // What was asked for is what ran, whatever the agent beside it does.
     assert_eq!(stage.runs().await.len(), 3);
     let (code, said) = stage.command(&["run-workflow", "-n", &stage.home, "-p", "shop", "not-there"]);
     assert_eq!(code, 1, "{said}");

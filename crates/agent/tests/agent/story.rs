@@ -1,6 +1,7 @@
 //! The agent at work, under its own rights alone.
 
 use kube::api::{Patch, PatchParams};
+use pilothouse_chaos::plan::SyncState;
 use pilothouse_cluster::kinds;
 use serde_json::{Value, json};
 
@@ -76,7 +77,7 @@ async fn it_syncs_both_ways_fires_once_and_hands_over() {
     drop(again);
 }
 
-/// A change in Git comes into the cluster, one in the cluster into Git, and a file that goes takes its object along.
+/// A change in Git comes into the cluster, one in the cluster into Git, and of a file that goes its object tells.
 async fn both_ways(stage: &Stage) {
     until("the file in the cluster", async || stage.object(WORKFLOW).await).await;
     let object = stage.object(WORKFLOW).await.unwrap();
@@ -92,7 +93,10 @@ async fn both_ways(stage: &Stage) {
     until("the second file", async || stage.object("passing").await).await;
     let path = stage.path("passing");
     stage.repo.edit("main", "Remove it", |tree| Ok(std::fs::remove_file(tree.join(&path)).unwrap())).unwrap();
-    until("its end", async || stage.object("passing").await.is_none().then_some(())).await;
+    until("word of its end", async || (stage.object("passing").await?.state? == SyncState::DeletedInGit).then_some(()))
+        .await;
+    // Restored, as somebody may who did not mean it.
+    stage.push("passing", &stage.workflow("passing"), "Bring it back");
     until("the project's word", async || {
         let project = stage.cluster.api(&kinds::CHAOS_PROJECT, &stage.home).get("shop").await.unwrap();
         (project.data.pointer("/status/state").and_then(Value::as_str) == Some("InSync")).then_some(())

@@ -243,6 +243,7 @@ triggers:
             commit: None,
             last_sync: None,
             message: None,
+            arriving: None,
         };
         let spec: TriggerSpec = serde_yaml::from_str(
             "{project: shop, workflow: kill, target: {kind: StatefulSet, namespace: data}, guards: {respectDisruptionBudget: true}}",

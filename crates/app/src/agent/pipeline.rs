@@ -15,6 +15,8 @@ use crate::{
 
 /// How often a run is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often a run is asked for whose answer was lost.
+const ATTEMPTS: u32 = 5;
 
 /// What a pipeline asks for.
 #[derive(Debug, Clone, Default)]
@@ -79,8 +81,17 @@ impl App {
         let preview = self.preview_run(asked.project.clone(), asked.workflow.clone()).await?;
         let seen = RunSeen { run: preview.run, digest: preview.digest, context: preview.context };
         let (project, workflow) = (asked.project.clone(), asked.workflow.clone());
-        let started = self.run_workflow(project, workflow, seen, asked.confirm.clone()).await?;
-        Ok((started, preview.warnings))
+        // Asked for the same run once more, it starts nothing that an answer was lost of.
+        for _ in 1..ATTEMPTS {
+            match self.run_workflow(project.clone(), workflow.clone(), seen.clone(), asked.confirm.clone()).await {
+                Err(error) if may_pass(&error) => {
+                    tracing::warn!(%error, run = %seen.run, "asking for the run again");
+                    tokio::time::sleep(LOOK).await;
+                }
+                other => return Ok((other?, preview.warnings)),
+            }
+        }
+        Ok((self.run_workflow(project, workflow, seen, asked.confirm.clone()).await?, preview.warnings))
     }
 
     /// How such a run stands.

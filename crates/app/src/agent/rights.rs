@@ -84,7 +84,12 @@ fn home(needs: &Needs, namespace: &str) -> Vec<Right> {
             &["patch"],
             "to bring what changed in Git into the cluster, and to note what is to run and what did",
         ),
-        right(&CHAOS_WORKFLOW, "", &["delete"], "to remove workflows that are gone from Git and were not changed here"),
+        right(
+            &CHAOS_WORKFLOW,
+            "",
+            &["delete"],
+            "to remove what stands for a file that never was valid, once the file is gone from Git",
+        ),
         right(&CHAOS_WORKFLOW, "status", &["patch"], "to say how a workflow stands, and how its last run ended"),
         right(&LEASE, "", &["create"], "to make the Leases by which one app or agent is in charge at a time"),
         right(&LEASE, "", &["get", "update"], "to hold those Leases, and to give them back")
@@ -102,12 +107,7 @@ fn home(needs: &Needs, namespace: &str) -> Vec<Right> {
         right(&CHAOS_ENGINE, "", &["patch"], "to take faults back when triggers are halted"),
         right(&CHAOS_RESULT, "", READ, "to read verdicts"),
         right(&EVENT_TRIGGER, "", READ, "to see the triggers"),
-        right(
-            &EVENT_TRIGGER,
-            "status",
-            &["patch"],
-            "to remember what a trigger decided, without which nothing is started",
-        ),
+        right(&EVENT_TRIGGER, "status", &["patch"], "to remember what a trigger decided"),
         right(
             &CONFIG_MAP,
             "",
