@@ -479,7 +479,9 @@ export type AgentChange =
 /**  It goes. */
 "remove" | 
 /**  It is somebody else's, and is used as it is. */
-"foreign";
+"foreign" | 
+/**  The cluster does not know its kind; the agent works without. */
+"unserved";
 
 /**  Who looks after a project, or after the triggers of a namespace. */
 export type AgentCharge = {

@@ -78,8 +78,8 @@ impl AgentNode {
             .tempdir()
             .at("make a folder", "the system's temporary folder")?;
         let name = format!("agent-node-{}", (0..6).map(|_| fastrand::lowercase()).collect::<String>());
-        let steering = Steering::start(&name)?;
-        let configuration = steering.configuration(&name, &setting.namespaces);
+        let steering = Steering::start(&name, &setting.namespaces)?;
+        let configuration = steering.configuration(&name);
         let (of_node, kubeconfig) = (name.clone(), setting.kubeconfig.clone());
         on_own_thread(async move {
             let client = client_from(&kubeconfig).await?;

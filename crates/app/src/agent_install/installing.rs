@@ -94,7 +94,7 @@ impl App {
             None => live.cluster.api_all(&step.kind),
         };
         match (step.change, step.kind) {
-            (AgentChange::Same | AgentChange::Foreign, _) => Ok(()),
+            (AgentChange::Same | AgentChange::Foreign | AgentChange::Unserved, _) => Ok(()),
             (_, kinds::CRD) => {
                 // It waits until the API serves them; those that are there already are left alone.
                 crds::install(&live.cluster).await?;
@@ -148,7 +148,7 @@ fn label(step: &Step) -> String {
         AgentChange::Create => "Making",
         AgentChange::Update => "Changing",
         AgentChange::Remove => "Removing",
-        AgentChange::Same | AgentChange::Foreign => "Leaving",
+        AgentChange::Same | AgentChange::Foreign | AgentChange::Unserved => "Leaving",
     };
     format!("{verb} {} {}{place}", step.kind.kind, step.name)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kube::api::ListParams;
 use pilothouse_chaos::{names::digest, project::Project};
 use pilothouse_cluster::{ComponentId, Error as ClusterError, Kind, crds, kinds};
 use pilothouse_git::{KnownHosts, RemoteUrl, Scheme};
@@ -310,6 +311,9 @@ impl App {
             let there = found.as_ref().map(|one| serde_json::to_value(one).unwrap_or_default());
             let (change, diff) = match (&there, kind) {
                 (_, kinds::CRD) => (crd_change(live, there.as_ref(), &manifest), None),
+                (None, kinds::POD_DISRUPTION_BUDGET | kinds::NETWORK_POLICY) if !serves(live, &kind).await => {
+                    (AgentChange::Unserved, None)
+                }
                 (None, _) => (AgentChange::Create, None),
                 (Some(one), kinds::NAMESPACE) if one.pointer("/metadata/deletionTimestamp").is_some() => {
                     let message = format!("The namespace {name} is being removed; wait until it is gone.");
@@ -356,6 +360,13 @@ impl App {
     }
 }
 
+/// Whether the API server knows a kind at the version that the manifests speak. A doubt is settled by trying.
+async fn serves(live: &Live, kind: &Kind) -> bool {
+    let one = ListParams::default().limit(1);
+    let listed = live.cluster.in_time("what is served", live.cluster.api_all(kind).list_metadata(&one)).await;
+    !matches!(listed, Err(ClusterError::NotFound { .. }))
+}
+
 fn is_own(installed: Option<&Installed>, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
     let same = |one: &&super::Found| one.kind == kind && one.namespace.as_deref() == namespace && one.name == name;
     installed.is_some_and(|all| all.found.iter().any(|one| same(&one)))
@@ -386,7 +397,7 @@ fn acts_of(drawn: &Drawn, wanted: &[Right]) -> (BTreeSet<Act>, Vec<Right>) {
             (AgentChange::Create, _) => &["create", "patch"],
             (AgentChange::Update, _) => &["patch"],
             (AgentChange::Remove, _) => &["delete"],
-            (AgentChange::Same | AgentChange::Foreign, _) => &[],
+            (AgentChange::Same | AgentChange::Foreign | AgentChange::Unserved, _) => &[],
         };
         acts.extend(verbs.iter().map(|verb| Act::new(verb, one.kind, namespace)));
     }

@@ -193,6 +193,8 @@ pub enum AgentChange {
     Remove,
     /// It is somebody else's, and is used as it is.
     Foreign,
+    /// The cluster does not know its kind; the agent works without.
+    Unserved,
 }
 
 /// An object of the installation.

@@ -19,16 +19,16 @@ pub(super) struct Steering {
 }
 
 impl Steering {
-    /// Starts to answer; every pod that is asked about goes to `node`.
-    pub(super) fn start(node: &str) -> Result<Self> {
-        let node = node.to_owned();
+    /// Starts to answer; pods of these namespaces that are asked about go to `node`.
+    pub(super) fn start(node: &str, namespaces: &[String]) -> Result<Self> {
+        let (node, namespaces) = (node.to_owned(), namespaces.to_vec());
         let certificate = Certificate::For(&["127.0.0.1", "localhost"]);
-        let listener = TlsListener::start(certificate, move |connection, _| serve(connection, &node))?;
+        let listener = TlsListener::start(certificate, move |connection, _| serve(connection, &node, &namespaces))?;
         Ok(Self { listener })
     }
 
-    /// What makes the API server ask here, for the agent's pods in these namespaces.
-    pub(super) fn configuration(&self, name: &str, namespaces: &[String]) -> Value {
+    /// What makes the API server ask here, for the agent's pods.
+    pub(super) fn configuration(&self, name: &str) -> Value {
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
@@ -44,9 +44,6 @@ impl Steering {
                     "url": format!("https://127.0.0.1:{}/steer", self.listener.port),
                     "caBundle": base64(self.listener.trust.as_bytes()),
                 },
-                "namespaceSelector": {"matchExpressions": [
-                    {"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces},
-                ]},
                 "objectSelector": {"matchLabels": {AGENT.0: AGENT.1}},
                 "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}],
             }],
@@ -54,24 +51,21 @@ impl Steering {
     }
 }
 
-fn serve(mut connection: Connection, node: &str) -> io::Result<()> {
+fn serve(mut connection: Connection, node: &str, namespaces: &[String]) -> io::Result<()> {
     let Some(call) = read(&mut connection)? else { return Ok(()) };
     let length = call.headers.get("content-length").and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     let mut body = vec![0; length.min(4 << 20)];
     connection.read_exact(&mut body)?;
     let review: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let patch = json!([{"op": "add", "path": "/spec/nodeName", "value": node}]).to_string();
-    let answer = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "response": {
-            "uid": review["request"]["uid"],
-            "allowed": true,
-            "patchType": "JSONPatch",
-            "patch": base64(patch.as_bytes()),
-        },
-    })
-    .to_string();
+    let mut response = json!({"uid": review["request"]["uid"], "allowed": true});
+    // Namespaces have had a label of their name, to select them by, since Kubernetes 1.21 only.
+    if namespaces.iter().any(|one| review["request"]["namespace"] == **one) {
+        response["patchType"] = "JSONPatch".into();
+        response["patch"] = base64(patch.as_bytes()).into();
+    }
+    let answer = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
+    let answer = answer.to_string();
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         answer.len()
