@@ -1,20 +1,26 @@
-//! Of two apps that chose different platforms of one cluster, one is in charge of a namespace's triggers.
+//! Of two apps that chose different platforms of one cluster, one is in charge of a namespace's triggers; and what it
+//! may start.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its story cannot go on")]
 #![allow(dead_code, reason = "the stage has more than this story needs")]
 
 #[path = "main_job/stage.rs"]
 mod stage;
+#[path = "one_in_charge/triggered.rs"]
+mod triggered;
+#[path = "main_job/two_sides.rs"]
+mod two_sides;
 
 use kube::api::PostParams;
 use pilothouse_app::contract::Transport;
 use pilothouse_cluster::{Cluster, kinds};
 use pilothouse_rig::Rig;
 use serde_json::json;
-use stage::{Stage, until};
+use stage::{Stage, one_at_a_time, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_app_is_in_charge_whatever_platform_each_has_chosen() {
+    let _one = one_at_a_time().await;
     let stages = [Stage::real(Transport::Https).await, Stage::real(Transport::Https).await];
     for stage in &stages {
         stage.connect().await;
@@ -56,4 +62,5 @@ async fn one_app_is_in_charge_whatever_platform_each_has_chosen() {
         overview.triggers.iter().any(|t| t.namespace == namespace && t.engine.here).then_some(())
     })
     .await;
+    stages[staying].app.disconnect().await.unwrap();
 }
