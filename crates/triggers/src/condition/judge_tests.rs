@@ -53,12 +53,20 @@ fn pods() -> impl Strategy<Value = Pod> {
         })
 }
 
+/// How a label is named.
+#[derive(Debug, Clone, Copy)]
+enum Via {
+    Label,
+    Field,
+    Jmespath,
+}
+
 /// A test, and what it means: over the old pod and the new one, whether it holds and whether what it names changed.
 #[derive(Debug, Clone)]
 enum Plain {
     Images { part: ImagePart, among: Among, only: Option<bool> },
     Replicas(Operator, u8),
-    Label(bool, Operator, u8),
+    Label(Via, bool, Operator, u8),
     Level(Operator, u8),
     Expression(u8),
     All(Vec<Plain>),
@@ -71,10 +79,19 @@ fn tests() -> impl Strategy<Value = Plain> {
         Operator::Equals,
         Operator::NotEquals,
         Operator::LessThan,
+        Operator::LessOrEqual,
+        Operator::GreaterThan,
         Operator::GreaterOrEqual,
+        Operator::Contains,
+        Operator::StartsWith,
+        Operator::EndsWith,
+        Operator::Matches,
+        Operator::In,
+        Operator::NotIn,
         Operator::Exists,
         Operator::Absent,
     ]);
+    let via = prop::sample::select(vec![Via::Label, Via::Field, Via::Jmespath]);
     let part = prop::sample::select(vec![ImagePart::Any, ImagePart::DigestOnly, ImagePart::NameOrTag]);
     let among = prop::sample::select(vec![Among::All, Among::Containers, Among::InitContainers]);
     let leaf = prop_oneof![
@@ -84,7 +101,8 @@ fn tests() -> impl Strategy<Value = Plain> {
             only
         }),
         (operator.clone(), 8..13_u8).prop_map(|(operator, n)| Plain::Replicas(operator, n)),
-        (any::<bool>(), operator.clone(), 0..3_u8).prop_map(|(y, operator, n)| Plain::Label(y, operator, n)),
+        (via, any::<bool>(), operator.clone(), 0..3_u8)
+            .prop_map(|(via, y, operator, n)| Plain::Label(via, y, operator, n)),
         (operator, 8..11_u8).prop_map(|(operator, n)| Plain::Level(operator, n)),
         (9..12_u8).prop_map(Plain::Expression),
     ];
@@ -97,7 +115,15 @@ fn tests() -> impl Strategy<Value = Plain> {
 }
 
 fn condition(plain: &Plain) -> Condition {
-    let text = |operator: &Operator, n: u8| (serde_json::to_value(operator).unwrap(), json!(n));
+    let text = |operator: &Operator, n: u8| {
+        let operand = match operator {
+            Operator::Contains | Operator::StartsWith | Operator::EndsWith => json!(n.to_string()),
+            Operator::Matches => json!(format!("^{n}")),
+            Operator::In | Operator::NotIn => json!([n, n + 1]),
+            _ => json!(n),
+        };
+        (serde_json::to_value(operator).unwrap(), operand)
+    };
     let read = |value: Value| serde_json::from_value(value).unwrap();
     match plain {
         Plain::Images { part, among, only } => {
@@ -110,9 +136,15 @@ fn condition(plain: &Plain) -> Condition {
             let (operator, value) = text(operator, *n);
             read(json!({"replicas": {"operator": operator, "value": value}}))
         }
-        Plain::Label(y, operator, n) => {
+        Plain::Label(via, y, operator, n) => {
             let (operator, value) = text(operator, *n);
-            read(json!({"label": {"key": if *y { "y" } else { "x" }, "operator": operator, "value": value}}))
+            let name = if *y { "y" } else { "x" };
+            let (test, field, place) = match via {
+                Via::Label => ("label", "key", name.to_owned()),
+                Via::Field => ("field", "path", format!("metadata.labels.{name}")),
+                Via::Jmespath => ("jmespath", "key", format!("metadata.labels.{name}")),
+            };
+            read(json!({test: {field: place, "operator": operator, "value": value}}))
         }
         Plain::Level(operator, n) => {
             let (operator, value) = text(operator, *n);
@@ -148,7 +180,7 @@ fn differs(plain: &Plain, old: &Pod, new: &Pod) -> bool {
         // Which images are asked about is the judgement's business; any of them is reason enough to judge.
         Plain::Images { .. } => (old.images, old.digests, old.init) != (new.images, new.digests, new.init),
         Plain::Replicas(..) => old.replicas != new.replicas,
-        Plain::Label(y, ..) => old.labels[usize::from(*y)] != new.labels[usize::from(*y)],
+        Plain::Label(_, y, ..) => old.labels[usize::from(*y)] != new.labels[usize::from(*y)],
         Plain::Level(..) => old.level != new.level,
         Plain::Expression(_) => old.replicas != new.replicas || old.labels[0] != new.labels[0],
         Plain::All(inner) | Plain::Any(inner) => inner.iter().any(|one| differs(one, old, new)),
@@ -161,10 +193,18 @@ fn holds_plainly(plain: &Plain, old: &Pod, new: &Pod) -> bool {
         Operator::Equals => new == Some(wanted),
         Operator::NotEquals => new != Some(wanted),
         Operator::LessThan => new.is_some_and(|new| new < wanted),
+        Operator::LessOrEqual => new.is_some_and(|new| new <= wanted),
+        Operator::GreaterThan => new.is_some_and(|new| new > wanted),
         Operator::GreaterOrEqual => new.is_some_and(|new| new >= wanted),
+        Operator::Contains => new.is_some_and(|new| new.to_string().contains(&wanted.to_string())),
+        Operator::StartsWith | Operator::Matches => {
+            new.is_some_and(|new| new.to_string().starts_with(&wanted.to_string()))
+        }
+        Operator::EndsWith => new.is_some_and(|new| new.to_string().ends_with(&wanted.to_string())),
+        Operator::In => new.is_some_and(|new| new == wanted || new == wanted + 1),
+        Operator::NotIn => !new.is_some_and(|new| new == wanted || new == wanted + 1),
         Operator::Exists => new.is_some(),
         Operator::Absent => new.is_none(),
-        _ => unreachable!("not among those that are drawn"),
     };
     match plain {
         Plain::Images { part, among, only } => {
@@ -185,7 +225,7 @@ fn holds_plainly(plain: &Plain, old: &Pod, new: &Pod) -> bool {
             }
         }
         Plain::Replicas(operator, n) => compare(*operator, Some(old.replicas), Some(new.replicas), *n),
-        Plain::Label(y, operator, n) => {
+        Plain::Label(_, y, operator, n) => {
             compare(*operator, Some(old.labels[usize::from(*y)]), Some(new.labels[usize::from(*y)]), *n)
         }
         Plain::Level(operator, n) => compare(*operator, old.level, new.level, *n),
@@ -201,7 +241,7 @@ fn judged(condition: &Condition, old: &Value, new: &Value) -> Judgement {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn conditions_mean_what_they_say(plain in tests(), old in pods(), new in pods()) {
