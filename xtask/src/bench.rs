@@ -55,6 +55,18 @@ const VALUES_ROWS: [(&str, &str); 5] = [
     ("diff-ms", "difference to commit (reading YAML)"),
 ];
 
+/// What `trigger-pass` prints: 1,000 workloads, of which 200 change one after another and then all at once, and 20,000
+/// Deployments of which 2,000 are written to. The floor of a run is a bare watch that creates the same object; a trigger
+/// waits until the cluster has taken the change up, and writes its decision down before and after.
+const TRIGGER_ROWS: [(&str, &str, &str); 6] = [
+    ("run-p50-ms", "image change to run, p50 (watch, create)", "ms"),
+    ("run-p99-ms", "image change to run, p99 (watch, create)", "ms"),
+    ("burst-ms", "1,000 changes at once (watch, create)", "ms"),
+    ("watch-list-cpu-ms", "20,000 Deployments, first list (kubectl)", "ms"),
+    ("watch-cpu-ms", "2,000 writes to them, CPU (kubectl -w)", "ms"),
+    ("watch-MiB", "20,000 Deployments, peak memory (kubectl)", "MiB"),
+];
+
 /// Prints each figure, its floor, and their ratio.
 pub fn bench() -> Outcome {
     packages::install(Need::Tests)?;
@@ -66,7 +78,7 @@ pub fn bench() -> Outcome {
     run(build)?;
     let mut build = cargo();
     build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "sync-pass", "--bin", "git-pass"]);
-    build.args(["--bin", "values-pass", "--bin", "environment-pass"]);
+    build.args(["--bin", "values-pass", "--bin", "environment-pass", "--bin", "trigger-pass"]);
     run(build)?;
 
     let desktop = if desktop::has_display() { None } else { Some(Desktop::start(1280, 800)?) };
@@ -112,6 +124,13 @@ pub fn bench() -> Outcome {
     for (name, what) in VALUES_ROWS {
         let (ours, floor) = figures_of(&figures, name)?;
         row(what, "ms", ours, floor);
+    }
+    let mut pass = Command::new(built("release", "trigger-pass"));
+    pass.args(["--workloads", "1000", "--changes", "200", "--deployments", "20000"]);
+    let figures = output(pass)?;
+    for (name, what, unit) in TRIGGER_ROWS {
+        let (ours, floor) = figures_of(&figures, name)?;
+        row(what, unit, ours, floor);
     }
     let mut pass = command("node");
     pass.args([at("tests/bench/environments.mjs"), "--applications".into(), "6000".into()]);
