@@ -7,12 +7,13 @@
 //! time that one machine may not run stays unnoted, so that another still can.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use kube::api::DynamicObject;
 use pilothouse_chaos::{
     Error as ChaosError,
     instantiate::RunLabels,
@@ -20,10 +21,11 @@ use pilothouse_chaos::{
     names::sync_lease,
     project::Project,
     ticks::{self, Look, Note, Tick},
-    workflow_object::{RunPolicy, WorkflowObject},
+    workflow_object::{self, RunPolicy, WorkflowObject},
 };
 use pilothouse_cluster::{ComponentId, Error as ClusterError, Kind, Leadership, Timing, kinds};
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use serde_json::Value;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -31,6 +33,7 @@ use crate::{
     contract::{ActivityKind, AppError, ErrorCode, Notice, NoticeLevel, Topic},
     journal::{Begin, End, Intent},
     runs::only_by_hand,
+    seats::{Key, Seats},
     session::Live,
 };
 
@@ -47,10 +50,22 @@ const TIMING: Timing =
 /// How long somebody who cannot have the Lease, or not use it, goes without before trying anew: rights change.
 const REST: Duration = Duration::from_secs(600);
 
-type Key = (String, String);
+/// Workflows by their objects' names whose schedules are left alone for a while, as looking at them failed.
+type Left = BTreeMap<String, Rest>;
 
-/// Workflows by their objects' names whose schedules are left alone until then, as looking at them failed.
-type Left = BTreeMap<String, Instant>;
+/// A schedule that is left alone.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    until: Instant,
+    /// How often in a row its look failed.
+    failures: u32,
+}
+
+/// How long a schedule is left alone whose run the API server could not start just now: a second, and twice as long
+/// each time, while it is not too late for the run.
+fn patience(failures: u32) -> Duration {
+    GATHER.saturating_mul(1 << failures.min(5)).min(ROUND)
+}
 
 /// What part a machine takes in looking after a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +78,25 @@ enum Stand {
     Syncs,
 }
 
+impl Stand {
+    /// The part of a machine that may start runs or not, may have a Lease or not, and has just given it up or not for a
+    /// run that somebody else may be able to start.
+    fn of(starts: bool, leases: bool, stepped_down: bool) -> Self {
+        match (starts, leases, stepped_down) {
+            (false, ..) => Self::Syncs,
+            (true, true, false) => Self::Holds,
+            (true, ..) => Self::Free,
+        }
+    }
+}
+
 /// What came of looking at a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Served {
     /// There is nothing more to do before this time.
     Until(Option<Timestamp>),
+    /// The API server could not take its run just now.
+    Again,
     /// This user may not start the run that it asks for; it was left unnoted, as another may.
     Refused,
 }
@@ -117,9 +146,23 @@ fn around() -> Duration {
     ROUND.mul_f64(0.75 + 0.5 * fastrand::f64())
 }
 
-/// What of a project's objects a sync goes by. What the sync notes in their status is not of it.
-fn fingerprint(objects: &[WorkflowObject], project: &Project) -> String {
-    let all: Vec<String> = objects.iter().map(|one| format!("{} {}", one.object, one.manifest_digest())).collect();
+/// What of a project's objects a sync goes by. What the sync notes in their status is not of it, nor in their
+/// annotations: an object's generation counts what it is asked to be.
+fn fingerprint(objects: &[Arc<DynamicObject>], project: &Project) -> String {
+    let of_it = |one: &&Arc<DynamicObject>| {
+        one.metadata.namespace.as_deref() == Some(&project.namespace)
+            && one.data.pointer("/spec/project").and_then(Value::as_str) == Some(&project.id)
+    };
+    let mut all: Vec<String> = objects
+        .iter()
+        .filter(of_it)
+        .map(|one| {
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (name, uid) = (text(&one.metadata.name), text(&one.metadata.uid));
+            format!("{name} {uid} {}", one.metadata.generation.unwrap_or_default())
+        })
+        .collect();
+    all.sort();
     format!("{} {} {}\n{}", project.enabled, project.url, project.branch, all.join("\n"))
 }
 
@@ -159,8 +202,7 @@ impl App {
         let index = live.index();
         let mut changes = index.changes();
         let Some(mut nudges) = me.upgrade().map(|app| app.keeping.nudges.subscribe()) else { return };
-        let mut seats: BTreeMap<Key, CancellationToken> = BTreeMap::new();
-        let mut tasks = JoinSet::new();
+        let mut seats = Seats::default();
         let (mut wanted, mut seen, mut looked) = (BTreeSet::new(), Vec::new(), None::<Instant>);
         loop {
             changes.mark_unchanged();
@@ -174,21 +216,9 @@ impl App {
                 let Some(app) = me.upgrade() else { break };
                 (wanted, seen, looked) = (app.kept_projects(&live).await, now, Some(Instant::now()));
             }
-            seats.retain(|key, seat| {
-                let stays = wanted.contains(key);
-                if !stays {
-                    seat.cancel();
-                }
-                stays
+            seats.tend(&wanted, &live.stop, |key, seat| {
+                Self::keep_project(me.clone(), live.clone(), key, identity.clone(), seat)
             });
-            for key in wanted.clone() {
-                let seat = live.stop.child_token();
-                if let Entry::Vacant(free) = seats.entry(key) {
-                    let (me, live, identity) = (me.clone(), live.clone(), identity.clone());
-                    tasks.spawn(Self::keep_project(me, live, free.key().clone(), identity, seat.clone()));
-                    free.insert(seat);
-                }
-            }
             let next = async {
                 tokio::select! {
                     _ = changes.changed() => {}
@@ -203,7 +233,7 @@ impl App {
             }
         }
         // Each gives its Lease up before it ends.
-        while tasks.join_next().await.is_some() {}
+        seats.end().await;
     }
 
     /// Looks after one project until it is not this machine's any more: with its Lease where that can be.
@@ -212,13 +242,9 @@ impl App {
         let mut left = Left::new();
         let mut stepped_down = false;
         while !seat.is_cancelled() && me.strong_count() > 0 {
-            let stand = if !Self::may_start(&live, namespace).await {
-                Stand::Syncs
-            } else if stepped_down || !Self::may_make(&live, &kinds::LEASE, namespace).await {
-                Stand::Free
-            } else {
-                Stand::Holds
-            };
+            let starts = Self::may_start(&live, namespace).await;
+            let leases = starts && !stepped_down && Self::may_make(&live, &kinds::LEASE, namespace).await;
+            let stand = Stand::of(starts, leases, stepped_down);
             if stand == Stand::Holds {
                 stepped_down = Self::hold(&me, &live, &key, &identity, &seat, &mut left).await;
             } else {
@@ -312,7 +338,7 @@ impl App {
             let listed = live.list(&kinds::CHAOS_PROJECT);
             let project = listed.iter().filter_map(|o| Project::read(o));
             let project = project.into_iter().find(|p| p.namespace == *namespace && p.id == *id);
-            let now = project.as_ref().map(|p| fingerprint(&app.workflow_objects(live, namespace, id), p));
+            let now = project.as_ref().map(|p| fingerprint(&live.list(&kinds::CHAOS_WORKFLOW), p));
             let now = now.unwrap_or_default();
             if Instant::now() >= due || now != seen {
                 // Asked before each sync and not at each look, for the keychain is slow to answer.
@@ -355,14 +381,27 @@ impl App {
     /// whether there is a run that this user may not start.
     async fn serve_schedules(&self, live: &Live, project: &Project, left: &mut Left) -> (Option<Timestamp>, bool) {
         let (mut next, mut refused) = (None::<Timestamp>, false);
-        left.retain(|_, until| *until > Instant::now());
-        for object in self.workflow_objects(live, &project.namespace, &project.id) {
-            if left.contains_key(&object.object) {
+        let now = Instant::now();
+        // Kept for a while after, so that what fails again waits longer.
+        left.retain(|_, rest| rest.until + ROUND > now);
+        for object in self.scheduled_objects(live, project) {
+            if let Some(rest) = left.get(&object.object).filter(|rest| rest.until > now) {
+                let wait = SignedDuration::try_from(rest.until - now).unwrap_or_default();
+                next = [next, Some(Timestamp::now() + wait)].into_iter().flatten().min();
                 continue;
             }
             let rest = match self.serve_schedule(live, project, &object).await {
                 Ok(Served::Until(found)) => {
                     next = [next, found].into_iter().flatten().min();
+                    left.remove(&object.object);
+                    continue;
+                }
+                Ok(Served::Again) => {
+                    let failures = left.get(&object.object).map_or(0, |rest| rest.failures);
+                    let wait = patience(failures);
+                    let at = Timestamp::now() + SignedDuration::try_from(wait).unwrap_or_default();
+                    next = [next, Some(at)].into_iter().flatten().min();
+                    left.insert(object.object, Rest { until: Instant::now() + wait, failures: failures + 1 });
                     continue;
                 }
                 Ok(Served::Refused) => {
@@ -378,9 +417,21 @@ impl App {
                     rest
                 }
             };
-            left.insert(object.object, Instant::now() + rest);
+            left.insert(object.object, Rest { until: Instant::now() + rest, failures: 1 });
         }
         (next, refused)
+    }
+
+    /// The workflows of a project that run on a schedule, or say something of one.
+    fn scheduled_objects(&self, live: &Live, project: &Project) -> Vec<WorkflowObject> {
+        let objects = live.list(&kinds::CHAOS_WORKFLOW);
+        let of_it = |one: &&Arc<DynamicObject>| {
+            one.metadata.namespace.as_deref() == Some(&project.namespace) && workflow_object::speaks_of_schedule(one)
+        };
+        let read = objects.iter().filter(of_it).filter_map(|one| WorkflowObject::read(one));
+        let mut found: Vec<WorkflowObject> = read.filter(|one| one.project == project.id).collect();
+        found.sort_by(|a, b| a.workflow.cmp(&b.workflow));
+        found
     }
 
     async fn serve_schedule(&self, live: &Live, project: &Project, object: &WorkflowObject) -> Result<Served> {
@@ -413,9 +464,7 @@ impl App {
                 match self.start_scheduled(live, project, object, &tick).await? {
                     Ok(()) => {}
                     // The API server may answer again while there is time.
-                    Err(ChaosError::Cluster(error)) if error.is_transient() => {
-                        return Ok(Served::Until(Some(now)));
-                    }
+                    Err(ChaosError::Cluster(error)) if error.is_transient() => return Ok(Served::Again),
                     Err(error) if refused_here(&error) => {
                         tracing::info!(%error, workflow = %object.workflow, "a run is left to who may start it");
                         return Ok(Served::Refused);
@@ -494,31 +543,5 @@ impl App {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_look_at_an_old_version_is_repeated_at_once() {
-        let conflict = ClusterError::Conflict { message: "modified".into(), exists: false };
-        assert_eq!(rest_after(&ChaosError::Cluster(conflict).into()), None);
-        let busy = ClusterError::Busy { code: 503, message: "overloaded".into() };
-        for error in [ClusterError::NotFound { message: "gone".into() }, forbidden("patch"), busy] {
-            assert_eq!(rest_after(&ChaosError::Cluster(error).into()), Some(ROUND));
-        }
-    }
-
-    #[test]
-    fn a_run_is_left_to_others_only_where_others_may_start_it() {
-        assert!(refused_here(&ChaosError::Cluster(forbidden("create"))));
-        assert!(!refused_here(&ChaosError::Cluster(forbidden(""))));
-        let invalid = ClusterError::Invalid { message: "no entrypoint".into(), causes: Vec::new() };
-        assert!(!refused_here(&ChaosError::Cluster(invalid)));
-        let why = "its run goes on".to_owned();
-        assert!(!refused_here(&ChaosError::WrongState { name: "kill".into(), why }));
-    }
-
-    fn forbidden(verb: &str) -> ClusterError {
-        let (resource, message) = ("workflows.argoproj.io".into(), "not allowed".into());
-        ClusterError::Forbidden { verb: verb.into(), resource, namespace: None, message }
-    }
-}
+#[path = "keeping_tests.rs"]
+mod tests;

@@ -59,6 +59,7 @@ mod rollbacks;
 mod run_reports;
 mod runs;
 mod secret_parts;
+mod seats;
 mod seen_charts;
 mod sending;
 mod session;

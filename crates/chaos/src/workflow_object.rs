@@ -507,6 +507,14 @@ pub(crate) fn typed(object: Value) -> Result<DynamicObject> {
     })
 }
 
+/// Whether an object runs on a schedule, or still says something of one; without reading all of it.
+pub fn speaks_of_schedule(object: &DynamicObject) -> bool {
+    let annotations = object.metadata.annotations.as_ref();
+    object.data.pointer("/spec/runPolicy").and_then(Value::as_str) == Some("OnSchedule")
+        || object.data.pointer("/status/schedule").is_some_and(|schedule| !schedule.is_null())
+        || annotations.is_some_and(|all| all.contains_key(SETTLED) || all.contains_key(SCHEDULE_NOTE))
+}
+
 fn unreadable(name: &str) -> Error {
     Error::WrongState { name: name.to_owned(), why: "the API server answered with no ChaosWorkflow".to_owned() }
 }
