@@ -2,7 +2,7 @@
 //! that is never created as it is, and to the engines and faults written inside of it.
 
 use kube::api::PostParams;
-use pilothouse_cluster::{Cluster, Error as ClusterError, Kind, kinds};
+use pilothouse_cluster::{Cluster, Error as ClusterError, Kind, Name, kinds};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -79,6 +79,7 @@ fn questions<'a>(
         DocumentKind::ChaosSchedule => "/spec/engineTemplateSpec",
         DocumentKind::Workflow | DocumentKind::ChaosEngine => "/spec",
     };
+    let run_namespace = document.namespace.as_deref().unwrap_or(namespace);
     let mut all = Vec::new();
     let own = match document.kind {
         DocumentKind::CronWorkflow => Some(kinds::CRON_WORKFLOW),
@@ -106,7 +107,7 @@ fn questions<'a>(
             .filter_map(|artifact| artifact.pointer("/raw/data").and_then(Value::as_str))
             .chain(template.pointer("/resource/manifest").and_then(Value::as_str));
         for data in raw {
-            for object in embedded(&filled(&document.filled(data))) {
+            for object in embedded(&document.filled(&filled(data, run_namespace))) {
                 let kind = match object.get("kind").and_then(Value::as_str) {
                     Some("ChaosEngine") => kinds::CHAOS_ENGINE,
                     Some("ChaosExperiment") => kinds::CHAOS_EXPERIMENT,
@@ -133,14 +134,20 @@ fn embedded(text: &str) -> Vec<Value> {
     documents.map_while(|document| Value::deserialize(document).ok()).filter(Value::is_object).collect()
 }
 
-/// A text with a word for everything that Argo fills in when it runs.
-fn filled(text: &str) -> String {
+/// A text with a word for everything that Argo fills in when it runs. The namespace is known, and the workflow's own
+/// parameters are filled in by who knows them.
+fn filled(text: &str, namespace: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(start) = rest.find("{{") {
         let Some(length) = rest[start..].find("}}") else { break };
+        let end = start + length + 2;
         out.push_str(&rest[..start]);
-        out.push_str(FILLED);
-        rest = &rest[start + length + 2..];
+        match rest[start + 2..end - 2].trim() {
+            "workflow.namespace" => out.push_str(namespace),
+            inner if inner.starts_with("workflow.parameters.") => out.push_str(&rest[start..end]),
+            _ => out.push_str(FILLED),
+        }
+        rest = &rest[end..];
     }
     out.push_str(rest);
     out
@@ -150,8 +157,9 @@ impl Question<'_> {
     async fn put(&self, cluster: &Cluster, namespace: &str) -> Result<Asked> {
         let text = |pointer: &str| self.object.pointer(pointer).and_then(Value::as_str);
         let name = text("/metadata/name").or_else(|| text("/metadata/generateName")).unwrap_or_default().to_owned();
-        let namespace =
-            text("/metadata/namespace").filter(|one| *one != FILLED && !one.is_empty()).unwrap_or(namespace);
+        // A namespace that nobody gives a value to is none.
+        let given = text("/metadata/namespace").filter(|one| *one != FILLED && Name::parse("namespace", one).is_ok());
+        let namespace = given.unwrap_or(namespace);
         let mut object = self.object.clone();
         object["metadata"]["namespace"] = json!(namespace);
         let asked = |answer| Asked {
@@ -267,8 +275,12 @@ mod tests {
 
     #[test]
     fn what_argo_fills_in_is_a_word() {
-        assert_eq!(filled("a: \"{{workflow.uid}}\" {{x}}"), "a: \"filled-in\" filled-in");
-        assert_eq!(filled("a: {{ never closed"), "a: {{ never closed");
+        assert_eq!(filled("a: \"{{workflow.uid}}\" {{x}}", "litmus"), "a: \"filled-in\" filled-in");
+        assert_eq!(
+            filled("{{ workflow.namespace }} {{workflow.parameters.a}}", "litmus"),
+            "litmus {{workflow.parameters.a}}"
+        );
+        assert_eq!(filled("a: {{ never closed", "litmus"), "a: {{ never closed");
         assert_eq!(embedded("a: 1\n---\nb: 2\n").len(), 2);
         assert!(embedded("kind: [").is_empty());
     }

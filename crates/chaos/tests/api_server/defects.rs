@@ -1,4 +1,30 @@
 //! What upstream's sync does to repositories and clusters that this does not: each defect has its test.
+//!
+//! Where each defect of LitmusChaos' GitOps and of its verdicts is shown not to be one of this program's (`here` is this
+//! file, `samples` is `tests/samples/defects.rs`, `app` is `crates/app/tests/outbox/chaos.rs`, on a real Git server):
+//!
+//! | upstream | test |
+//! |---|---|
+//! | a new file runs at once; ids are written back and comments lost; each start commits `.info` | here: `defect_a_new_file_runs_chaos_at_once_…` |
+//! | files of another kind, `.yml` and broken files are passed over, never tried again | here: `defect_cron_workflows_yml_files_…` |
+//! | a deleted or renamed file stays in the cluster | here: `defect_a_file_deleted_or_renamed_…` |
+//! | a changed file runs a finished run again; deleting a run deletes the file | here: `defect_a_changed_file_runs_…` |
+//! | a push that fails makes another experiment with every pass | here: `defect_a_push_that_fails_…` |
+//! | both sides changed: the last writer wins | here: `defect_the_last_writer_wins_in_silence` |
+//! | a rewritten history runs everything again; merged commits are missed | here: `defect_a_rewritten_history_…` |
+//! | what the cluster had before is never exported | here: `defect_what_the_cluster_had_before_…` |
+//! | labels drift; another infrastructure is refused in a log | here: `defect_labels_of_an_installation_…` |
+//! | the person who saved is lost in the commit | app: `defect_the_person_who_saved_…` |
+//! | a push that is no fast-forward is an error, and the change is lost | app: `defect_a_push_that_a_colleague_…` |
+//! | repositories whose names are alike share a lock | app: `defect_repositories_whose_names_are_alike_…` |
+//! | a deleted branch, an expired token: a line in a log | app: `defect_a_branch_that_is_gone_…`, `a_connection_says_of_each_part_…` |
+//! | moving to another place moves nothing and tells nothing | app: `a_project_changes_its_place_as_it_was_shown` |
+//! | a file saved by somebody killed half-way leaves both sides apart | `tests/journeys/tests/main_job/killed.rs` |
+//! | inline probes bring the server down; probes kept elsewhere are skipped | samples: `defect_inline_probes_…`, `defect_runs_from_git_skip_probes_…` |
+//! | hub manifests: label values, braces, fixed engine names | samples: `defect_hub_manifests_…`, `defect_an_engine_that_is_yaml_…`, `defect_a_second_run_…` |
+//! | a failed fault hides behind a step that succeeds | samples: `defect_a_failed_fault_hides_…` |
+//! | faults are told apart by what their names contain | samples: `defect_a_fault_gets_the_result_…` |
+//! | the score is divided by revisions; a missing engine counts as zero; no probe is a hundred | samples: `defect_the_score_…`, `defect_an_engine_that_never_came_…`, `defect_a_fault_without_a_probe_…` |
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use pilothouse_chaos::document::path_of;

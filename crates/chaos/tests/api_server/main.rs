@@ -7,6 +7,7 @@ mod center;
 mod decisions;
 mod defects;
 mod meanwhile;
+mod moves;
 mod once;
 mod quick;
 mod samples;
