@@ -10,7 +10,13 @@ use tracing_subscriber::EnvFilter;
 /// error output for a command.
 pub fn start(stays: bool) {
     let usual = if stays { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|text| !text.is_empty());
+    let mut wanted = wanted.unwrap_or_else(|| usual.to_owned());
+    // Whoever may not list Namespaces is told so every ten seconds, and looks at single ones instead.
+    if !wanted.contains("kube_runtime") {
+        wanted.push_str(",kube_runtime::watcher=error");
+    }
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_| EnvFilter::new(usual));
     let lines = tracing_subscriber::fmt().with_env_filter(filter);
     if stays {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init();

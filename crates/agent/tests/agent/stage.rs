@@ -295,10 +295,10 @@ impl Stage {
         api.patch("cart", &PatchParams::default(), &Patch::Strategic(&patch)).await.unwrap();
     }
 
-    /// A trigger `on-image` of the project on `cart`.
+    /// A trigger `on-image` of the project on `cart`. What changes while an agent begins is to be run as well.
     pub async fn trigger(&self, guards: Value) {
         let object = json!({"apiVersion": kinds::EVENT_TRIGGER.api_version(), "kind": kinds::EVENT_TRIGGER.kind,
-            "metadata": {"name": "on-image"}, "spec": {"project": "shop", "workflow": WORKFLOW, "guards": guards,
+            "metadata": {"name": "on-image"}, "spec": {"project": "shop", "workflow": WORKFLOW, "guards": guards, "whileAway": "Run",
                 "target": {"kind": "Deployment", "namespace": self.target, "names": ["cart"]}}});
         let api = self.cluster.api(&kinds::EVENT_TRIGGER, &self.home);
         api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();

@@ -91,17 +91,15 @@ async fn both_ways(stage: &Stage) {
     assert_eq!(author.trim(), "The agent <agent@example.com>");
     stage.push("passing", &stage.workflow("passing"), "Add one that goes again");
     until("the second file", async || stage.object("passing").await).await;
-    let path = stage.path("passing");
-    stage.repo.edit("main", "Remove it", |tree| Ok(std::fs::remove_file(tree.join(&path)).unwrap())).unwrap();
-    until("word of its end", async || (stage.object("passing").await?.state? == SyncState::DeletedInGit).then_some(()))
-        .await;
-    // Restored, as somebody may who did not mean it.
-    stage.push("passing", &stage.workflow("passing"), "Bring it back");
     until("the project's word", async || {
         let project = stage.cluster.api(&kinds::CHAOS_PROJECT, &stage.home).get("shop").await.unwrap();
         (project.data.pointer("/status/state").and_then(Value::as_str) == Some("InSync")).then_some(())
     })
     .await;
+    let path = stage.path("passing");
+    stage.repo.edit("main", "Remove it", |tree| Ok(std::fs::remove_file(tree.join(&path)).unwrap())).unwrap();
+    until("word of its end", async || (stage.object("passing").await?.state? == SyncState::DeletedInGit).then_some(()))
+        .await;
 }
 
 /// Neither the Git token nor the service account's is in a log or in a file of the agent's.
