@@ -164,10 +164,8 @@ pub(crate) fn tags_of(
 ) -> TagList {
     let (stream, source) = stream_of(streams, stages, stage, application);
     let Some(stream) = stream else { return TagList { source, ..TagList::default() } };
-    let passed: Vec<(&str, &ImageStream)> = stages
-        .iter()
-        .filter_map(|one| Some((one.name.as_str(), streams.verified(&one.name, application)?)))
-        .collect();
+    let passed: Vec<(&str, &ImageStream)> =
+        stages.iter().filter_map(|one| Some((one.name.as_str(), streams.verified(&one.name, application)?))).collect();
     let own = passed.iter().find(|(name, _)| *name == stage.name);
     let stable = own.and_then(|(_, stream)| stream.tags.last());
     let ordered = newest_first(&stream.tags);

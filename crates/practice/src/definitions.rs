@@ -62,8 +62,11 @@ mod tests {
 
     #[test]
     fn without_the_platform_argo_cd_stays() {
-        let names: Vec<String> =
-            without_platform().unwrap().iter().map(|one| one["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+        let names: Vec<String> = without_platform()
+            .unwrap()
+            .iter()
+            .map(|one| one["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect();
         assert!(names.iter().any(|name| name == "applications.argoproj.io"), "{names:?}");
         assert!(!names.iter().any(|name| name.contains("edp") || name.contains("tekton")), "{names:?}");
     }

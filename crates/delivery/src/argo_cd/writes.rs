@@ -107,13 +107,7 @@ pub fn set_to(object: &DynamicObject) -> String {
 /// # Errors
 /// [`Error::Refused`] while a sync goes on; [`Error::Changed`] when it is another Application by now, or set to something
 /// else than was seen; what the API server says.
-pub async fn sync(
-    cluster: &Cluster,
-    target: Target<'_>,
-    seen: Option<&str>,
-    prune: bool,
-    reason: &str,
-) -> Result<()> {
+pub async fn sync(cluster: &Cluster, target: Target<'_>, seen: Option<&str>, prune: bool, reason: &str) -> Result<()> {
     let change = |object: &DynamicObject| {
         if seen.is_some_and(|seen| seen != set_to(object)) {
             return Err(target.changed());
