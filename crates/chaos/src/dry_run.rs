@@ -44,12 +44,15 @@ pub enum Answer {
     NotAsked(String),
 }
 
+/// Finds the line of the text that a pointer of an object stands at.
+type FindLine<'a> = Box<dyn Fn(&str) -> Option<usize> + Send + Sync + 'a>;
+
 /// An object to ask about, and where it stands in the text.
 struct Question<'a> {
     kind: Kind,
     object: Value,
     template: Option<String>,
-    line: Box<dyn Fn(&str) -> Option<usize> + Send + Sync + 'a>,
+    line: FindLine<'a>,
 }
 
 /// Asks the API server about a text of a project, as a dry run. `namespace` is the project's.
