@@ -18,7 +18,7 @@ use crate::process::{Engines, serve_if_ordered};
 
 const CHANGES: &str = "PILOTHOUSE_STORM_CHANGES";
 /// How many changes the suite makes.
-const USUAL: usize = 60;
+const USUAL: usize = 40;
 /// How long nothing may come before the storm counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The triggers, each with its kind, whether it waits for rollouts, and how many of ten workloads are its own. Those that
