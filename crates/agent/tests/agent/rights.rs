@@ -176,14 +176,18 @@ async fn one_breaks(
     if act == Act::Remove {
         // Made while that could be done.
         roles.write(stage, None).await;
-        let agent = stage.agent("agent");
         stage.push(&name, "kind: [", "Add what is no workflow");
+        let agent = stage.agent("agent");
         until("what stands for it", async || stage.object(&name).await).await;
         assert_eq!(agent.end("TERM").await, 0);
         roles.write(stage, Some(right)).await;
         until("the missing right", async || (stage.check().0 == 1).then_some(())).await;
     }
-    let agent = stage.agent("agent");
+    // Before it begins, so that its first look finds it.
+    let beside = format!("{name}-beside");
+    if syncs {
+        stage.push(&beside, &stage.workflow(&beside), "Add one beside");
+    }
     match act {
         Act::Nothing => {}
         Act::Push => stage.push(&name, &stage.workflow(&name), "Add another workflow"),
@@ -194,6 +198,7 @@ async fn one_breaks(
         }
         Act::Image => stage.image(&format!("cart:{name}")).await,
     }
+    let agent = stage.agent("agent");
     let any = right.verbs.iter().map(|verb| format!("cannot {verb} resource \"{}\"", right.resource));
     let words: Vec<String> = any.collect();
     until(&format!("{} to be missed", right.words()), async || {
@@ -202,9 +207,7 @@ async fn one_breaks(
     })
     .await;
     if syncs {
-        let other = format!("{name}-beside");
-        stage.push(&other, &stage.workflow(&other), "Add one beside");
-        until("a sync all the same", async || stage.object(&other).await).await;
+        until("a sync all the same", async || stage.object(&beside).await).await;
     }
     assert_eq!(agent.end("TERM").await, 0);
 }

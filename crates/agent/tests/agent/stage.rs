@@ -388,7 +388,7 @@ impl Agent {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", WATCHED, "watched"]).arg(log).arg(env!("CARGO_BIN_EXE_pilothouse-agent")).args(arguments);
         let child = shell
-            .env("RUST_LOG", "info,pilothouse_app=debug,pilothouse_cluster=debug")
+            .env("RUST_LOG", "info,pilothouse_app=debug,pilothouse_cluster=debug,pilothouse_triggers=debug")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
