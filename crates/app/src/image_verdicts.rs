@@ -105,20 +105,34 @@ fn requires(stage: &Stage) -> bool {
     stage.meta.annotations.get(REQUIRES).is_some_and(|value| value == PASS)
 }
 
+/// Whether what runs is this release; a tag that was built anew is another one.
+fn is_running((version, digest): (Option<&str>, Option<&str>), (tag, wanted): (&str, Option<&str>)) -> bool {
+    version == Some(tag) && !matches!((digest, wanted), (Some(old), Some(new)) if old != new)
+}
+
+/// Whether a release is the one that runs: that is not promoted. A tag that was built anew is another release.
+fn runs_already(running: (Option<&str>, Option<&str>), release: (&str, Option<&str>)) -> bool {
+    let moved = matches!((running.1, release.1), (Some(old), Some(new)) if old != new);
+    running.0 == Some(release.0) && !moved
+}
+
 /// The applications whose release must have passed and has not, each with why.
 fn unproven(found: &Flow, env: &str, choices: &Choices) -> Vec<String> {
     let runs = |application: &str| {
         let states = found.environments.get(env);
-        states.and_then(|all| all.iter().find(|one| one.name == application)).and_then(|one| one.version.clone())
+        states.and_then(|all| all.iter().find(|one| one.name == application))
     };
     let mut why = Vec::new();
     for one in &choices.applications {
         let tag = one.plain_tag();
-        // What runs there already is not promoted.
-        if tag.is_empty() || runs(&one.application).as_deref() == Some(tag) {
+        let digest = one.digest.clone().or_else(|| found.digest(env, &one.application, tag));
+        // What runs there already is not promoted; a tag that was built anew is.
+        let same = runs(&one.application).is_some_and(|state| {
+            is_running((state.version.as_deref(), state.digest.as_deref()), (tag, digest.as_deref()))
+        });
+        if tag.is_empty() || same {
             continue;
         }
-        let digest = one.digest.clone().or_else(|| found.digest(env, &one.application, tag));
         match found.newest(&one.application, tag, digest.as_deref()) {
             Some(tested) if tested.verdict == Verdict::Pass => {}
             Some(tested) => why.push(format!(
@@ -308,5 +322,13 @@ mod tests {
         assert!(is("r/cart:1.2@sha256:aa", Some("sha256:aa")));
         assert!(!is("r/cart:1.2@sha256:aa", Some("sha256:bb")), "the tag was moved since");
         assert!(!is("r/cart:1.3", None) && !is("r/proxy:1.2", None) && !is("r/cart", None));
+    }
+
+    #[test]
+    fn a_tag_that_was_built_anew_has_to_pass_again() {
+        let (old, new) = (Some("sha256:aa"), Some("sha256:bb"));
+        assert!(runs_already((Some("1.2"), old), ("1.2", old)) && !runs_already((Some("1.2"), old), ("1.2", new)));
+        assert!(runs_already((Some("1.2"), None), ("1.2", new)) && runs_already((Some("1.2"), old), ("1.2", None)));
+        assert!(!runs_already((Some("1.1"), old), ("1.2", old)) && !runs_already((None, None), ("1.2", None)));
     }
 }

@@ -1,6 +1,9 @@
 //! What a person does about triggers besides making them: answering, halting all, and trying one on what was.
 
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
 use pilothouse_cluster::{Error as ClusterError, Name, kinds};
 use pilothouse_triggers::{
     backtest,
@@ -103,9 +106,23 @@ impl App {
         });
         let object = serde_json::from_value(object).map_err(|error| AppError::internal(error.to_string()))?;
         match live.cluster.in_time("the halt", api.create(&PostParams::default(), &object)).await {
-            Ok(_) | Err(ClusterError::Conflict { exists: true, .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(_) => return Ok(()),
+            Err(ClusterError::Conflict { exists: true, .. }) => {}
+            Err(error) => return Err(error.into()),
         }
+        let there = live.cluster.in_time("the halt", api.get(HALT)).await?;
+        if there.labels().contains_key(HALT_LABEL) {
+            // Somebody else was faster, and the reason is theirs.
+            return Ok(());
+        }
+        // Without its label the mark halts nothing, whatever it is called.
+        let mark = json!({
+            "metadata": { "labels": { HALT_LABEL: "true" }, "resourceVersion": there.metadata.resource_version },
+            "data": { "reason": reason, "by": who },
+        });
+        let (parameters, mark) = (PatchParams::default(), Patch::Merge(mark));
+        live.cluster.in_time("the halt", api.patch(HALT, &parameters, &mark)).await?;
+        Ok(())
     }
 
     /// What a trigger would have done over the revisions of a workload that the cluster still holds.

@@ -121,9 +121,12 @@ impl App {
         let live = self.live()?;
         let kind = kind_of(&target.kind)?;
         let which = object_kind(kind);
-        let problem = match live.index().state(&which) {
+        let problem = match live.index().state_in(&which, &target.namespace) {
             WatchState::Forbidden(why) => Some(why),
-            WatchState::Absent => Some(format!("The cluster has no {}.", target.kind)),
+            WatchState::Absent if live.index().state(&which) == WatchState::Absent => {
+                Some(format!("The cluster has no {}.", target.kind))
+            }
+            WatchState::Absent => Some(format!("The namespace {} is not looked at.", target.namespace)),
             _ => None,
         };
         // A target of nothing but a namespace takes nothing: no trigger watches all of it.

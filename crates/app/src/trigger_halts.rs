@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use kube::{ResourceExt, api::DynamicObject};
-use pilothouse_cluster::{ComponentId, kinds};
+use pilothouse_cluster::{ComponentId, WatchState, kinds};
 use pilothouse_triggers::{
     spec::{Outcome, TriggerStatus},
     surroundings::HALT_LABEL,
@@ -56,6 +56,10 @@ impl App {
         let mut found = BTreeMap::new();
         for object in live.list(&kinds::EVENT_TRIGGER) {
             let namespace = object.namespace().unwrap_or_default();
+            // Where marks are seen, they alone count: nobody may be there to take a trigger's own word back.
+            if matches!(live.index().state_in(&kinds::CONFIG_MAP, &namespace), WatchState::Live | WatchState::Polling) {
+                continue;
+            }
             if let Some(halt) = of_trigger(&namespace, &read_status(&object)) {
                 found.insert(namespace, halt);
             }
