@@ -108,7 +108,9 @@ impl Settings {
     /// where it is known.
     pub fn reaching(mut self, needs: &Needs, server: Option<&str>) -> Self {
         let git = needs.projects.iter().filter_map(|project| RemoteUrl::parse(&project.url).ok());
-        let api = server.and_then(|server| RemoteUrl::parse(server).ok());
+        // The address of a repository has a path; that of an API server rarely has one.
+        let api = server.map(|server| format!("{}/api", server.trim_end_matches('/')));
+        let api = api.and_then(|server| RemoteUrl::parse(&server).ok());
         self.egress_ports.extend(git.chain(api).map(|url| url.port()));
         self.egress_ports.sort_unstable();
         self.egress_ports.dedup();
