@@ -194,7 +194,11 @@ async fn one_breaks(
         Act::Change => stage.push(WORKFLOW, &format!("# {name}\n{}", stage.workflow(WORKFLOW)), "Change the workflow"),
         Act::Remove => {
             let path = stage.path(&name);
-            stage.repo.edit("main", "Remove it", |tree| Ok(std::fs::remove_file(tree.join(&path)).unwrap())).unwrap();
+            let remove = |tree: &std::path::Path| {
+                std::fs::remove_file(tree.join(&path)).unwrap();
+                Ok(())
+            };
+            stage.repo.edit("main", "Remove it", remove).unwrap();
         }
         Act::Image => stage.image(&format!("cart:{name}")).await,
     }

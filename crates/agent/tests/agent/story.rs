@@ -97,7 +97,11 @@ async fn both_ways(stage: &Stage) {
     })
     .await;
     let path = stage.path("passing");
-    stage.repo.edit("main", "Remove it", |tree| Ok(std::fs::remove_file(tree.join(&path)).unwrap())).unwrap();
+    let remove = |tree: &std::path::Path| {
+        std::fs::remove_file(tree.join(&path)).unwrap();
+        Ok(())
+    };
+    stage.repo.edit("main", "Remove it", remove).unwrap();
     until("word of its end", async || (stage.object("passing").await?.state? == SyncState::DeletedInGit).then_some(()))
         .await;
 }
