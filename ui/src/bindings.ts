@@ -357,8 +357,8 @@ export const commands = {
 	requireVerdict: (flow: string, env: string, required: boolean) => typedError<null, AppError>(__TAURI_INVOKE("require_verdict", { flow, env, required })),
 	/**  How the agent stands, and who looks after what. */
 	agentStatus: () => typedError<AgentStatus, AppError>(__TAURI_INVOKE("agent_status")),
-	/**  Who looks after what, agent or not. */
-	agentCharges: () => typedError<AgentCharge[], AppError>(__TAURI_INVOKE("agent_charges")),
+	/**  Who looks after a project, or after all of them and the triggers. */
+	agentCharges: (project: string | null) => typedError<AgentCharge[], AppError>(__TAURI_INVOKE("agent_charges", { project })),
 	/**  What installing it, or bringing it up to date, comes to. */
 	planAgent: (form: AgentForm | null) => typedError<AgentPlan, AppError>(__TAURI_INVOKE("plan_agent", { form })),
 	/**  Installs it, or brings it up to date. */
@@ -557,6 +557,8 @@ export type AgentPlan = {
 	shown: string,
 	/**  How many objects would be made, changed or removed. */
 	changes: number,
+	/**  What must be typed before it is carried out. */
+	confirm: string | null,
 };
 
 /**  Something that keeps pods from running. */
@@ -601,6 +603,8 @@ export type AgentRemoval = {
 	withKinds: string[],
 	/**  What the user may not do, one sentence each. */
 	missing: string[],
+	/**  What the user may not do that removing the kinds takes. */
+	kindsMissing: string[],
 	/**  Names what was shown, to be given back with the click. */
 	shown: string,
 };

@@ -150,7 +150,7 @@ pub(crate) fn note_name(url: &RemoteUrl) -> String {
 }
 
 /// Which server a credential may be given to.
-fn bound_to(url: &RemoteUrl) -> String {
+pub(crate) fn bound_to(url: &RemoteUrl) -> String {
     format!("{:?} {}", url.scheme(), url.authority())
 }
 

@@ -15,11 +15,11 @@ pub async fn agent_status(app: State<'_, Arc<App>>) -> Result<AgentStatus> {
     app.agent_status().await
 }
 
-/// Who looks after what, agent or not.
+/// Who looks after a project, or after all of them and the triggers.
 #[tauri::command]
 #[specta::specta]
-pub async fn agent_charges(app: State<'_, Arc<App>>) -> Result<Vec<AgentCharge>> {
-    app.agent_charges().await
+pub async fn agent_charges(app: State<'_, Arc<App>>, project: Option<String>) -> Result<Vec<AgentCharge>> {
+    app.agent_charges(project).await
 }
 
 /// What installing it, or bringing it up to date, comes to.

@@ -26,18 +26,19 @@ pub(super) fn holder_of(name: Option<&str>) -> ChargeHolder {
 }
 
 impl App {
-    /// Who looks after what, without a look at the agent itself.
-    pub async fn agent_charges(&self) -> Result<Vec<AgentCharge>> {
+    /// Who looks after a project, or after all of them and the triggers; without a look at the agent itself.
+    pub async fn agent_charges(&self, project: Option<String>) -> Result<Vec<AgentCharge>> {
         let live = self.live()?;
-        Ok(self.charges(&live).await)
+        Ok(self.charges(&live, project.as_deref()).await)
     }
 
     /// Who looks after each enabled project, and after the triggers of each namespace.
-    pub(super) async fn charges(&self, live: &Live) -> Vec<AgentCharge> {
+    pub(super) async fn charges(&self, live: &Live, only: Option<&str>) -> Vec<AgentCharge> {
         let projects = projects_of(live).into_iter().filter(|one| one.enabled);
         let mut wanted: Vec<(String, Option<String>)> = projects.map(|one| (one.namespace, Some(one.id))).collect();
         let namespaces: BTreeSet<String> = triggers_of(live).into_iter().map(|(namespace, _)| namespace).collect();
         wanted.extend(namespaces.into_iter().map(|namespace| (namespace, None)));
+        wanted.retain(|(_, project)| only.is_none() || project.as_deref() == only);
         join_all(wanted.into_iter().map(|(namespace, project)| async move {
             let lease = project.as_deref().map_or_else(|| LEASE.to_owned(), sync_lease);
             let api = live.cluster.api(&kinds::LEASE, &namespace);

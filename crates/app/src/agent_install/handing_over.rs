@@ -8,18 +8,19 @@ use kube::{
     Api,
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
-use pilothouse_chaos::project::Project;
+use pilothouse_chaos::{names::digest, project::Project};
 use pilothouse_cluster::{Error as ClusterError, kinds};
 use pilothouse_git::{Credential, RemoteUrl};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{FIELD_MANAGER, HELD};
+use super::{FIELD_MANAGER, HELD, planning::Drawn};
 use crate::{
     App, Result,
-    agent::{AGENT, CREDENTIALS, MANAGER, MANAGER_LABEL, NAME_LABEL, ProjectNeed},
+    agent::{AGENT, MANAGER, MANAGER_LABEL, NAME_LABEL, ProjectNeed},
     contract::{ActivityKind, AgentProject, AppError, ErrorCode},
     journal::{Begin, End, Intent},
+    remotes::bound_to,
     session::Live,
 };
 
@@ -29,6 +30,13 @@ const ENDS: [&str; 4] = ["token", "username", "key", "passphrase"];
 /// `namespace/id`, by which a project is chosen.
 pub(super) fn key_of(namespace: &str, id: &str) -> String {
     format!("{namespace}/{id}")
+}
+
+/// What the credential of a project is called in the Secret. The server is a part of the name: for a project that is
+/// led to another one, the credential of the old is not even looked for.
+pub(super) fn credential_name(namespace: &str, id: &str, url: &RemoteUrl) -> String {
+    let server: String = digest(&bound_to(url)).chars().take(8).collect();
+    format!("{namespace}.{id}.{server}")
 }
 
 /// A credential as the Secret holds it; none for one that lives on this computer only.
@@ -72,8 +80,9 @@ impl App {
     pub(super) async fn agent_project(
         &self,
         project: &Project,
+        secret: &str,
         namespace: &str,
-        held: &BTreeSet<String>,
+        in_cluster: bool,
     ) -> AgentProject {
         let kept = match self.remote(&project.url) {
             Ok(url) => self.kept_credential(&url).await,
@@ -96,8 +105,8 @@ impl App {
             branch: project.branch.clone(),
             credential,
             refused,
-            in_cluster: held.contains(&format!("{}.{}", project.namespace, project.id)),
-            secret: format!("{namespace}/{CREDENTIALS}"),
+            in_cluster,
+            secret: format!("{namespace}/{secret}"),
             readers: format!(
                 "Whoever may read Secrets in the namespace {namespace}, or start pods or read backups there, can read it; \
                  so can the cluster's administrators."
@@ -138,14 +147,14 @@ impl App {
         live: &Live,
         namespace: &str,
         given: &[(ProjectNeed, Credential)],
-        projects: &[ProjectNeed],
-        held: &BTreeSet<String>,
+        drawn: &Drawn,
     ) -> Result<()> {
-        let needed: BTreeSet<&String> = projects.iter().map(|one| &one.credential).collect();
-        let gone: Vec<&String> = held.iter().filter(|one| !needed.contains(one)).collect();
+        let needed: BTreeSet<&String> = drawn.needs.projects.iter().map(|one| &one.credential).collect();
+        let gone: Vec<&String> = drawn.held.iter().flatten().filter(|one| !needed.contains(one)).collect();
         if given.is_empty() && gone.is_empty() {
             return Ok(());
         }
+        let secret = drawn.secret.as_str();
         let hosts: BTreeSet<String> = given
             .iter()
             .map(|(project, credential)| {
@@ -154,20 +163,21 @@ impl App {
             })
             .collect();
         let words = if given.is_empty() {
-            format!("Take credentials that the agent does not need out of the Secret {CREDENTIALS} in {namespace}")
+            format!("Take credentials that the agent does not need out of the Secret {secret} in {namespace}")
         } else {
             let hosts = hosts.into_iter().collect::<Vec<_>>().join(" and ");
-            format!("Give {hosts} to the agent, in the Secret {CREDENTIALS} in {namespace}")
+            format!("Give {hosts} to the agent, in the Secret {secret} in {namespace}")
         };
         let begin = Begin {
             kind: ActivityKind::Credential,
             words,
             context: Some(live.name().to_owned()),
-            object: Some(format!("Secret/{namespace}/{CREDENTIALS}")),
+            object: Some(format!("Secret/{namespace}/{secret}")),
             intent: Intent::Other,
         };
         let entry = self.journal.enter(begin).await?;
-        let outcome = self.write_secret(live, namespace, given, &gone, held).await;
+        let place = Place { namespace, secret, held: drawn.held.as_ref() };
+        let outcome = self.write_secret(live, &place, given, &gone).await;
         let url = Some("/agent".to_owned());
         entry.close_with(outcome, |()| End { url, ..End::default() }).await
     }
@@ -175,17 +185,18 @@ impl App {
     async fn write_secret(
         &self,
         live: &Live,
-        namespace: &str,
+        place: &Place<'_>,
         given: &[(ProjectNeed, Credential)],
         gone: &[&String],
-        held: &BTreeSet<String>,
     ) -> Result<()> {
+        let Place { namespace, secret: name, held } = *place;
         let mut data: BTreeMap<String, ByteString> = BTreeMap::new();
-        let mut holds: BTreeSet<String> = held.iter().filter(|one| !gone.contains(one)).cloned().collect();
+        let mut holds: BTreeSet<String> =
+            held.into_iter().flatten().filter(|one| !gone.contains(one)).cloned().collect();
         // A key that is not given again must not stand beside the token that replaces it.
         let mut patch_data = serde_json::Map::new();
-        for name in gone.iter().map(|one| one.as_str()).chain(given.iter().map(|(one, _)| one.credential.as_str())) {
-            patch_data.extend(ENDS.map(|end| (format!("{name}.{end}"), Value::Null)));
+        for one in gone.iter().map(|one| one.as_str()).chain(given.iter().map(|(one, _)| one.credential.as_str())) {
+            patch_data.extend(ENDS.map(|end| (format!("{one}.{end}"), Value::Null)));
         }
         for (project, credential) in given {
             holds.insert(project.credential.clone());
@@ -201,16 +212,19 @@ impl App {
             labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let annotations = BTreeMap::from([(HELD.to_owned(), listed(&holds))]);
         let api: Api<Secret> = Api::namespaced(live.cluster.client(), namespace);
-        let patch = json!({ "metadata": { "labels": labels, "annotations": annotations }, "data": patch_data });
+        let mut patch = json!({ "data": patch_data });
+        // A Secret that somebody made by hand stays theirs: it does not go with the agent.
+        if held.is_some() {
+            patch["metadata"] = json!({ "labels": labels, "annotations": annotations });
+        }
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patched =
-            live.cluster.in_time("the Secret", api.patch(CREDENTIALS, &parameters, &Patch::Merge(&patch))).await;
+        let patched = live.cluster.in_time("the Secret", api.patch(name, &parameters, &Patch::Merge(&patch))).await;
         let written = match patched {
             Err(ClusterError::NotFound { .. }) if given.is_empty() => return Ok(()),
             Err(ClusterError::NotFound { .. }) => {
                 let secret = Secret {
                     metadata: ObjectMeta {
-                        name: Some(CREDENTIALS.to_owned()),
+                        name: Some(name.to_owned()),
                         labels: Some(labels),
                         annotations: Some(annotations),
                         ..ObjectMeta::default()
@@ -224,21 +238,29 @@ impl App {
             }
             other => other,
         };
-        written.map(|_| ()).map_err(|error| tell(error, namespace))
+        written.map(|_| ()).map_err(|error| tell(error, namespace, name))
     }
 }
 
-/// A refusal without the server's words: they may quote what was sent.
-fn tell(error: ClusterError, namespace: &str) -> AppError {
+/// Which Secret is written, and which credentials it is known to hold.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    namespace: &'a str,
+    secret: &'a str,
+    held: Option<&'a BTreeSet<String>>,
+}
+
+/// A refusal without the server's words: they may quote what was sent, those of admission rules above all.
+fn tell(error: ClusterError, namespace: &str, name: &str) -> AppError {
     match error {
-        ClusterError::Forbidden { .. }
-        | ClusterError::Unreachable { .. }
-        | ClusterError::Unauthorized { .. }
-        | ClusterError::Timeout { .. } => error.into(),
+        ClusterError::Forbidden { ref verb, .. } if !verb.is_empty() => error.into(),
+        ClusterError::Unreachable { .. } | ClusterError::Unauthorized { .. } | ClusterError::Timeout { .. } => {
+            error.into()
+        }
         other => {
             let code = ErrorCode::from_domain(other.code()).unwrap_or(ErrorCode::ClusterInternal);
-            let name = kinds::SECRET.kind;
-            AppError::new(code, format!("the API server did not take the {name} {CREDENTIALS} in {namespace}"))
+            let kind = kinds::SECRET.kind;
+            AppError::new(code, format!("the API server did not take the {kind} {name} in {namespace}"))
         }
     }
 }
@@ -270,9 +292,18 @@ mod tests {
     }
 
     #[test]
+    fn another_server_is_another_credential() {
+        let name = |url: &str| credential_name("litmus", "shop", &RemoteUrl::parse(url).unwrap());
+        assert_eq!(name("https://git.a/acme/one.git"), name("https://git.a/acme/two.git"));
+        assert_ne!(name("https://git.a/acme/one.git"), name("https://git.b/acme/one.git"));
+        assert_ne!(name("https://git.a/acme/one.git"), name("https://git.a:8443/acme/one.git"));
+        assert_ne!(name("https://git.a/acme/one.git"), name("ssh://git@git.a/acme/one.git"));
+    }
+
+    #[test]
     fn a_refusal_never_quotes_what_was_sent() {
         let causes = vec![pilothouse_cluster::Cause { field: "data[x]".into(), message: "Invalid value: hush".into() }];
-        let error = tell(ClusterError::Invalid { message: "hush".into(), causes }, "pilothouse");
+        let error = tell(ClusterError::Invalid { message: "hush".into(), causes }, "pilothouse", "git");
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }
 }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use pilothouse_cluster::{Error as ClusterError, crds, kinds};
+use pilothouse_git::Credential;
 
 use super::{
     FIELD_MANAGER, place_setting,
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     App, Result,
-    agent::AGENT,
+    agent::{AGENT, ProjectNeed},
     contract::{ActivityKind, AgentChange, AgentState, AgentStatus, AppError, ErrorCode, InstallAgent, Topic},
     deploys::confirmed,
     journal::{Begin, End, Intent},
@@ -31,10 +32,11 @@ impl App {
     /// written; doing it again completes it.
     pub async fn install_agent(&self, request: InstallAgent, operation: String) -> Result<AgentStatus> {
         let live = self.live()?;
-        confirmed(live.cluster.is_production(), live.name(), AGENT, request.confirm.as_deref())?;
+        let app = self.arc()?;
         self.operations
             .run(operation, "Looking what is there", |operation| async move {
                 let drawn = self.draw(&live, Some(request.form.clone())).await?;
+                confirmed(drawn.view.confirm.is_some(), live.name(), AGENT, request.confirm.as_deref())?;
                 if !drawn.view.problems.is_empty() {
                     return Err(AppError::fields(drawn.view.problems));
                 }
@@ -49,43 +51,65 @@ impl App {
                     return Err(AppError::new(ErrorCode::ClusterForbidden, drawn.view.missing.join(" ")));
                 }
                 let given = self.given_credentials(&request.hand_over, &drawn.needs.projects).await?;
-                let namespace = drawn.view.form.namespace.trim().to_owned();
-                let image = drawn.view.form.image.trim().to_owned();
-                self.storage.set_setting(&place_setting(&live), Some(namespace.clone())).await?;
-                self.storage.set_setting(&image_setting(&live), Some(image.clone())).await?;
-                let verb = if drawn.view.installed { "Bring up to date" } else { "Install" };
-                let begin = Begin {
-                    kind: ActivityKind::Cluster,
-                    words: format!("{verb} the agent in {namespace} with {image}"),
-                    context: Some(live.name().to_owned()),
-                    object: Some(format!("Deployment/{namespace}/{AGENT}")),
-                    intent: Intent::Other,
-                };
-                let entry = self.journal.enter(begin).await?;
-                let written = async {
-                    let last = drawn.steps.iter().position(|one| one.kind == kinds::DEPLOYMENT).unwrap_or(0);
-                    let total = small(drawn.steps.len() + 1);
-                    for (at, step) in drawn.steps.iter().enumerate() {
-                        operation.check()?;
-                        // The pods are to find their credentials.
-                        if at == last {
-                            operation.step("Writing the Secret", small(at), Some(total));
-                            let projects = &drawn.needs.projects;
-                            self.hand_over(&live, &namespace, &given, projects, &drawn.held).await?;
-                        }
-                        operation.step(&label(step), small(at), Some(total));
-                        self.write(&live, step).await?;
-                    }
-                    Ok(())
-                };
-                let written = written.await;
-                let url = Some("/agent".to_owned());
-                entry.close_with(written, |()| End { url, ..End::default() }).await?;
-                let live = self.with_kinds(&live, &drawn).await?;
+                let (there, steps) = (live.clone(), operation.clone());
+                // A write that was begun is followed to its end and noted as it ended; a cancel counts between two.
+                let writing = tokio::spawn(async move { app.write_all(&there, drawn, given, &steps).await });
+                let ended = |error| AppError::internal(format!("the installation ended early: {error}"));
+                let live = writing.await.map_err(ended)??;
                 self.changes.tell(Topic::Triggers);
                 self.follow(&live, &operation).await
             })
             .await
+    }
+
+    async fn write_all(
+        &self,
+        live: &Arc<Live>,
+        drawn: Drawn,
+        given: Vec<(ProjectNeed, Credential)>,
+        operation: &Operation,
+    ) -> Result<Arc<Live>> {
+        let namespace = drawn.view.form.namespace.trim().to_owned();
+        let image = drawn.view.form.image.trim().to_owned();
+        self.storage.set_setting(&place_setting(live), Some(namespace.clone())).await?;
+        self.storage.set_setting(&image_setting(live), Some(image.clone())).await?;
+        let verb = if drawn.view.installed { "Bring up to date" } else { "Install" };
+        let begin = Begin {
+            kind: ActivityKind::Cluster,
+            words: format!("{verb} the agent in {namespace} with {image}"),
+            context: Some(live.name().to_owned()),
+            object: Some(format!("Deployment/{namespace}/{AGENT}")),
+            intent: Intent::Other,
+        };
+        let entry = self.journal.enter(begin).await?;
+        let written = self.write_steps(live, &namespace, &drawn, &given, operation).await;
+        let url = Some("/agent".to_owned());
+        entry.close_with(written, |()| End { url, ..End::default() }).await?;
+        self.with_kinds(live, &drawn).await
+    }
+
+    async fn write_steps(
+        &self,
+        live: &Live,
+        namespace: &str,
+        drawn: &Drawn,
+        given: &[(ProjectNeed, Credential)],
+        operation: &Operation,
+    ) -> Result<()> {
+        let last = drawn.steps.iter().position(|one| one.kind == kinds::DEPLOYMENT).unwrap_or(0);
+        let total = small(drawn.steps.len() + 1);
+        for (at, step) in drawn.steps.iter().enumerate() {
+            operation.check()?;
+            // The pods are to find their credentials.
+            if at == last {
+                operation.step("Writing the Secret", small(at), Some(total));
+                self.hand_over(live, namespace, given, drawn).await?;
+                operation.check()?;
+            }
+            operation.step(&label(step), small(at), Some(total));
+            self.write(live, step).await?;
+        }
+        Ok(())
     }
 
     async fn write(&self, live: &Live, step: &Step) -> Result<()> {
@@ -132,7 +156,7 @@ impl App {
         loop {
             let status = self.agent_status().await?;
             operation.step("Waiting for its pods", status.ready, Some(status.replicas));
-            let settled = !matches!(status.state, AgentState::Starting);
+            let settled = status.state != AgentState::Starting || !status.problems.is_empty();
             if settled || live.stop.is_cancelled() || tokio::time::Instant::now() >= end {
                 self.changes.tell(Topic::Triggers);
                 return Ok(status);

@@ -12,7 +12,10 @@ mod standing;
 
 use std::collections::BTreeSet;
 
-use kube::api::{DynamicObject, ListParams};
+use kube::{
+    api::{DynamicObject, ListParams, ObjectMeta},
+    core::PartialObjectMeta,
+};
 use pilothouse_chaos::project::Project;
 use pilothouse_cluster::{Error as ClusterError, Kind, kinds};
 use pilothouse_triggers::spec::TriggerSpec;
@@ -21,11 +24,14 @@ use serde_json::Value;
 use crate::{
     App, Result,
     agent::{AGENT, CONFIG_MAP, CREDENTIALS, MANAGER, MANAGER_LABEL, NAME_LABEL, Needs},
+    contract::AppError,
     session::Live,
 };
 
 /// Who writes the objects, among those who own their fields.
 const FIELD_MANAGER: &str = "pilothouse-agent-installer";
+/// The Roles in namespaces of watched workloads.
+const TARGETS: &str = "pilothouse-agent-targets";
 /// The namespace that is proposed.
 const USUAL_NAMESPACE: &str = "pilothouse";
 /// Which credentials the Secret holds: its values are never read back.
@@ -34,7 +40,7 @@ const HELD: &str = "pilothouse.dev/credentials";
 const BEFORE_PAUSE: &str = "pilothouse.dev/replicas-before-pause";
 
 /// The kinds that an installation's objects are of, in the order in which they are removed: first what runs.
-const OWN: [Kind; 11] = [
+const OWN: [Kind; 9] = [
     kinds::DEPLOYMENT,
     kinds::POD_DISRUPTION_BUDGET,
     kinds::NETWORK_POLICY,
@@ -42,16 +48,9 @@ const OWN: [Kind; 11] = [
     kinds::SECRET,
     kinds::ROLE_BINDING,
     kinds::ROLE,
-    kinds::CLUSTER_ROLE_BINDING,
-    kinds::CLUSTER_ROLE,
     kinds::SERVICE_ACCOUNT,
     kinds::NAMESPACE,
 ];
-
-/// Whether objects of a kind are in no namespace.
-fn is_wide(kind: &Kind) -> bool {
-    matches!(*kind, kinds::NAMESPACE | kinds::CLUSTER_ROLE | kinds::CLUSTER_ROLE_BINDING | kinds::CRD)
-}
 
 /// The kind of a manifest.
 fn kind_of(manifest: &Value) -> Option<Kind> {
@@ -88,18 +87,32 @@ struct Installed {
     deployment: Option<DynamicObject>,
     /// What the live configuration says it looks after.
     needs: Option<Needs>,
-    /// The name and the address on its commits.
-    author: Option<(String, String)>,
-    /// The credentials that the Secret holds, by their names.
-    held: BTreeSet<String>,
-    /// Every object that carries the labels.
+    /// What else its configuration says.
+    config: Value,
+    /// The ConfigMap's other files.
+    files: Value,
+    /// The Secret's name.
+    secret: String,
+    /// The credentials that the Secret holds, by their names; none when it was not made here, so that nobody knows.
+    held: Option<BTreeSet<String>>,
+    /// Every object that is its.
     found: Vec<Found>,
-    /// Where nobody could look, one sentence each.
-    unseen: Vec<String>,
 }
 
 fn place_setting(live: &Live) -> String {
     format!("agent:{}", live.name())
+}
+
+impl Installed {
+    /// A text of its configuration.
+    fn says(&self, at: &str) -> Option<String> {
+        self.config.pointer(at).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// A file of its ConfigMap.
+    fn file(&self, name: &str) -> String {
+        self.files.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
 }
 
 /// The projects there are, by namespace and id.
@@ -125,54 +138,112 @@ impl App {
         kept.unwrap_or_else(|| USUAL_NAMESPACE.to_owned())
     }
 
-    /// The namespaces in which an installation's objects can be, where not all may be looked at.
-    async fn likely_places(&self, live: &Live) -> BTreeSet<String> {
+    /// The namespaces of projects and triggers, in which only rights of the agent are.
+    fn right_places(live: &Live) -> BTreeSet<String> {
         let mut places: BTreeSet<String> = projects_of(live).into_iter().map(|one| one.namespace).collect();
         for (namespace, spec) in triggers_of(live) {
             places.extend([namespace, spec.target.namespace]);
         }
-        places.extend([self.agent_place(live).await, live.cluster.default_namespace().to_owned()]);
         places
     }
 
-    /// Every object with the labels of an installation, and where nobody could look.
-    async fn agent_objects(&self, live: &Live) -> Result<(Vec<Found>, Vec<String>)> {
-        let (mut found, mut unseen) = (Vec::new(), Vec::new());
-        for kind in OWN {
-            // Only who they are: what a Secret holds does not leave the cluster.
-            let all = live.cluster.api_all(&kind);
-            let listed = match live.cluster.in_time("the agent's objects", all.list_metadata(&selector())).await {
-                Ok(list) => list.items,
-                Err(ClusterError::NotFound { .. }) => continue,
-                Err(ClusterError::Forbidden { .. }) if is_wide(&kind) => {
-                    unseen.push(format!(
-                        "You may not list {}, so any that belong to the agent are not seen.",
-                        kind.plural
-                    ));
-                    continue;
+    /// Objects of a kind with the labels of an installation; where not all may be listed, those in these places. What
+    /// could not be looked at is said.
+    async fn labelled(
+        &self,
+        live: &Live,
+        kind: &Kind,
+        places: &BTreeSet<String>,
+        unseen: &mut Vec<String>,
+    ) -> Result<Vec<PartialObjectMeta<DynamicObject>>> {
+        // Only who they are: what a Secret holds does not leave the cluster.
+        let all = live.cluster.api_all(kind);
+        match live.cluster.in_time("the agent's objects", all.list_metadata(&selector())).await {
+            Ok(list) => return Ok(list.items),
+            Err(ClusterError::NotFound { .. }) => return Ok(Vec::new()),
+            Err(ClusterError::Forbidden { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+        let mut items = Vec::new();
+        for place in places {
+            if *kind == kinds::NAMESPACE {
+                if let Ok(Some(one)) = live.cluster.in_time("the namespace", all.get_metadata_opt(place)).await {
+                    items.extend(is_labelled(&one.metadata).then_some(one));
                 }
+                continue;
+            }
+            let api = live.cluster.api(kind, place);
+            match live.cluster.in_time("the agent's objects", api.list_metadata(&selector())).await {
+                Ok(list) => items.extend(list.items),
                 Err(ClusterError::Forbidden { .. }) => {
-                    let mut items = Vec::new();
-                    for place in self.likely_places(live).await {
-                        let api = live.cluster.api(&kind, &place);
-                        match live.cluster.in_time("the agent's objects", api.list_metadata(&selector())).await {
-                            Ok(list) => items.extend(list.items),
-                            Err(ClusterError::Forbidden { .. }) => {
-                                unseen.push(format!("You may not list {} in the namespace {place}.", kind.plural));
-                            }
-                            Err(ClusterError::NotFound { .. }) => {}
-                            Err(other) => return Err(other.into()),
-                        }
-                    }
-                    items
+                    unseen.push(format!("The {} of the agent in {place}, which you may not list.", kind.plural));
                 }
+                Err(ClusterError::NotFound { .. }) => {}
                 Err(other) => return Err(other.into()),
-            };
-            found.extend(listed.into_iter().filter_map(|one| {
-                Some(Found { kind, namespace: one.metadata.namespace, name: one.metadata.name?, uid: one.metadata.uid })
+            }
+        }
+        Ok(items)
+    }
+
+    /// The namespaces that RoleBindings beside projects and triggers give rights to. Whoever is only in charge of a
+    /// namespace of their own cannot make such a binding, and so cannot pass for the agent.
+    async fn pointed_at(&self, live: &Live) -> Vec<(String, String, String)> {
+        let mut found = Vec::new();
+        for place in Self::right_places(live) {
+            let api = live.cluster.api(&kinds::ROLE_BINDING, &place);
+            let Ok(list) = live.cluster.in_time("the agent's rights", api.list(&selector())).await else { continue };
+            for one in list.items {
+                let name = one.metadata.name.clone().unwrap_or_default();
+                let subjects = one.data.get("subjects").and_then(Value::as_array).cloned().unwrap_or_default();
+                for subject in subjects.iter().filter(|one| one["kind"] == "ServiceAccount" && one["name"] == AGENT) {
+                    let namespace = subject["namespace"].as_str().unwrap_or_default().to_owned();
+                    found.push((place.clone(), name.clone(), namespace));
+                }
+            }
+        }
+        found
+    }
+
+    /// The agent's namespace and its objects. Labels are anybody's to set: only what this computer installed, or what
+    /// has the rights of an agent, is one.
+    async fn agent_objects(&self, live: &Live) -> Result<(Option<String>, Vec<Found>, Vec<String>)> {
+        let remembered = self.agent_place(live).await;
+        let (mut all, mut unseen) = (Vec::new(), Vec::new());
+        let own = BTreeSet::from([remembered.clone()]);
+        let wide = Self::right_places(live);
+        for kind in OWN {
+            let places = if matches!(kind, kinds::ROLE | kinds::ROLE_BINDING) { &wide } else { &own };
+            let items = self.labelled(live, &kind, places, &mut unseen).await?;
+            all.extend(items.into_iter().filter_map(|one| {
+                let metadata = one.metadata;
+                Some(Found { kind, namespace: metadata.namespace, name: metadata.name?, uid: metadata.uid })
             }));
         }
-        Ok((found, unseen))
+        let marks = [kinds::DEPLOYMENT, kinds::CONFIG_MAP, kinds::SERVICE_ACCOUNT];
+        let mut candidates: BTreeSet<String> = all
+            .iter()
+            .filter(|one| marks.contains(&one.kind) && one.name == AGENT)
+            .filter_map(|one| one.namespace.clone())
+            .collect();
+        candidates.extend(
+            all.iter().filter(|one| one.kind == kinds::NAMESPACE && one.name == remembered).map(|one| one.name.clone()),
+        );
+        let pointers = self.pointed_at(live).await;
+        let trusted: Vec<String> = candidates
+            .into_iter()
+            .filter(|place| *place == remembered || pointers.iter().any(|(_, _, to)| to == place))
+            .collect();
+        let place = match &trusted[..] {
+            [] => return Ok((None, Vec::new(), unseen)),
+            [one] => one.clone(),
+            several if several.contains(&remembered) => remembered,
+            [one, other, ..] => {
+                return Err(AppError::blocked(format!("there are two agents, in the namespaces {one} and {other}"))
+                    .with_hint("remove one of the two with kubectl; each carries the label app.kubernetes.io/name=pilothouse-agent"));
+            }
+        };
+        all.retain(|one| is_of(one, &place, &pointers));
+        Ok((Some(place), all, unseen))
     }
 
     /// An object, if it is there and may be seen.
@@ -187,42 +258,90 @@ impl App {
 
     /// What of an installation is there; none when there is nothing at all.
     async fn installed_agent(&self, live: &Live) -> Result<Option<Installed>> {
-        let (found, unseen) = self.agent_objects(live).await?;
-        if found.is_empty() {
-            return Ok(None);
-        }
-        let place = |kind: Kind| found.iter().find(|one| one.kind == kind).and_then(|one| one.namespace.clone());
-        let namespace = match place(kinds::DEPLOYMENT)
-            .or_else(|| place(kinds::CONFIG_MAP))
-            .or_else(|| place(kinds::SERVICE_ACCOUNT))
-        {
-            Some(namespace) => namespace,
-            None => self.agent_place(live).await,
+        let (Some(namespace), found, _) = self.agent_objects(live).await? else { return Ok(None) };
+        let deployment = match found.iter().any(|one| one.kind == kinds::DEPLOYMENT) {
+            true => self.look_up(live, &kinds::DEPLOYMENT, &namespace, AGENT).await?,
+            false => None,
         };
-        let deployment = if place(kinds::DEPLOYMENT).is_some() {
-            self.look_up(live, &kinds::DEPLOYMENT, &namespace, AGENT).await?
-        } else {
-            None
+        let map = self.look_up(live, &kinds::CONFIG_MAP, &namespace, CONFIG_MAP).await?;
+        let files = map.and_then(|one| one.data.get("data").cloned()).unwrap_or_default();
+        let text = files.get("config.yaml").and_then(Value::as_str).unwrap_or_default();
+        let config: Value = serde_yaml::from_str(text).unwrap_or_default();
+        let secret = deployment.as_ref().and_then(secret_of).unwrap_or_else(|| CREDENTIALS.to_owned());
+        let api = live.cluster.api(&kinds::SECRET, &namespace);
+        let held = match live.cluster.in_time("the agent's Secret", api.get_metadata_opt(&secret)).await {
+            Ok(None) => Some(BTreeSet::new()),
+            Ok(Some(one)) => one.metadata.annotations.and_then(|all| all.get(HELD).cloned()).map(|names| {
+                names.split(',').filter(|one| !one.is_empty()).map(str::to_owned).collect::<BTreeSet<String>>()
+            }),
+            Err(_) => None,
         };
-        let config = self.look_up(live, &kinds::CONFIG_MAP, &namespace, CONFIG_MAP).await?;
-        let config = config.as_ref().and_then(|one| one.data.pointer("/data/config.yaml")).and_then(Value::as_str);
-        let config: Option<Value> = config.and_then(|text| serde_yaml::from_str(text).ok());
-        let author = config.as_ref().and_then(|one| {
-            let text = |at: &str| one.pointer(at).and_then(Value::as_str).map(str::to_owned);
-            Some((text("/author/name")?, text("/author/email")?))
-        });
-        let secret = live.cluster.api(&kinds::SECRET, &namespace);
-        let secret =
-            live.cluster.in_time("the agent's Secret", secret.get_metadata_opt(CREDENTIALS)).await.ok().flatten();
-        let held = secret.and_then(|one| one.metadata.annotations).and_then(|all| all.get(HELD).cloned());
         Ok(Some(Installed {
-            needs: config.and_then(|one| serde_json::from_value(one).ok()),
-            held: held.iter().flat_map(|all| all.split(',')).filter(|one| !one.is_empty()).map(str::to_owned).collect(),
-            author,
+            needs: serde_json::from_value(config.clone()).ok().filter(|_| config.is_object()),
+            config,
+            files,
+            secret,
+            held,
             namespace,
             deployment,
             found,
-            unseen,
         }))
+    }
+}
+
+/// Whether metadata carries the labels of an installation.
+fn is_labelled(metadata: &ObjectMeta) -> bool {
+    let has =
+        |key: &str, value: &str| metadata.labels.as_ref().and_then(|all| all.get(key)).is_some_and(|one| one == value);
+    has(NAME_LABEL, AGENT) && has(MANAGER_LABEL, MANAGER)
+}
+
+/// The Secret with the credentials that a Deployment mounts.
+fn secret_of(deployment: &DynamicObject) -> Option<String> {
+    let volumes = deployment.data.pointer("/spec/template/spec/volumes")?.as_array()?;
+    let volume = volumes.iter().find(|one| one["name"] == "credentials")?;
+    volume.pointer("/secret/secretName").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Whether a labelled object is the agent's in `place`: it is there, or it is a right that is given to it or to nobody.
+fn is_of(one: &Found, place: &str, pointers: &[(String, String, String)]) -> bool {
+    match one.kind {
+        kinds::NAMESPACE => one.name == place,
+        kinds::ROLE | kinds::ROLE_BINDING => {
+            let same = |(namespace, name, _): &&(String, String, String)| {
+                one.namespace.as_deref() == Some(namespace.as_str()) && one.name == *name
+            };
+            let mut mine = pointers.iter().filter(same).peekable();
+            let known = one.name == AGENT || one.name == TARGETS;
+            known && (mine.peek().is_none() || mine.any(|(_, _, to)| to == place))
+        }
+        _ => one.namespace.as_deref() == Some(place),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(kind: Kind, namespace: Option<&str>, name: &str) -> Found {
+        Found { kind, namespace: namespace.map(str::to_owned), name: name.to_owned(), uid: None }
+    }
+
+    #[test]
+    fn labels_alone_make_nothing_the_agents() {
+        let pointer = |at: &str, to: &str| (at.to_owned(), AGENT.to_owned(), to.to_owned());
+        let pointers = [pointer("litmus", "pilothouse"), pointer("aaa", "aaa")];
+        for (one, of) in [
+            (found(kinds::DEPLOYMENT, Some("pilothouse"), AGENT), true),
+            (found(kinds::DEPLOYMENT, Some("aaa"), AGENT), false),
+            (found(kinds::ROLE, Some("litmus"), AGENT), true),
+            (found(kinds::ROLE_BINDING, Some("aaa"), AGENT), false),
+            (found(kinds::ROLE, Some("litmus"), TARGETS), true),
+            (found(kinds::ROLE, Some("litmus"), "another"), false),
+            (found(kinds::NAMESPACE, None, "pilothouse"), true),
+            (found(kinds::NAMESPACE, None, "aaa"), false),
+        ] {
+            assert_eq!(is_of(&one, "pilothouse", &pointers), of, "{one:?}");
+        }
     }
 }

@@ -13,17 +13,18 @@ use serde_json::Value;
 use super::{
     Installed, OWN, USUAL_NAMESPACE,
     comparison::{changes, part_of},
-    handing_over::key_of,
+    handing_over::{credential_name, key_of},
     kind_of,
     permissions::{Act, missing_acts, missing_rights},
     projects_of,
-    standing::{image, replicas, replicas_when_on},
+    standing::{careful, image, replicas, replicas_when_on},
     triggers_of,
 };
 use crate::{
     App, Result,
-    agent::{Author, Needs, Plan, Right, Settings, manifests, rights, to_yaml},
+    agent::{AGENT, Author, Needs, Plan, ProjectNeed, Right, Settings, manifests, rights, to_yaml},
     contract::{AgentChange, AgentForm, AgentObject, AgentPlan, AgentRight, AgentTriggers, AppError, FieldProblem},
+    remotes::bound_to,
     session::Live,
     values::{small, text_diff},
 };
@@ -42,7 +43,9 @@ pub(super) struct Drawn {
     pub(super) view: AgentPlan,
     pub(super) steps: Vec<Step>,
     pub(super) needs: Needs,
-    pub(super) held: BTreeSet<String>,
+    /// The Secret's name, and the credentials that it holds where that is known.
+    pub(super) secret: String,
+    pub(super) held: Option<BTreeSet<String>>,
 }
 
 fn yaml(value: &Value) -> String {
@@ -99,9 +102,9 @@ impl App {
     ) -> Result<AgentForm> {
         let deployment = installed.and_then(|one| one.deployment.as_ref());
         let identity = self.identity().await?;
-        let author = installed.and_then(|one| one.author.clone());
-        let (author_name, author_email) = author
-            .unwrap_or_else(|| ("Pilothouse agent".to_owned(), identity.map(|one| one.email).unwrap_or_default()));
+        let says = |at: &str| installed.and_then(|one| one.says(at));
+        let author_name = says("/author/name").unwrap_or_else(|| "Pilothouse agent".to_owned());
+        let author_email = says("/author/email").or(identity.map(|one| one.email)).unwrap_or_default();
         let image = match deployment {
             Some(one) => image(one),
             None => self.storage.setting(&image_setting(live)).await?.unwrap_or_default(),
@@ -143,8 +146,9 @@ impl App {
         })
     }
 
-    /// What lines of known_hosts the projects' Git servers need.
-    async fn lines_for(&self, needs: &Needs) -> Result<String> {
+    /// What lines of known_hosts the projects' Git servers need: those that the agent has stay, and a server that it has
+    /// none of gets this computer's. Also the servers that nobody has a line of.
+    async fn lines_for(&self, needs: &Needs, before: String) -> Result<(String, Vec<String>)> {
         let own = self.options.data_dir.join("known_hosts");
         let files = self.options.known_hosts.clone();
         let urls = needs.projects.iter().filter_map(|one| RemoteUrl::parse(&one.url).ok());
@@ -152,16 +156,32 @@ impl App {
             .filter(|url| url.scheme() == Scheme::Ssh)
             .filter_map(|url| Some((url.host()?.to_owned(), url.port())))
             .collect();
+        let place = tempfile::tempdir().map_err(|error| AppError::internal(error.to_string()))?;
         self.git(move || {
+            // Read as a file of known hosts is, whatever form its lines have.
+            let installed = place.path().join("known_hosts");
+            let has_file = std::fs::write(&installed, &before).is_ok();
+            let theirs =
+                KnownHosts::new(place.path().join("none"), if has_file { vec![installed] } else { Vec::new() });
             let known = KnownHosts::new(own, files);
-            let mut text = String::new();
+            let (mut text, mut unknown) = (before, Vec::new());
             for (host, port) in hosts {
-                for line in known.lines_for(&host, port)? {
+                if !theirs.lines_for(&host, port)?.is_empty() {
+                    continue;
+                }
+                let lines = known.lines_for(&host, port)?;
+                if lines.is_empty() {
+                    unknown.push(format!("{host}:{port}"));
+                }
+                if !text.is_empty() && !text.ends_with('\n') {
+                    text.push('\n');
+                }
+                for line in lines {
                     text.push_str(&line);
                     text.push('\n');
                 }
             }
-            Ok(text)
+            Ok((text, unknown))
         })
         .await
     }
@@ -186,11 +206,16 @@ impl App {
                 format!("The agent is in {}; remove it there before it is installed elsewhere.", one.namespace);
             problems.push(FieldProblem { field: "namespace".to_owned(), message });
         }
-        let held = installed.as_ref().map(|one| one.held.clone()).unwrap_or_default();
+        let held = installed.as_ref().map_or_else(|| Some(BTreeSet::new()), |one| one.held.clone());
+        let secret = plan.settings.credentials.clone();
         let mut views = Vec::new();
         let secrets = self.may(live, "patch", &kinds::SECRET, Some(form.namespace.trim())).await;
         for project in projects.iter().filter(|one| one.enabled) {
-            let mut view = self.agent_project(project, &form.namespace, &held).await;
+            let need =
+                plan.needs.projects.iter().find(|one| one.namespace == project.namespace && one.id == project.id);
+            // Of a Secret that was made by hand nobody knows more than that it is there.
+            let in_cluster = need.is_some_and(|one| held.as_ref().is_none_or(|all| all.contains(&one.credential)));
+            let mut view = self.agent_project(project, &secret, form.namespace.trim(), in_cluster).await;
             if !secrets.allowed && view.refused.is_none() {
                 view.refused = secrets.why.clone();
             }
@@ -210,10 +235,12 @@ impl App {
                 yaml: String::new(),
                 shown: String::new(),
                 changes: 0,
+                confirm: careful(live, installed.as_ref()).then(|| AGENT.to_owned()),
                 form,
             },
             steps: Vec::new(),
             needs: plan.needs.clone(),
+            secret,
             held,
         };
         if !drawn.view.problems.is_empty() {
@@ -225,9 +252,6 @@ impl App {
         let (acts, giving) = acts_of(&drawn, &wanted);
         drawn.view.missing = missing_acts(live, acts).await;
         drawn.view.missing.extend(missing_rights(live, &giving).await);
-        if let Some(one) = &installed {
-            drawn.view.missing.extend(one.unseen.iter().cloned());
-        }
         let changed =
             |one: &&Step| matches!(one.change, AgentChange::Create | AgentChange::Update | AgentChange::Remove);
         drawn.view.changes = small(drawn.steps.iter().filter(changed).count());
@@ -253,15 +277,21 @@ impl App {
         }
         let chosen = projects.iter().filter(|one| form.projects.contains(&key_of(&one.namespace, &one.id)));
         let served = triggers.iter().filter(|(namespace, _)| form.triggers.contains(namespace));
-        let needs = Needs::of(chosen, served.map(|(namespace, spec)| (namespace.as_str(), spec)));
+        let mut needs = Needs::of(chosen, served.map(|(namespace, spec)| (namespace.as_str(), spec)));
+        let before = installed.and_then(|one| one.needs.as_ref());
+        for project in &mut needs.projects {
+            project.credential = credential_of(project, before);
+        }
         if needs.homes().is_empty() {
             let message = "There is nothing to look after: enable GitOps for a chaos project, or make a trigger.";
             problems.push(FieldProblem { field: "projects".to_owned(), message: message.to_owned() });
         }
         let author = Author { name: form.author_name.trim().to_owned(), email: form.author_email.trim().to_owned() };
-        let namespace = form.namespace.trim();
-        let mut settings = Settings::new(namespace, form.image.trim(), live.name(), author);
+        // What guards production goes by the name that the agent was given first, not by what each computer calls it.
+        let cluster = installed.and_then(|one| one.says("/cluster")).unwrap_or_else(|| live.name().to_owned());
+        let mut settings = Settings::new(form.namespace.trim(), form.image.trim(), &cluster, author);
         settings = settings.reaching(&needs, Some(live.cluster.server()).filter(|server| !server.is_empty()));
+        self.keep_settings(live, installed, &mut settings).await?;
         // A paused agent stays paused when it is brought up to date.
         let paused = installed.and_then(|one| one.deployment.as_ref()).is_some_and(|one| replicas(one) == 0);
         if form.replicas == 0 {
@@ -269,9 +299,19 @@ impl App {
             problems.push(FieldProblem { field: "replicas".to_owned(), message });
         }
         settings.replicas = if paused { 0 } else { form.replicas };
-        settings.known_hosts = self.lines_for(&needs).await?;
-        settings.authority =
-            self.authority_pem().await?.map(|pem| String::from_utf8_lossy(&pem).into_owned()).unwrap_or_default();
+        let lines = installed.map(|one| one.file("known_hosts")).unwrap_or_default();
+        let (lines, unknown) = self.lines_for(&needs, lines).await?;
+        settings.known_hosts = lines;
+        if !unknown.is_empty() && !live.cluster.is_practice() {
+            let message = format!(
+                "The agent accepts no host key unseen, and this computer has none of {} on file: sync the project once here.",
+                unknown.join(", ")
+            );
+            problems.push(FieldProblem { field: "projects".to_owned(), message });
+        }
+        let own = self.authority_pem().await?.map(|pem| String::from_utf8_lossy(&pem).into_owned()).unwrap_or_default();
+        let theirs = installed.map(|one| one.file("authority.pem")).unwrap_or_default();
+        settings.authority = if theirs.contains(own.trim()) { theirs } else { format!("{theirs}{own}") };
         let plan = Plan { settings, needs };
         let flaws = plan.flaws();
         problems.extend(
@@ -280,6 +320,24 @@ impl App {
                 .map(|flaw| FieldProblem { field: field_of(&flaw.field).to_owned(), message: flaw.message }),
         );
         Ok((plan, problems))
+    }
+
+    /// What is installed and no form asks for stays: ports that were opened, what is logged, the Secret's name.
+    async fn keep_settings(&self, live: &Live, installed: Option<&Installed>, settings: &mut Settings) -> Result<()> {
+        let Some(installed) = installed else { return Ok(()) };
+        settings.credentials = installed.secret.clone();
+        if let Some(deployment) = &installed.deployment {
+            let variables = deployment.data.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array);
+            let log = variables.into_iter().flatten().find(|one| one["name"] == "RUST_LOG");
+            if let Some(log) = log.and_then(|one| one["value"].as_str()).filter(|text| !text.trim().is_empty()) {
+                settings.log = log.to_owned();
+            }
+        }
+        let policy = self.look_up(live, &kinds::NETWORK_POLICY, &installed.namespace, AGENT).await?;
+        settings.egress_ports.extend(policy.iter().flat_map(|one| ports_of(&one.data)));
+        settings.egress_ports.sort_unstable();
+        settings.egress_ports.dedup();
+        Ok(())
     }
 
     /// Compares each manifest with what is in the cluster.
@@ -338,7 +396,7 @@ impl App {
             drawn.steps.push(Step { kind, namespace, name, change, manifest });
         }
         // Rights in namespaces that nothing needs any more go at once; the rest of what is found is in use.
-        let rights = [kinds::ROLE_BINDING, kinds::ROLE, kinds::CLUSTER_ROLE_BINDING, kinds::CLUSTER_ROLE];
+        let rights = [kinds::ROLE_BINDING, kinds::ROLE];
         for kind in OWN.into_iter().filter(|kind| rights.contains(kind)) {
             for one in installed.iter().flat_map(|one| &one.found).filter(|one| one.kind == kind) {
                 if wanted.contains(&(kind, one.namespace.clone(), one.name.clone())) {
@@ -357,6 +415,27 @@ impl App {
             }
         }
         Ok(())
+    }
+}
+
+/// The TCP ports that a NetworkPolicy lets out, but for DNS.
+fn ports_of(policy: &Value) -> Vec<u16> {
+    let rules = policy.pointer("/spec/egress").and_then(Value::as_array);
+    let ports = rules.into_iter().flatten().filter_map(|rule| rule["ports"].as_array()).flatten();
+    let tcp = ports.filter(|port| port["protocol"].as_str().is_none_or(|name| name == "TCP"));
+    tcp.filter_map(|port| u16::try_from(port["port"].as_u64()?).ok()).filter(|port| *port != 53).collect()
+}
+
+/// What a project's credential is called: as before while it leads to the same server, else by its new one.
+fn credential_of(project: &ProjectNeed, before: Option<&Needs>) -> String {
+    let Ok(url) = RemoteUrl::parse(&project.url) else { return project.credential.clone() };
+    let same = |one: &&ProjectNeed| {
+        let server = RemoteUrl::parse(&one.url).is_ok_and(|known| bound_to(&known) == bound_to(&url));
+        one.namespace == project.namespace && one.id == project.id && server
+    };
+    match before.and_then(|needs| needs.projects.iter().find(same)) {
+        Some(known) => known.credential.clone(),
+        None => credential_name(&project.namespace, &project.id, &url),
     }
 }
 
@@ -430,6 +509,31 @@ mod tests {
             verbs: verbs.to_vec(),
             why: "to see".into(),
         }
+    }
+
+    #[test]
+    fn a_project_that_is_led_elsewhere_leaves_its_credential_behind() {
+        let need = |url: &str, credential: &str| ProjectNeed {
+            namespace: "litmus".into(),
+            id: "shop".into(),
+            url: url.into(),
+            branch: String::new(),
+            credential: credential.into(),
+        };
+        let before = Needs { projects: vec![need("https://git.a/x/y.git", "by-hand")], triggers: Vec::new() };
+        assert_eq!(credential_of(&need("https://git.a/x/z.git", ""), Some(&before)), "by-hand");
+        let moved = credential_of(&need("https://git.b/x/y.git", ""), Some(&before));
+        assert!(moved.starts_with("litmus.shop.") && moved.len() == "litmus.shop.".len() + 8, "{moved}");
+        assert_eq!(credential_of(&need("https://git.b/x/y.git", ""), None), moved);
+    }
+
+    #[test]
+    fn ports_that_were_opened_by_hand_are_read_back() {
+        let policy = serde_json::json!({"spec": {"egress": [
+            {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+            {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 7999}, {"port": "named"}, {"port": 70000}]},
+        ]}});
+        assert_eq!(ports_of(&policy), [443, 7999]);
     }
 
     #[test]

@@ -2,21 +2,28 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use kube::api::{DeleteParams, ListParams, Preconditions, PropagationPolicy};
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, ListParams, Preconditions, PropagationPolicy},
+    discovery::{Discovery, Scope, verbs},
+};
 use pilothouse_chaos::names::digest;
-use pilothouse_cluster::{Error as ClusterError, Kind, kinds};
+use pilothouse_cluster::{Error as ClusterError, kinds};
 use serde_json::Value;
 
 use super::{
     Found,
     charges::holder_of,
+    is_labelled,
     permissions::{Act, missing_acts},
     planning::kind_names,
-    projects_of, triggers_of,
+    projects_of,
+    standing::careful,
+    triggers_of,
 };
 use crate::{
     App, Result,
-    agent::{AGENT, MANAGER, MANAGER_LABEL, NAME_LABEL},
+    agent::{AGENT, NAME_LABEL},
     contract::{ActivityKind, AgentRemoval, AgentStatus, AppError, ChargeHolder, ErrorCode, Topic, UninstallAgent},
     deploys::confirmed,
     journal::{Begin, End, Intent},
@@ -31,19 +38,16 @@ const GONE: Duration = Duration::from_secs(180);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Kinds that keep a namespace: whoever put one there did not mean it to go with the agent.
-const KEEPS: [Kind; 11] = [
-    kinds::DEPLOYMENT,
-    kinds::STATEFUL_SET,
-    kinds::DAEMON_SET,
-    kinds::POD,
-    kinds::SECRET,
-    kinds::CONFIG_MAP,
-    kinds::CHAOS_PROJECT,
-    kinds::CHAOS_WORKFLOW,
-    kinds::EVENT_TRIGGER,
-    kinds::WORKFLOW,
-    kinds::CHAOS_ENGINE,
+/// Kinds of which an object keeps no namespace: what others note about what is there, or made for it.
+const PASSING: [&str; 8] = [
+    "Event",
+    "Endpoints",
+    "EndpointSlice",
+    "ReplicaSet",
+    "ControllerRevision",
+    "PodMetrics",
+    "Lease",
+    "LocalSubjectAccessReview",
 ];
 
 /// What a removal is about.
@@ -54,11 +58,12 @@ struct Drawn {
 }
 
 /// Whether an object of a namespace is there in every namespace.
-fn is_usual(kind: &Kind, name: &str) -> bool {
-    match *kind {
-        kinds::CONFIG_MAP => matches!(name, "kube-root-ca.crt" | "openshift-service-ca.crt"),
+fn is_usual(kind: &str, name: &str) -> bool {
+    match kind {
+        "ConfigMap" => matches!(name, "kube-root-ca.crt" | "openshift-service-ca.crt"),
+        "ServiceAccount" => name == "default",
         // Up to Kubernetes 1.23 every service account had a Secret.
-        kinds::SECRET => name.starts_with("default-token-") || name.starts_with("pilothouse-agent-token-"),
+        "Secret" => name.starts_with("default-token-") || name.starts_with("pilothouse-agent-token-"),
         _ => false,
     }
 }
@@ -75,9 +80,10 @@ impl App {
     }
 
     async fn draw_removal(&self, live: &Live) -> Result<Drawn> {
-        let (all, unseen) = self.agent_objects(live).await?;
+        let (_, all, unseen) = self.agent_objects(live).await?;
         let leases = self.agents_leases(live).await;
-        let (mut found, mut stays, mut acts) = (Vec::new(), Vec::new(), BTreeSet::new());
+        // What cannot be looked at is said, and hinders nobody: who made it can remove it.
+        let (mut found, mut stays, mut acts) = (Vec::new(), unseen, BTreeSet::new());
         for one in all {
             if one.kind == kinds::NAMESPACE
                 && let Some(other) = self.stranger_in(live, &one.name).await
@@ -103,8 +109,8 @@ impl App {
         // Without the Leases: they change hands by themselves.
         let shown = digest(&goes.join("\n"));
         goes.extend(leases.iter().map(|(namespace, name)| format!("Lease {name} in {namespace}, which no app holds")));
-        let mut missing = missing_acts(live, acts).await;
-        missing.extend(unseen);
+        let missing = missing_acts(live, acts).await;
+        let kinds_missing = missing_acts(live, BTreeSet::from([Act::new("delete", kinds::CRD, None)])).await;
         let view = AgentRemoval {
             shown,
             goes,
@@ -115,6 +121,7 @@ impl App {
                 many(triggers, "trigger with its decisions", "triggers with their decisions"),
             ],
             missing,
+            kinds_missing,
         };
         Ok(Drawn { view, found, leases })
     }
@@ -139,25 +146,35 @@ impl App {
         leases
     }
 
-    /// Something in a namespace that is not the agent's.
+    /// Something in a namespace that is not the agent's; of every kind that the API server lists there.
     async fn stranger_in(&self, live: &Live, namespace: &str) -> Option<String> {
-        for kind in KEEPS {
-            let api = live.cluster.api(&kind, namespace);
-            let listed = live.cluster.in_time("the namespace", api.list_metadata(&ListParams::default())).await;
-            let items = match listed {
-                Ok(list) => list.items,
-                Err(ClusterError::NotFound { .. }) => continue,
-                // What cannot be seen may be somebody's.
-                Err(_) => return Some(format!("{} that you may not see", kind.plural)),
-            };
-            let other = items.into_iter().find(|one| {
-                let labels = one.metadata.labels.clone().unwrap_or_default();
-                let ours = labels.get(NAME_LABEL).is_some_and(|text| text == AGENT)
-                    && labels.get(MANAGER_LABEL).is_some_and(|text| text == MANAGER);
-                !ours && !is_usual(&kind, one.metadata.name.as_deref().unwrap_or_default())
-            });
-            if let Some(other) = other {
-                return Some(format!("{} {}", kind.kind, other.metadata.name.unwrap_or_default()));
+        let unsure = |what: &str| Some(format!("what nobody could look at ({what})"));
+        let discovery = Discovery::new(live.cluster.client());
+        let Ok(discovery) = live.cluster.in_time("the kinds there are", discovery.run()).await else {
+            return unsure("the kinds there are");
+        };
+        for group in discovery.groups() {
+            for (resource, capabilities) in group.recommended_resources() {
+                let listed = capabilities.scope == Scope::Namespaced && capabilities.supports_operation(verbs::LIST);
+                if !listed || PASSING.contains(&resource.kind.as_str()) {
+                    continue;
+                }
+                let api: Api<DynamicObject> = Api::namespaced_with(live.cluster.client(), namespace, &resource);
+                let some = ListParams::default().limit(50);
+                let items = match live.cluster.in_time("the namespace", api.list_metadata(&some)).await {
+                    Ok(list) => list.items,
+                    Err(ClusterError::NotFound { .. }) => continue,
+                    // What cannot be seen may be somebody's.
+                    Err(_) => return unsure(&resource.plural),
+                };
+                let other = items.into_iter().find(|one| {
+                    let name = one.metadata.name.as_deref().unwrap_or_default();
+                    let going = one.metadata.deletion_timestamp.is_some();
+                    !going && !is_labelled(&one.metadata) && !is_usual(&resource.kind, name)
+                });
+                if let Some(other) = other {
+                    return Some(format!("{} {}", resource.kind, other.metadata.name.unwrap_or_default()));
+                }
             }
         }
         None
@@ -166,12 +183,13 @@ impl App {
     /// Removes the agent as it was shown. What was begun is brought to its end by doing it again.
     pub async fn uninstall_agent(&self, request: UninstallAgent, operation: String) -> Result<AgentStatus> {
         let live = self.live()?;
-        let careful = live.cluster.is_production() || request.kinds;
-        if careful && request.confirm.as_deref() != Some(AGENT) {
-            confirmed(live.cluster.is_production(), live.name(), AGENT, request.confirm.as_deref())?;
+        let installed = self.installed_agent(&live).await?;
+        confirmed(careful(&live, installed.as_ref()), live.name(), AGENT, request.confirm.as_deref())?;
+        if request.kinds && request.confirm.as_deref() != Some(AGENT) {
             return Err(AppError::blocked("all projects, workflows and triggers would go with the kinds")
                 .with_hint(format!("type {AGENT} to confirm it")));
         }
+        let app = self.arc()?;
         self.operations
             .run(operation, "Looking what is there", |operation| async move {
                 let drawn = self.draw_removal(&live).await?;
@@ -182,24 +200,15 @@ impl App {
                     )
                     .with_hint("look at it again, then remove"));
                 }
-                if !drawn.view.missing.is_empty() {
-                    return Err(AppError::new(ErrorCode::ClusterForbidden, drawn.view.missing.join(" ")));
+                let kinds_missing = drawn.view.kinds_missing.iter().filter(|_| request.kinds);
+                let missing: Vec<&str> = drawn.view.missing.iter().chain(kinds_missing).map(String::as_str).collect();
+                if !missing.is_empty() {
+                    return Err(AppError::new(ErrorCode::ClusterForbidden, missing.join(" ")));
                 }
-                let begin = Begin {
-                    kind: ActivityKind::Cluster,
-                    words: if request.kinds {
-                        "Remove the agent and Pilothouse’s kinds with all that is in them".to_owned()
-                    } else {
-                        "Remove the agent".to_owned()
-                    },
-                    context: Some(live.name().to_owned()),
-                    object: None,
-                    intent: Intent::Other,
-                };
-                let entry = self.journal.enter(begin).await?;
-                let outcome = self.remove_all(&live, &drawn, request.kinds, &operation).await;
-                let url = Some("/agent".to_owned());
-                entry.close_with(outcome, |()| End { url, ..End::default() }).await?;
+                let (there, steps, kinds) = (live.clone(), operation.clone(), request.kinds);
+                // A removal that was begun is noted as it ended; a cancel counts between two steps.
+                let removing = tokio::spawn(async move { app.remove_and_note(&there, &drawn, kinds, &steps).await });
+                removing.await.map_err(|error| AppError::internal(format!("the removal ended early: {error}")))??;
                 if request.kinds {
                     self.reconnect(&live, live.chosen_platform()).await?;
                 }
@@ -210,12 +219,36 @@ impl App {
             .await
     }
 
+    async fn remove_and_note(&self, live: &Live, drawn: &Drawn, kinds: bool, operation: &Operation) -> Result<()> {
+        let words = if kinds {
+            "Remove the agent and Pilothouse’s kinds with all that is in them"
+        } else {
+            "Remove the agent"
+        };
+        let begin = Begin {
+            kind: ActivityKind::Cluster,
+            words: words.to_owned(),
+            context: Some(live.name().to_owned()),
+            object: None,
+            intent: Intent::Other,
+        };
+        let entry = self.journal.enter(begin).await?;
+        let outcome = self.remove_all(live, drawn, kinds, operation).await;
+        let url = Some("/agent".to_owned());
+        entry.close_with(outcome, |()| End { url, ..End::default() }).await
+    }
+
     async fn remove_all(&self, live: &Live, drawn: &Drawn, with_kinds: bool, operation: &Operation) -> Result<()> {
         let total = small(drawn.found.len() + drawn.leases.len());
-        let mut done = 0;
+        let (mut done, mut left_alone) = (0, Vec::new());
         for (at, one) in drawn.found.iter().enumerate() {
             operation.check()?;
             operation.step(&format!("Removing {}", one.words()), done, Some(total));
+            // Looked at once more: the pods may have taken their time to end, and somebody moved in meanwhile.
+            if one.kind == kinds::NAMESPACE && self.stranger_in(live, &one.name).await.is_some() {
+                left_alone.push(one.uid.clone());
+                continue;
+            }
             self.remove(live, one).await?;
             done += 1;
             // First its pods end, for they give their Leases back with the rights that they have.
@@ -241,7 +274,8 @@ impl App {
         let end = tokio::time::Instant::now() + GONE;
         loop {
             let left = self.still_there(live, drawn).await?;
-            let Some(one) = left.first() else { return Ok(()) };
+            let Some(one) = left.iter().find(|one| !left_alone.contains(&one.uid)) else { return Ok(()) };
+            operation.check()?;
             if tokio::time::Instant::now() >= end {
                 return Err(AppError::new(ErrorCode::Timeout, format!("{} does not go", one.words()))
                     .with_hint("look at its finalizers; everything else of the agent is being removed"));
@@ -313,8 +347,20 @@ impl App {
     }
 
     async fn still_there(&self, live: &Live, drawn: &Drawn) -> Result<Vec<Found>> {
-        let (now, _) = self.agent_objects(live).await?;
-        Ok(now.into_iter().filter(|one| drawn.found.iter().any(|before| before.uid == one.uid)).collect())
+        let mut left = Vec::new();
+        for one in &drawn.found {
+            let api = match &one.namespace {
+                Some(namespace) => live.cluster.api(&one.kind, namespace),
+                None => live.cluster.api_all(&one.kind),
+            };
+            let now = live.cluster.in_time("what is left", api.get_metadata_opt(&one.name)).await;
+            if let Ok(Some(now)) = now
+                && now.metadata.uid == one.uid
+            {
+                left.push(one.clone());
+            }
+        }
+        Ok(left)
     }
 }
 
@@ -324,9 +370,9 @@ mod tests {
 
     #[test]
     fn what_every_namespace_holds_keeps_none() {
-        assert!(is_usual(&kinds::CONFIG_MAP, "kube-root-ca.crt"));
-        assert!(is_usual(&kinds::SECRET, "default-token-x7f2c"));
-        assert!(!is_usual(&kinds::SECRET, "kube-root-ca.crt") && !is_usual(&kinds::CONFIG_MAP, "settings"));
+        assert!(is_usual("ConfigMap", "kube-root-ca.crt") && is_usual("ServiceAccount", "default"));
+        assert!(is_usual("Secret", "default-token-x7f2c"));
+        assert!(!is_usual("Secret", "kube-root-ca.crt") && !is_usual("ConfigMap", "settings"));
         assert_eq!(many(1, "trigger", "triggers"), "1 trigger");
         assert_eq!(many(0, "trigger", "triggers"), "0 triggers");
     }

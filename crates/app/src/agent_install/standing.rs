@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
-use pilothouse_cluster::{Kind, kinds};
+use pilothouse_cluster::{Kind, kinds, kubeconfig::is_production};
 use serde_json::{Value, json};
 
 use super::{BEFORE_PAUSE, FIELD_MANAGER, Installed};
@@ -34,6 +34,13 @@ fn number(value: &Value, at: &str) -> u32 {
 
 fn text(value: &Value, at: &str) -> String {
     value.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Whether what is done to the agent wants its name typed: on a context marked as production, and where the agent
+/// itself knows its cluster by such a name, whatever this computer calls it.
+pub(super) fn careful(live: &Live, installed: Option<&Installed>) -> bool {
+    let known = installed.and_then(|one| one.says("/cluster"));
+    live.cluster.is_production() || known.is_some_and(|name| is_production(&name))
 }
 
 /// How many pods there should be; one when nobody says.
@@ -179,8 +186,8 @@ impl App {
     pub async fn agent_status(&self) -> Result<AgentStatus> {
         let live = self.live()?;
         let installed = self.installed_agent(&live).await?;
-        let charges = self.charges(&live).await;
-        let confirm = live.cluster.is_production().then(|| AGENT.to_owned());
+        let charges = self.charges(&live, None).await;
+        let confirm = careful(&live, installed.as_ref()).then(|| AGENT.to_owned());
         let practice = live.cluster.is_practice();
         let Some(Installed { namespace, deployment, needs, held, .. }) = installed else {
             return Ok(AgentStatus {
@@ -205,10 +212,12 @@ impl App {
         let events =
             if pods.is_empty() { Vec::new() } else { listed(&live, &kinds::EVENT, &namespace, warnings).await };
         let mut problems = deployment.as_ref().map(|one| problems(one, &pods, &events)).unwrap_or_default();
-        if let (Some(deployment), Some(needs), false) = (&deployment, &needs, live.cluster.is_practice()) {
-            problems.extend(uncredited(deployment, needs, &held));
-        }
         let (state, words) = judge(deployment.as_ref(), !problems.is_empty());
+        if let (Some(deployment), Some(needs), Some(held), false) =
+            (&deployment, &needs, &held, live.cluster.is_practice())
+        {
+            problems.extend(uncredited(deployment, needs, held));
+        }
         Ok(AgentStatus {
             state,
             words,
@@ -227,9 +236,9 @@ impl App {
     /// Ends all pods of the agent and leaves everything else in place, or lets it go on.
     pub async fn pause_agent(&self, paused: bool, confirm: Option<String>) -> Result<AgentStatus> {
         let live = self.live()?;
-        confirmed(live.cluster.is_production(), live.name(), AGENT, confirm.as_deref())?;
         let none = || AppError::not_found("there is no agent in this cluster");
         let installed = self.installed_agent(&live).await?.ok_or_else(none)?;
+        confirmed(careful(&live, Some(&installed)), live.name(), AGENT, confirm.as_deref())?;
         let deployment = installed.deployment.ok_or_else(none)?;
         let wanted = if paused { 0 } else { replicas_when_on(&deployment) };
         if replicas(&deployment) != wanted {

@@ -145,6 +145,8 @@ pub struct AgentPlan {
     pub shown: String,
     /// How many objects would be made, changed or removed.
     pub changes: u32,
+    /// What must be typed before it is carried out.
+    pub confirm: Option<String>,
 }
 
 /// A namespace that holds triggers.
@@ -259,6 +261,8 @@ pub struct AgentRemoval {
     pub with_kinds: Vec<String>,
     /// What the user may not do, one sentence each.
     pub missing: Vec<String>,
+    /// What the user may not do that removing the kinds takes.
+    pub kinds_missing: Vec<String>,
     /// Names what was shown, to be given back with the click.
     pub shown: String,
 }

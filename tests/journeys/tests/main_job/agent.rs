@@ -1,7 +1,7 @@
 //! The agent's life as the window leads it: planned, installed, in charge, brought up to date, paused, removed. On real
 //! parts its pods are run: the program itself, with what the installed manifest gives it.
 
-use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Secret, ServiceAccount};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use pilothouse_app::contract::{
@@ -183,6 +183,7 @@ async fn the_agent_comes_works_and_goes_on_a_real_cluster() {
     chaos(&stage).await;
     trigger(&stage).await;
 
+    let stranger = passes_for_the_agent(&cluster).await;
     let plan = first_plan(&stage).await;
     refused_to_a_reader(&stage, &rig, &plan).await;
     let project = &plan.projects[0];
@@ -198,8 +199,13 @@ async fn the_agent_comes_works_and_goes_on_a_real_cluster() {
     halfway(&stage, &cluster).await;
     upgrade(&stage, &node).await;
     pause_and_go_on(&stage).await;
+    changes_nothing_for_a_colleague(&stage, &rig).await;
 
+    keeps_a_namespace_for_others(&stage, &cluster).await;
     remove(&stage).await;
+    let still = cluster.api(&kinds::DEPLOYMENT, &stranger).get_opt("pilothouse-agent").await.unwrap();
+    assert!(still.is_some(), "what only looks like the agent is somebody's");
+    cluster.api(&kinds::DEPLOYMENT, &stranger).delete("pilothouse-agent", &DeleteParams::default()).await.unwrap();
     assert_eq!(left(&cluster).await, Vec::<String>::new());
     assert_eq!(node.running(), 0);
     for lease in ["pilothouse-triggers".to_owned(), format!("pilothouse-sync-{}", stage.project)] {
@@ -211,6 +217,55 @@ async fn the_agent_comes_works_and_goes_on_a_real_cluster() {
     let secret = stage.secret().unwrap();
     let logs = node.logs();
     assert!(!logs.is_empty() && !logs.contains(&secret), "{logs}");
+}
+
+/// Labels are anybody's to set: somebody makes a Deployment that reads like the agent's, in a namespace before it.
+async fn passes_for_the_agent(cluster: &Cluster) -> String {
+    let place = "aaa".to_owned();
+    let namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": place}})).unwrap();
+    Api::<Namespace>::all(cluster.client()).create(&PostParams::default(), &namespace).await.unwrap();
+    let labels = serde_json::json!({"app.kubernetes.io/name": "pilothouse-agent",
+        "app.kubernetes.io/managed-by": "pilothouse"});
+    let object = serde_json::json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "pilothouse-agent", "labels": labels},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "x"}}, "template": {"metadata": {"labels": {"app": "x"}},
+            "spec": {"containers": [{"name": "x", "image": "x"}]}}}});
+    let object: DynamicObject = serde_json::from_value(object).unwrap();
+    cluster.api(&kinds::DEPLOYMENT, &place).create(&PostParams::default(), &object).await.unwrap();
+    place
+}
+
+/// Somebody else, who calls the cluster by another name and has neither the host's authority nor the settings on file,
+/// finds nothing to change: what is installed stays what it is.
+async fn changes_nothing_for_a_colleague(stage: &Stage, rig: &Rig) {
+    let folder = tempfile::tempdir().unwrap();
+    let colleague = stage.opened_with(&rig.kubeconfigs().many, &folder.path().join("app")).await;
+    colleague.connect(ConnectTarget::Context { name: "live-eu".into() }, "connect".into()).await.unwrap();
+    let plan = until("the colleague's plan", async || {
+        let plan = colleague.plan_agent(None).await.unwrap();
+        // Projects and triggers come with the first lists.
+        (!plan.form.projects.is_empty() && !plan.form.triggers.is_empty()).then_some(plan)
+    })
+    .await;
+    let changed: Vec<_> = plan.objects.iter().filter(|one| one.diff.is_some()).collect();
+    assert_eq!(plan.changes, 0, "{changed:#?}");
+    assert_eq!(plan.confirm.as_deref(), Some("pilothouse-agent"), "the colleague knows the cluster as production");
+    let unconfirmed = colleague.pause_agent(true, None).await.unwrap_err();
+    assert_eq!(unconfirmed.code, ErrorCode::Blocked, "{unconfirmed:?}");
+    colleague.close().await;
+}
+
+/// A namespace in which somebody else put something does not go.
+async fn keeps_a_namespace_for_others(stage: &Stage, cluster: &Cluster) {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client(), PLACE);
+    let claim = serde_json::json!({"metadata": {"name": "theirs"}, "spec": {"accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}}}});
+    claims.create(&PostParams::default(), &serde_json::from_value(claim).unwrap()).await.unwrap();
+    let removal = stage.app.plan_agent_removal().await.unwrap();
+    assert!(removal.stays.iter().any(|one| one.contains("PersistentVolumeClaim theirs")), "{:?}", removal.stays);
+    assert!(!removal.goes.iter().any(|one| one.starts_with("Namespace")), "{:?}", removal.goes);
+    claims.delete("theirs", &DeleteParams::default()).await.unwrap();
+    until("the claim to go", async || claims.get_opt("theirs").await.unwrap().is_none().then_some(())).await;
 }
 
 /// While no window is open the agent looks after both, and a window that opens doubles nothing.

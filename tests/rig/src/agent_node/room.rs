@@ -208,7 +208,6 @@ impl Room {
         container: &Container,
         server: &Server,
     ) -> Result<std::result::Result<Fitted, Lacking>> {
-        let namespace = pod.namespace().unwrap_or_default();
         let mut variables = vec![
             ("KUBERNETES_SERVICE_HOST".to_owned(), server.host.clone()),
             ("KUBERNETES_SERVICE_PORT".to_owned(), server.port.to_string()),
