@@ -100,6 +100,10 @@ pub struct RunWorkflow {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its help would stand before the options' own")]
     pub reach: Reach,
+    /// The name that the cluster is known by, when it is reached without a kubeconfig; one that says production wants
+    /// --confirm
+    #[arg(long, value_name = "NAME", required_unless_present = "kubeconfig", conflicts_with = "kubeconfig")]
+    pub cluster: Option<String>,
     /// The namespace of the chaos project
     #[arg(long, short)]
     pub namespace: String,

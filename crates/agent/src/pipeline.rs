@@ -15,21 +15,19 @@ use crate::{
     kubeconfig,
 };
 
-/// The name of a cluster that is reached from within, for a command that has no configuration to name it.
-const HERE: &str = "in-cluster";
-
 /// Starts the run, and waits for its end where that was asked for.
 pub async fn run(args: RunWorkflow) -> Result<ExitCode> {
     let folder = std::env::temp_dir();
     let data = tempfile::tempdir().map_err(|source| Error::File { path: folder, done: "written", source })?;
-    let door = kubeconfig::open(&args.reach, HERE, data.path())?;
+    let cluster = args.cluster.as_deref().unwrap_or_default();
+    let door = kubeconfig::open(&args.reach, cluster, data.path())?;
     let options = AppOptions {
         secrets: Arc::new(MemoryStore::default()),
         kubeconfig: Some(vec![door.file.clone()]),
         known_hosts: Vec::new(),
         authority: None,
         helm: None,
-        scope: Scope::Chaos { namespaces: vec![args.namespace.clone()] },
+        scope: Scope::Chaos { namespaces: vec![args.namespace.clone()], triggers: Vec::new() },
         ..AppOptions::new(data.path().to_owned())
     };
     let app = App::open(options, Arc::new(Silent)).await?;

@@ -38,7 +38,10 @@ pub fn options(duty: &Duty, config: &Config, door: &Door, data: &Path, identity:
         known_hosts: vec![beside("known_hosts")],
         authority,
         helm: None,
-        scope: Scope::Chaos { namespaces: config.needs.homes().into_iter().map(str::to_owned).collect() },
+        scope: Scope::Chaos {
+            namespaces: config.needs.homes().into_iter().map(str::to_owned).collect(),
+            triggers: config.needs.served().into_iter().map(str::to_owned).collect(),
+        },
         identity,
         ..AppOptions::new(data.to_owned())
     }

@@ -64,7 +64,19 @@ pub enum Scope {
     Chaos {
         /// The namespaces.
         namespaces: Vec<String>,
+        /// Those of them whose triggers are served. Who may not look at what triggers watch would only hold the Lease.
+        triggers: Vec<String>,
     },
+}
+
+impl Scope {
+    /// Whether the triggers of a namespace are served.
+    pub(crate) fn serves(&self, namespace: &str) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Chaos { triggers, .. } => triggers.iter().any(|one| one == namespace),
+        }
+    }
 }
 
 impl AppOptions {

@@ -79,7 +79,7 @@ impl Live {
             .or_else(|| platforms.first().cloned());
         let specs = match scope {
             Scope::Everything => everything(&cluster, &discovered, platform.as_deref()).await,
-            Scope::Chaos { namespaces } => chaos_of(&discovered, namespaces),
+            Scope::Chaos { namespaces, .. } => chaos_of(&discovered, namespaces),
         };
         let index = watch(&cluster, specs, changes).await;
         let state = State { discovered, platforms, platform, can_install, index, registered: Vec::new() };

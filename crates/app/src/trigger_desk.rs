@@ -295,8 +295,8 @@ impl App {
     async fn surroundings_now(&self, live: &Live, namespace: Option<&str>, spec: &TriggerSpec) -> Surroundings {
         let cluster = &live.cluster;
         let target = spec.target.namespace.as_str();
-        let mut around = Surroundings::default();
-        around.halted = namespace.and_then(|namespace| self.halts(live).remove(namespace)).map(|halt| halt.reason);
+        let halt = namespace.and_then(|namespace| self.halts(live).remove(namespace));
+        let mut around = Surroundings { halted: halt.map(|halt| halt.reason), ..Surroundings::default() };
         match cluster.in_time("the namespace", cluster.api_all(&kinds::NAMESPACE).get_opt(target)).await {
             Ok(found) => {
                 let marked = found.is_some_and(|one| one.labels().get(PROTECTED_LABEL).is_some_and(|it| it == "true"));

@@ -177,7 +177,10 @@ impl App {
         let mut tasks = JoinSet::new();
         loop {
             changes.mark_unchanged();
-            let wanted = namespaces(&live);
+            let Some(app) = me.upgrade() else { break };
+            let mut wanted = namespaces(&live);
+            wanted.retain(|namespace| app.options.scope.serves(namespace));
+            drop(app);
             seats.retain(|namespace, seat| {
                 let stays = wanted.contains(namespace);
                 if !stays {

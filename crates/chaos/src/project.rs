@@ -21,7 +21,8 @@ pub enum Auth {
     Ssh,
 }
 
-/// Annotation on a project: it came to another place, and was not synced with it in full yet.
+/// Annotation on a project: it came to another place. That it was synced there in full stands in its status, which
+/// whoever syncs may write without being able to lead the project elsewhere.
 const ARRIVING: &str = "pilothouse.dev/arriving";
 
 /// What becomes of workflows that have no file at the place that their project comes to.
@@ -41,6 +42,20 @@ struct Arrival {
     url: String,
     branch: String,
     absent: Absent,
+    /// The version that the project was led here from: each arrival has its own.
+    #[serde(default)]
+    mark: String,
+}
+
+impl Arrival {
+    /// The arrival that is not over yet, at the place that the project follows now.
+    fn of(object: &DynamicObject) -> Option<Self> {
+        let text = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let noted = object.metadata.annotations.as_ref()?.get(ARRIVING)?;
+        let to = serde_json::from_str::<Self>(noted).ok()?;
+        let here = to.url == text("/spec/gitOps/url") && to.branch == text("/spec/gitOps/branch");
+        (here && text("/status/arrived") != to.mark).then_some(to)
+    }
 }
 
 /// A chaos project.
@@ -96,17 +111,13 @@ impl Project {
             object.data.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         object.data.get("spec")?;
-        let (url, branch) =
-            (text("/spec/gitOps/url").unwrap_or_default(), text("/spec/gitOps/branch").unwrap_or_default());
-        let arrival = object.metadata.annotations.as_ref().and_then(|all| all.get(ARRIVING));
-        let arrival = arrival.and_then(|text| serde_json::from_str::<Arrival>(text).ok());
         Some(Self {
-            arriving: arrival.filter(|to| to.url == url && to.branch == branch).map(|to| to.absent),
+            arriving: Arrival::of(object).map(|to| to.absent),
             id: object.metadata.name.clone()?,
             namespace: object.metadata.namespace.clone().unwrap_or_default(),
             enabled: object.data.pointer("/spec/gitOps/enabled").and_then(Value::as_bool).unwrap_or(false),
-            url,
-            branch,
+            url: text("/spec/gitOps/url").unwrap_or_default(),
+            branch: text("/spec/gitOps/branch").unwrap_or_default(),
             auth: if text("/spec/gitOps/auth").as_deref() == Some("ssh") { Auth::Ssh } else { Auth::Token },
             description: text("/spec/description"),
             state: text("/status/state"),
@@ -219,10 +230,11 @@ pub async fn change(cluster: &Cluster, namespace: &str, seen: &Seen, to: &Enable
             let why = format!("it follows {} ({}) by now", now.url, now.branch);
             return Err(Error::PreviewStale { name: now.id, why });
         }
-        if now.url == to.url && now.branch == to.branch {
+        if now.url == to.url && now.branch == to.branch && absent == Absent::Ask {
             return Ok(now);
         }
-        let arrival = Arrival { url: to.url.clone(), branch: to.branch.clone(), absent };
+        let mark = there.metadata.resource_version.clone().unwrap_or_default();
+        let arrival = Arrival { url: to.url.clone(), branch: to.branch.clone(), absent, mark };
         let arrival = serde_json::to_value(&arrival).map(|arrival| arrival.to_string()).unwrap_or_default();
         let branch = Some(&to.branch).filter(|branch| !branch.is_empty());
         // Over exactly the version that was looked at.
@@ -239,20 +251,14 @@ pub async fn change(cluster: &Cluster, namespace: &str, seen: &Seen, to: &Enable
     Err(Error::Contended { attempts: ATTEMPTS })
 }
 
-/// Notes that a project was synced in full where it came to. Somebody who writes it at this moment has the last word:
-/// the next sync notes it then.
+/// Notes that a project was synced in full where it came to. Somebody who leads it elsewhere at this moment makes
+/// another arrival, which this note is not about.
 pub(crate) async fn arrived(cluster: &Cluster, namespace: &str, id: &str) -> Result<()> {
     let api = cluster.api(&kinds::CHAOS_PROJECT, namespace);
     let there = cluster.in_time("read a chaos project", api.get(id)).await?;
-    if Project::read(&there).is_none_or(|there| there.arriving.is_none()) {
-        return Ok(());
-    }
-    let version = there.metadata.resource_version;
-    let patch = json!({"metadata": {"resourceVersion": version, "annotations": {ARRIVING: null}}});
-    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
-    match cluster.in_time("write a chaos project", api.patch(id, &parameters, &patch)).await {
-        Ok(_) | Err(pilothouse_cluster::Error::Conflict { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+    match Arrival::of(&there) {
+        Some(arrival) => write_status(cluster, namespace, id, json!({"status": {"arrived": arrival.mark}})).await,
+        None => Ok(()),
     }
 }
 

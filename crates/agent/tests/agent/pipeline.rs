@@ -18,7 +18,8 @@ async fn a_pipeline_learns_by_the_exit_code_and_the_report() {
     let json_report = stage.dir.path().join("report.json");
     let run = |more: &[&str]| {
         let (junit, json) = (format!("--junit={}", report.display()), format!("--json={}", json_report.display()));
-        let mut words = vec!["run-workflow", "--namespace", &stage.home, "--project", "shop", WORKFLOW];
+        let mut words =
+            vec!["run-workflow", "--cluster", "rig", "--namespace", &stage.home, "--project", "shop", WORKFLOW];
         words.extend(["--wait", &junit, &json]);
         words.extend(more);
         stage.command(&words)
@@ -47,12 +48,18 @@ async fn a_pipeline_learns_by_the_exit_code_and_the_report() {
 
     // What was asked for is what ran, whatever the agent beside it does.
     assert_eq!(stage.runs().await.len(), 3);
-    let (code, said) = stage.command(&["run-workflow", "-n", &stage.home, "-p", "shop", "not-there"]);
+    let (code, said) =
+        stage.command(&["run-workflow", "--cluster", "rig", "-n", &stage.home, "-p", "shop", "not-there"]);
     assert_eq!(code, 1, "{said}");
-    let (code, said) = stage.command(&["run-workflow", "-n", &stage.home, "-p", "nobody", WORKFLOW]);
+    let (code, said) =
+        stage.command(&["run-workflow", "--cluster", "rig", "-n", &stage.home, "-p", "nobody", WORKFLOW]);
     assert_eq!(code, 1, "{said}");
-    let (code, _) = stage.command(&["run-workflow", "-n", &stage.home, "-p", "shop", WORKFLOW, "--junit=x"]);
+    let (code, _) =
+        stage.command(&["run-workflow", "--cluster", "rig", "-n", &stage.home, "-p", "shop", WORKFLOW, "--junit=x"]);
     assert_eq!(code, 2, "a report without waiting is a wrong call");
+    let call = ["run-workflow", "--cluster", "eu-prod", "-n", &stage.home, "-p", "shop", WORKFLOW];
+    let (code, said) = stage.command(&call);
+    assert_eq!(code, 1, "a cluster in production wants the workflow's name once more: {said}");
     assert_eq!(stage.runs().await.len(), 3, "what could not be done did nothing");
     drop(agent);
 }

@@ -130,6 +130,11 @@ impl Needs {
         projects.chain(self.triggers.iter().map(|one| one.namespace.as_str())).collect()
     }
 
+    /// The namespaces whose triggers are served.
+    pub fn served(&self) -> BTreeSet<&str> {
+        self.triggers.iter().map(|one| one.namespace.as_str()).collect()
+    }
+
     /// The namespaces whose workloads are watched.
     pub fn targets(&self) -> BTreeSet<&str> {
         self.triggers.iter().map(|one| one.target.as_str()).collect()

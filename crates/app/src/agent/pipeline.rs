@@ -116,11 +116,12 @@ impl App {
         patience: Duration,
         mut tell: impl FnMut(&PipelineRun),
     ) -> Result<PipelineRun> {
-        let end = tokio::time::Instant::now() + patience;
+        // Longer than can be counted is for ever.
+        let end = tokio::time::Instant::now().checked_add(patience);
         let mut before = String::new();
         loop {
             let looked = self.look_for_pipeline(asked, run).await;
-            let over = tokio::time::Instant::now() >= end;
+            let over = end.is_some_and(|end| tokio::time::Instant::now() >= end);
             match looked {
                 Ok(found) => {
                     if found.phase() != before {

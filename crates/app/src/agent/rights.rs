@@ -72,8 +72,11 @@ fn home(needs: &Needs, namespace: &str) -> Vec<Right> {
     let right = |kind, sub, verbs, why| Right::new(namespace, kind, sub, verbs, why);
     let here = needs.projects.iter().filter(|project| project.namespace == namespace);
     let mut leases: BTreeSet<String> = here.map(|project| sync_lease(&project.id)).collect();
-    leases.insert(TRIGGERS_LEASE.to_owned());
-    vec![
+    let served = needs.served().contains(namespace);
+    if served {
+        leases.insert(TRIGGERS_LEASE.to_owned());
+    }
+    let mut found = vec![
         right(&CHAOS_PROJECT, "", READ, "to see which chaos projects there are and where they lead"),
         right(&CHAOS_PROJECT, "status", &["patch"], "to say in a project how its last sync ended"),
         right(&CHAOS_WORKFLOW, "", READ, "to see the workflows that the cluster holds"),
@@ -107,15 +110,18 @@ fn home(needs: &Needs, namespace: &str) -> Vec<Right> {
         right(&CHAOS_ENGINE, "", &["patch"], "to take faults back when triggers are halted"),
         right(&CHAOS_RESULT, "", READ, "to read verdicts"),
         right(&EVENT_TRIGGER, "", READ, "to see the triggers"),
-        right(&EVENT_TRIGGER, "status", &["patch"], "to remember what a trigger decided"),
-        right(
+    ];
+    if served {
+        found.push(right(&EVENT_TRIGGER, "status", &["patch"], "to remember what a trigger decided"));
+        found.push(right(
             &CONFIG_MAP,
             "",
             &["list", "watch"],
             "to see whether all triggers are halted, without which nothing is started; rights cannot name a label, so \
              that it reaches all ConfigMaps here",
-        ),
-    ]
+        ));
+    }
+    found
 }
 
 /// What the agent needs in a namespace whose workloads a trigger watches.
@@ -207,5 +213,14 @@ mod tests {
             assert!(!words.iter().any(|one| one.contains(never)), "{never}");
         }
         assert!(all.iter().all(|right| !right.why.is_empty() && !right.namespace.is_empty()));
+    }
+
+    #[test]
+    fn where_no_triggers_are_served_nothing_is_asked_for_that_only_they_need() {
+        let projects = Needs { triggers: Vec::new(), ..needs() };
+        let words: Vec<String> = rights(&projects).iter().map(Right::words).collect();
+        for never in ["pilothouse-triggers", "configmaps", "eventtriggers.pilothouse.dev/status", "namespaces"] {
+            assert!(!words.iter().any(|one| one.contains(never)), "{never}");
+        }
     }
 }

@@ -125,7 +125,7 @@ impl App {
                 }
             }
         }
-        for namespace in config.needs.homes() {
+        for namespace in config.needs.served() {
             state.engines.push(engine_state(&live, namespace));
         }
         for run in self.known_runs(&live, None) {
@@ -178,9 +178,27 @@ fn note_of(need: &ProjectNeed, project: &Project) -> Option<String> {
     elsewhere.then(|| {
         format!(
             "the project {} follows {} ({}), and the configuration agrees to {} ({}) only",
-            project.id, project.url, project.branch, need.url, need.branch
+            project.id,
+            shown(&project.url),
+            shown(&project.branch),
+            shown(&need.url),
+            need.branch
         )
     })
+}
+
+/// A text of somebody else's for whoever can reach this agent: one line, short, and without what may stand before an
+/// address' host.
+fn shown(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+    match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let authority = rest.find('/').unwrap_or(rest.len());
+            let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
+            format!("{scheme}://{}", &rest[host..])
+        }
+        None => text,
+    }
 }
 
 fn engine_state(live: &Live, namespace: &str) -> EngineState {

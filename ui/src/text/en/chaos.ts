@@ -262,6 +262,7 @@ export const chaos = {
   'dry.title': 'What the API server says',
   'dry.lead': 'Asked as a dry run: nothing is created.',
   'dry.ask': 'Ask again',
+  'dry.before': 'The text has changed since. Ask again to hear about it as it is.',
   'dry.asking': 'Asking the API server',
   'dry.taken': 'Would be taken',
   'dry.refused': 'Would be refused',
