@@ -588,7 +588,7 @@ export type AgentProject = {
 	/**  Whether the cluster's Secret has a credential for it. */
 	inCluster: boolean,
 	/**  The Secret, as `namespace/name`. */
-	secret: string,
+	secretName: string,
 	/**  Who could read it there, in a sentence. */
 	readers: string,
 };

@@ -106,7 +106,7 @@ impl App {
             credential,
             refused,
             in_cluster,
-            secret: format!("{namespace}/{secret}"),
+            secret_name: format!("{namespace}/{secret}"),
             readers: format!(
                 "Whoever may read Secrets in the namespace {namespace}, or start pods or read backups there, can read it; \
                  so can the cluster's administrators."

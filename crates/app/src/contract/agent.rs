@@ -176,7 +176,7 @@ pub struct AgentProject {
     /// Whether the cluster's Secret has a credential for it.
     pub in_cluster: bool,
     /// The Secret, as `namespace/name`.
-    pub secret: String,
+    pub secret_name: String,
     /// Who could read it there, in a sentence.
     pub readers: String,
 }
