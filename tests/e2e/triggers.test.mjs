@@ -164,8 +164,14 @@ test('a trigger from its sentences to its verdict', async () => {
       await d.waitFor('trigger-matches', { text: 'cart' });
       await pick('trigger-workflow', 'shop/cart-pod-delete');
       await d.fill('trigger-name', 'cart-policy');
+      // The form settles first: a click on what still moves goes astray on a busy machine.
+      await d.waitFor('trigger-says', { text: 'cart-pod-delete', timeout: 60_000 });
+      const policy = (timeout) => d.waitFor('litmus-policy', { text: 'EventTrackerPolicy', timeout });
       await d.click('trigger-for-litmus');
-      await d.waitFor('litmus-policy', { text: 'EventTrackerPolicy' });
+      await policy(10_000).catch(async () => {
+        await d.click('trigger-for-litmus');
+        await policy(60_000);
+      });
       await d.fill('litmus-namespace', 'litmus');
       await d.fill('litmus-experiment', 'exp-1');
       await d.click('litmus-annotate');
