@@ -157,7 +157,8 @@ impl App {
                 };
                 operation.step("Looking what is installed", 1, Some(2));
                 let preferred = self.storage.setting(&platform_setting(cluster.name())).await?;
-                let live = Arc::new(Live::start(cluster, practice, preferred, &self.options.scope, &self.changes).await?);
+                let live =
+                    Arc::new(Live::start(cluster, practice, preferred, &self.options.scope, &self.changes).await?);
                 self.recall_registered(&live).await?;
                 operation.step(&shown, 2, Some(2));
                 let view = live.view();
@@ -213,7 +214,10 @@ impl App {
 
     /// Looks again what the cluster holds, and starts what now can run.
     pub(crate) async fn reconnect(&self, live: &Arc<Live>, platform: Option<String>) -> Result<Session> {
-        let fresh = Arc::new(Live::start(live.cluster.clone(), live.practice.clone(), platform, &self.options.scope, &self.changes).await?);
+        let fresh = Arc::new(
+            Live::start(live.cluster.clone(), live.practice.clone(), platform, &self.options.scope, &self.changes)
+                .await?,
+        );
         self.recall_registered(&fresh).await?;
         let view = fresh.view();
         self.set_live(Some(fresh.clone()));
