@@ -65,4 +65,47 @@ describe('a query', () => {
     await settle();
     expect(asked).toBe(2);
   });
+
+  it('asks about what is typed when typing pauses, and one question at a time', async () => {
+    vi.useFakeTimers();
+    const asked: string[] = [];
+    const answers: ((text: string) => void)[] = [];
+    const held = drive(
+      (key) => {
+        asked.push(key);
+        return new Promise<string>((resolve) => answers.push(resolve));
+      },
+      { keep: true, pause: 400 },
+    );
+    const type = (text: string) => {
+      held.setKey(text);
+      flushSync();
+    };
+    try {
+      expect(asked).toEqual(['first']);
+      type('firsts');
+      await vi.advanceTimersByTimeAsync(399);
+      type('firsts!');
+      await vi.advanceTimersByTimeAsync(400);
+      // Typing has paused, and the first question has no answer yet.
+      expect(asked).toEqual(['first']);
+      answers[0]!('about the first');
+      await vi.advanceTimersByTimeAsync(0);
+      expect(asked).toEqual(['first', 'firsts!']);
+      // That answer is about a key which is gone.
+      expect(held.query.data).toBeUndefined();
+      answers[1]!('about the last');
+      await vi.advanceTimersByTimeAsync(0);
+      expect([held.query.data, held.query.stale]).toEqual(['about the last', false]);
+      // Typing that goes on makes what is shown old; ending the page ends the pause.
+      type('more');
+      expect(held.query.stale).toBe(true);
+      held.stop();
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(asked).toHaveLength(2);
+    } finally {
+      held.stop();
+      vi.useRealTimers();
+    }
+  });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { FieldProblem, TriggerCondition } from '$platform';
-import { asked, begin, childPath, hand, inUnit, newForm, newPath, pairs, pairWords, problemAt, problemBelow, rooted, spanOf, takeHanded, tests, unitOf, withOperator, withText, written } from '../src/pages/triggers/form';
+import { asked, begin, childPath, hand, inUnit, kindOf, newForm, newPath, pairs, pairWords, problemAt, problemBelow, rooted, spanOf, takeHanded, tests, unitOf, withOperator, withText, written } from '../src/pages/triggers/form';
 
 describe('the tree of conditions', () => {
   const image = begin('imageChanged');
@@ -66,12 +66,20 @@ describe('what is typed', () => {
 
 describe('the way to the editor', () => {
   it('carries the workload', () => {
-    const place = asked(newPath('Deployment', 'shop-dev', 'cart'));
-    expect(place).toEqual({ kind: 'Deployment', namespace: 'shop-dev', name: 'cart' });
+    const place = asked(newPath('shop-dev', 'cart'));
+    expect(place).toEqual({ namespace: 'shop-dev', name: 'cart' });
     const form = newForm(place);
     expect(form.name).toBe('test-cart');
     expect(form.target).toEqual({ kind: 'Deployment', namespace: 'shop-dev', names: ['cart'], labels: [], annotations: [] });
     expect(newForm({ name: `${'x'.repeat(57)}-yyy` }).name).toBe(`test-${'x'.repeat(57)}`);
+  });
+
+  it('leaves what kind the workload is to the cluster', () => {
+    const workload = (kind: string, namespace: string, name: string) => ({ kind, namespace, name, images: [], ready: 1, wanted: 1 });
+    const { target } = newForm({ namespace: 'shop-dev', name: 'db' });
+    expect(kindOf(target, [workload('Deployment', 'shop-qa', 'db'), workload('StatefulSet', 'shop-dev', 'db')])).toBe('StatefulSet');
+    expect(kindOf(target, [workload('DaemonSet', 'shop-dev', 'db'), workload('Deployment', 'shop-dev', 'db')])).toBe('Deployment');
+    expect(kindOf(target, [workload('Deployment', 'shop-dev', 'cart')])).toBeUndefined();
   });
 
   it('hands a form over once', () => {

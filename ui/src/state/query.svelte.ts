@@ -7,6 +7,11 @@ export interface QueryOptions {
   topics?: Topic[];
   /** While a new key is asked, go on showing the answer to the old one (a preview of a form). */
   keep?: boolean;
+  /**
+   * A key that is being typed, and an answer that costs the cluster something: another key is asked about when it has stood for
+   * so many milliseconds, and never while the question before is still under way.
+   */
+  pause?: number;
 }
 
 /** What a page shows of one question to the app. */
@@ -35,14 +40,28 @@ export function query<K, T>(key: () => K | undefined, ask: (key: K) => Promise<T
   let busy = $state(true);
   let newest = 0;
   let last: string | undefined;
+  let waiting: ReturnType<typeof setTimeout> | undefined;
+  let underWay: Promise<unknown> | undefined;
 
   async function refresh(): Promise<void> {
+    clearTimeout(waiting);
     const now = untrack(key);
     if (now === undefined) return;
     const mine = ++newest;
     busy = true;
     try {
-      const got = await ask(now);
+      if (options.pause !== undefined) {
+        // Whatever became of the one before is told by the one who asked it.
+        while (underWay) await underWay.catch(() => undefined);
+        if (mine !== newest) return;
+      }
+      const asking = ask(now);
+      underWay = asking;
+      const done = () => {
+        if (underWay === asking) underWay = undefined;
+      };
+      asking.then(done, done);
+      const got = await asking;
       if (mine !== newest) return;
       data = got;
       error = undefined;
@@ -57,15 +76,23 @@ export function query<K, T>(key: () => K | undefined, ask: (key: K) => Promise<T
     const now = key();
     const text = JSON.stringify(now);
     untrack(() => {
-      if (text !== last) {
+      const first = last === undefined;
+      const another = text !== last;
+      if (another) {
         // Another object: what is shown would be a lie about it.
         if (!options.keep) data = undefined;
         error = undefined;
         last = text;
       }
+      clearTimeout(waiting);
       if (now === undefined) {
         newest++;
         busy = false;
+      } else if (options.pause !== undefined && another && !first) {
+        // What is still on its way is about a key that is gone.
+        newest++;
+        busy = true;
+        waiting = setTimeout(() => void refresh(), options.pause);
       } else {
         void refresh();
       }
@@ -82,6 +109,7 @@ export function query<K, T>(key: () => K | undefined, ask: (key: K) => Promise<T
 
   $effect(() => () => {
     newest++;
+    clearTimeout(waiting);
   });
 
   return {

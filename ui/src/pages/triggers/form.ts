@@ -1,5 +1,5 @@
 // The trigger editor's form: its conditions as a tree with a group at the root, and where the core's problems belong.
-import type { ConditionOperator, ConditionTest, FieldProblem, LabelEntry, TriggerCondition, TriggerForm, TriggerGuards } from '$platform';
+import type { ConditionOperator, ConditionTest, FieldProblem, LabelEntry, TriggerCondition, TriggerForm, TriggerGuards, TriggerTarget, WorkloadEntry } from '$platform';
 
 export type Group = Extract<TriggerCondition, { kind: 'all' | 'any' }>;
 export type What = Exclude<TriggerCondition['kind'], 'all' | 'any'>;
@@ -155,13 +155,13 @@ export const usualGuards: TriggerGuards = {
 };
 
 /** A new trigger: the usual guards, and whatever place it was asked from. */
-export function newForm(place: { kind?: string | undefined; namespace?: string | undefined; name?: string | undefined } = {}): TriggerForm {
+export function newForm(place: { namespace?: string | undefined; name?: string | undefined } = {}): TriggerForm {
   const name = place.name ?? '';
   return {
     name: name ? `test-${name}`.slice(0, 63).replace(/[^a-z0-9]+$/, '') : '',
     project: '',
     workflow: '',
-    target: { kind: place.kind ?? 'Deployment', namespace: place.namespace ?? '', names: name ? [name] : [], labels: [], annotations: [] },
+    target: { kind: 'Deployment', namespace: place.namespace ?? '', names: name ? [name] : [], labels: [], annotations: [] },
     when: begin('imageChanged'),
     guards: { ...usualGuards },
     whileAway: 'offer',
@@ -175,9 +175,16 @@ export function asked(path: string): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(path.split('?')[1] ?? ''));
 }
 
-/** The way to a new trigger for one workload. */
-export function newPath(kind: string, namespace: string, name: string): string {
-  return `/triggers/new?${new URLSearchParams({ kind, namespace, name }).toString()}`;
+/** The way to a new trigger for one workload, of whatever kind it is in the cluster. */
+export function newPath(namespace: string, name: string): string {
+  return `/triggers/new?${new URLSearchParams({ namespace, name }).toString()}`;
+}
+
+/** The kind that a workload of this name has now; where there are two, the one that the form has already. */
+export function kindOf(target: TriggerTarget, workloads: WorkloadEntry[]): string | undefined {
+  const [name] = target.names;
+  const kinds = workloads.filter((one) => one.namespace === target.namespace && one.name === name).map((one) => one.kind);
+  return kinds.includes(target.kind) ? target.kind : kinds[0];
 }
 
 /** A form on its way from one page to the editor. */

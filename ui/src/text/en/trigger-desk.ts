@@ -81,7 +81,7 @@ export const triggerDesk = {
   'trigger.whileAwayHint': 'Made while neither this app nor the agent was looking.',
   'trigger.whileAway.offer': 'offer them to a person',
   'trigger.whileAway.run': 'run them too',
-  'trigger.whileAway.ignoreHint': 'Offered changes that nobody answers start nothing.',
+  'trigger.whileAway.offerHint': 'Offered changes that nobody answers start nothing.',
   'trigger.guards': 'Under these guards',
   'trigger.guardsText': 'A run starts only when every one of them lets it.',
   'trigger.before': 'Before a run',
