@@ -14,6 +14,7 @@ mod error;
 pub mod git_host;
 pub mod helm;
 pub mod leash;
+mod namespaces;
 pub mod old_tls;
 pub mod pki;
 pub mod provider_host;

@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
-use crate::control_plane::{ControlPlane, Kubeconfigs, client_from, ensure_namespace};
+use crate::control_plane::{ControlPlane, Kubeconfigs, client_from, on_own_thread};
 use crate::error::{At, Error, Result};
 use crate::leash::{Leash, Sweep};
-use crate::rbac;
+use crate::{namespaces, rbac};
 
 /// The environment variable that names the JSON file of a rig already up.
 pub const SHARED: &str = "PILOTHOUSE_RIG";
@@ -59,7 +59,11 @@ impl Rig {
 
     fn shared_or_started() -> Result<Self> {
         match std::env::var_os(SHARED).filter(|path| !path.is_empty()) {
-            Some(path) => Self::described_in(Path::new(&path)),
+            Some(path) => {
+                let rig = Self::described_in(Path::new(&path))?;
+                on_own_thread(async { namespaces::sweep(&client_from(&rig.kubeconfig()).await?).await })?;
+                Ok(rig)
+            }
             None => Self::start(true),
         }
     }
@@ -153,16 +157,25 @@ impl Rig {
         }
     }
 
-    /// A new namespace, `<prefix>-<six letters>`.
+    /// A new namespace, `<prefix>-<six letters>`. On a shared rig it goes when a later process comes; [`Rig::leave`] has
+    /// it go at once.
     ///
     /// # Panics
     /// When the API server refuses.
     #[allow(clippy::panic)]
     pub async fn namespace(&self, prefix: &str) -> String {
         let name = format!("{prefix}-{}", (0..6).map(|_| fastrand::lowercase()).collect::<String>());
-        match ensure_namespace(&self.client().await, &name).await {
+        match namespaces::make(&self.client().await, &name).await {
             Ok(()) => name,
             Err(error) => panic!("cannot make the namespace {name}: {error}"),
+        }
+    }
+
+    /// Has a namespace deleted, for destructors: it does not wait for the end, and what fails is only printed.
+    pub fn leave(description: &Description, namespace: &str) {
+        let admin = &description.kubeconfigs.admin;
+        if let Err(error) = on_own_thread(async { namespaces::delete(&client_from(admin).await?, namespace).await }) {
+            eprintln!("cannot delete the namespace {namespace}: {error}");
         }
     }
 

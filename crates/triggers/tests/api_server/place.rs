@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use pilothouse_cluster::{Cluster, Kind, kinds};
-use pilothouse_rig::Rig;
+use pilothouse_rig::{Description, Rig};
 use pilothouse_triggers::spec::{DecisionRecord, Outcome, TriggerStatus};
 use pilothouse_triggers::{Engine, Launch, LaunchError, Launched, Launcher, RunState};
 use serde_json::{Value, json};
@@ -106,6 +106,14 @@ pub struct Place {
     pub cluster: Cluster,
     pub namespace: String,
     pub launcher: Arc<ObjectLauncher>,
+    rig: Description,
+}
+
+impl Drop for Place {
+    /// The node has room for about a hundred pods, fewer than all these tests make.
+    fn drop(&mut self) {
+        Rig::leave(&self.rig, &self.namespace);
+    }
 }
 
 pub type Running = (CancellationToken, JoinHandle<()>);
@@ -121,7 +129,7 @@ impl Place {
         pilothouse_cluster::crds::install(&cluster).await.unwrap();
         let namespace = rig.namespace("triggers").await;
         let launcher = Arc::new(ObjectLauncher::new(cluster.clone(), &namespace));
-        Self { cluster, namespace, launcher }
+        Self { cluster, namespace, launcher, rig: rig.description().clone() }
     }
 
     pub async fn create(&self, kind: &Kind, mut object: Value) {
