@@ -6,6 +6,7 @@ use pilothouse_triggers::spec::{Outcome, TriggerStatus};
 use serde_json::{Value, json};
 
 use crate::place::{Place, containers, count, settled_on, stop};
+use crate::watched::{at_rest, watched, watched_with};
 
 /// The digest of an image, made of one letter.
 fn digest(letter: &str) -> String {
@@ -14,9 +15,7 @@ fn digest(letter: &str) -> String {
 
 /// Waits for one more run, and for everything to be over; returns the reason of that run.
 async fn fires(place: &Place, runs: usize) -> String {
-    let over = |status: &TriggerStatus| {
-        count(status, Outcome::Fired) == runs && count(status, Outcome::Waited) == 0 && status.open_runs().is_empty()
-    };
+    let over = |status: &TriggerStatus| count(status, Outcome::Fired) == runs && at_rest(status);
     let status = place.until("one more run", over).await;
     assert_eq!(place.created().await.len(), runs, "{:#?}", status.decisions);
     assert_eq!(status.decisions.len(), runs, "nothing else was decided: {:#?}", status.decisions);
@@ -25,12 +24,8 @@ async fn fires(place: &Place, runs: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_53_each_kind_of_change_of_an_image_fires_once() {
-    let place = Place::new().await;
-    place.deployment().await;
     // The rollout of an init container does not end on the rig's node, which runs nothing.
-    place.trigger(json!({"waitForRollout": false})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({"waitForRollout": false})).await;
 
     place.image("app:2").await;
     assert_eq!(fires(&place, 1).await, "the image of app changed", "the tag");
@@ -52,11 +47,7 @@ async fn case_53_each_kind_of_change_of_an_image_fires_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_53_a_sidecar_that_somebody_else_injects_can_be_left_out() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger_with(json!({"when": {"imageChanged": {"except": ["proxy"]}}})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched_with(json!({"when": {"imageChanged": {"except": ["proxy"]}}})).await;
     // As a webhook would: the container comes, and later has another image.
     for image in ["proxy:1", "proxy:2"] {
         place.patch(containers(json!([{"name": "proxy", "image": image}]))).await;
@@ -70,11 +61,7 @@ async fn case_53_a_sidecar_that_somebody_else_injects_can_be_left_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_53_a_rollback_is_a_change_like_any_other() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({})).await;
     for (image, runs) in [("app:2", 1), ("app:1", 2), ("app:2", 3), ("app:1", 4)] {
         place.image(image).await;
         place.settled(image, runs).await;
@@ -84,11 +71,7 @@ async fn case_53_a_rollback_is_a_change_like_any_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_54_scales_statuses_annotations_and_lists_fire_nothing() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({"waitForRollout": false})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({"waitForRollout": false})).await;
     let deployments = place.cluster.api(&kinds::DEPLOYMENT, &place.namespace);
     for round in 0..3 {
         place.patch(json!({"spec": {"replicas": 2 + round}})).await;
@@ -107,9 +90,7 @@ async fn case_54_scales_statuses_annotations_and_lists_fire_nothing() {
     let engine = place.engine();
     place.image("app:2").await;
     // That one is either seen or, made before the engine looked, offered; what came before it is neither.
-    let over = |status: &TriggerStatus| {
-        settled_on(status, "app:2") && count(status, Outcome::Waited) == 0 && status.open_runs().is_empty()
-    };
+    let over = |status: &TriggerStatus| settled_on(status, "app:2") && at_rest(status);
     let status = place.until("the one change", over).await;
     assert_eq!(status.decisions.len(), 1, "{:#?}", status.decisions);
     stop(engine).await;
@@ -117,11 +98,7 @@ async fn case_54_scales_statuses_annotations_and_lists_fire_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_55_a_change_while_nothing_ran_is_offered_and_a_rollback_too() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({})).await;
     place.image("app:2").await;
     place.settled("app:2", 1).await;
     stop(engine).await;
@@ -148,11 +125,7 @@ async fn case_55_a_change_while_nothing_ran_is_offered_and_a_rollback_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_55_a_change_while_nothing_ran_runs_where_that_is_the_policy() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger_with(json!({"whileAway": "Run"})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched_with(json!({"whileAway": "Run"})).await;
     stop(engine).await;
     place.image("app:2").await;
     let engine = place.engine();

@@ -41,6 +41,7 @@ use pilothouse_triggers::spec::{MAX_DECISIONS, Outcome, TriggerStatus};
 use serde_json::{Value, json};
 
 use crate::place::{Place, containers, count, settled_on, stop};
+use crate::watched::{at_rest, watched};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_remembered_stays_small_and_whole() {
@@ -58,11 +59,8 @@ async fn what_is_remembered_stays_small_and_whole() {
         for name in &names {
             place.patch_as(name, containers(json!([{"name": "app", "image": image}])), "kubectl-edit").await;
         }
-        let over = |status: &TriggerStatus| {
-            status.observed.iter().all(|one| one.images["app"] == image)
-                && count(status, Outcome::Waited) == 0
-                && status.open_runs().is_empty()
-        };
+        let over =
+            |status: &TriggerStatus| status.observed.iter().all(|one| one.images["app"] == image) && at_rest(status);
         place.until("a round", over).await;
     }
     assert_eq!(place.created().await.len(), 75);
@@ -87,11 +85,7 @@ async fn what_is_remembered_stays_small_and_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hand_that_writes_a_trigger_drops_nothing_that_is_remembered() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({"waitForRollout": false})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({"waitForRollout": false})).await;
     place.image("app:2").await;
     let before = place.settled("app:2", 1).await;
     let api = place.cluster.api(&kinds::EVENT_TRIGGER, &place.namespace);
@@ -195,10 +189,7 @@ async fn two_triggers_on_one_workload_both_run_while_others_write_to_them() {
         place.image(&image).await;
         for name in ["on-image", "too"] {
             let over = |status: &TriggerStatus| {
-                settled_on(status, &image)
-                    && count(status, Outcome::Fired) == n - 1
-                    && count(status, Outcome::Waited) == 0
-                    && status.open_runs().is_empty()
+                settled_on(status, &image) && count(status, Outcome::Fired) == n - 1 && at_rest(status)
             };
             while !over(&place.status_of(name).await) {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -212,11 +203,7 @@ async fn two_triggers_on_one_workload_both_run_while_others_write_to_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_launch_that_fails_is_told_and_tried_again_and_repeats_no_other() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({"waitForRollout": false})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({"waitForRollout": false})).await;
     place.image("app:2").await;
     place.settled("app:2", 1).await;
     let fails = |retry: bool| {
@@ -267,12 +254,8 @@ async fn who_may_list_and_not_watch_is_served_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_annotation_alone_starts_nothing() {
-    let place = Place::new().await;
-    place.deployment().await;
+    let (place, engine) = watched(json!({"waitForRollout": false})).await;
     place.deployment_of("greedy", json!({GITOPS: "true", EXPERIMENT: "id-1", WORKFLOW: "id-1"})).await;
-    place.trigger(json!({"waitForRollout": false})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
     let change: Value = containers(json!([{"name": "app", "image": "app:2"}]));
     place.patch_as("greedy", change, "kubectl-edit").await;
     // What comes after it is seen, and is the only one.

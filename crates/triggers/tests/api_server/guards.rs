@@ -11,15 +11,12 @@ use pilothouse_triggers::spec::{Outcome, TriggerStatus};
 use serde_json::json;
 
 use crate::place::{Place, containers, count, settled_on, stop};
+use crate::watched::watched;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_56_a_hundred_rollouts_make_one_run_at_a_time_and_no_more_than_allowed() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({"waitForRollout": false, "maxPerDay": 2})).await;
+    let (place, engine) = watched(json!({"waitForRollout": false, "maxPerDay": 2})).await;
     *place.launcher.open.lock().unwrap() = true;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
     for n in 2..=101 {
         place.image(&format!("app:{n}")).await;
         if n == 50 {
@@ -44,11 +41,7 @@ async fn case_56_a_hundred_rollouts_make_one_run_at_a_time_and_no_more_than_allo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_57_what_keeps_a_rollout_from_ending_is_told_apart() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({})).await;
 
     place.patch(json!({"spec": {"paused": true}})).await;
     place.image("app:2").await;
@@ -83,11 +76,7 @@ async fn case_57_what_keeps_a_rollout_from_ending_is_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_57_nothing_is_tested_that_is_scaled_to_zero() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({})).await;
     place.patch(json!({"spec": {"replicas": 0}})).await;
     place.image("app:2").await;
     place.newest(Outcome::Waited, "scaled to zero").await;
@@ -98,12 +87,8 @@ async fn case_57_nothing_is_tested_that_is_scaled_to_zero() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_58_the_kill_switch_stops_runs_and_starts_none_until_it_is_lifted() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({})).await;
+    let (place, engine) = watched(json!({})).await;
     *place.launcher.open.lock().unwrap() = true;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
     place.image("app:2").await;
     let fired = place.newest(Outcome::Fired, "changed").await;
     let halt = json!({"metadata": {"name": "halt", "labels": {"pilothouse.dev/halt-triggers": "true"}},
@@ -128,11 +113,7 @@ async fn case_58_the_kill_switch_stops_runs_and_starts_none_until_it_is_lifted()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn approvals_dry_runs_and_protection() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({"approval": true})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({"approval": true})).await;
     place.image("app:2").await;
     let asks = place.newest(Outcome::Waited, "approval").await;
     let answer = |run: &str, word: &str| {
@@ -205,11 +186,7 @@ async fn quiet_hours_soak_and_cooldown_by_a_clock_of_our_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runs_own_change_starts_nothing_whoever_undoes_it() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({})).await;
     let image = |image: &str| containers(json!([{"name": "app", "image": image}]));
     // By the program that wrote it.
     place.patch_as("cart", image("app:broken"), "litmus-go-runner").await;

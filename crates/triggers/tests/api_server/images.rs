@@ -9,14 +9,11 @@ use pilothouse_triggers::spec::{Outcome, TriggerStatus};
 use serde_json::{Value, json};
 
 use crate::place::{Place, count, settled_on, stop};
+use crate::watched::watched;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_image_fires_once_and_nothing_else_does() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({})).await;
 
     // Neither scaling nor annotating is a change; both are over before the one that counts.
     place.patch(json!({"spec": {"replicas": 2}})).await;
@@ -146,11 +143,7 @@ async fn two_engines_start_one_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_nobody_saw_is_offered_and_not_run() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({})).await;
     stop(engine).await;
     place.image("app:2").await;
     let engine = place.engine();
@@ -162,12 +155,8 @@ async fn a_change_that_nobody_saw_is_offered_and_not_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_in_progress_holds_the_next_one_back() {
-    let place = Place::new().await;
+    let (place, engine) = watched(json!({"waitForRollout": false})).await;
     *place.launcher.open.lock().unwrap() = true;
-    place.deployment().await;
-    place.trigger(json!({"waitForRollout": false})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
     place.image("app:2").await;
     place.until("one run", |status| count(status, Outcome::Fired) == 1).await;
     place.image("app:3").await;

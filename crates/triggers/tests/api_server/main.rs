@@ -16,5 +16,6 @@ mod place;
 mod process;
 mod storm;
 mod unruly;
+mod watched;
 mod watches;
 mod workloads;

@@ -8,15 +8,12 @@ use pilothouse_triggers::decide::ABOUT_TO_START;
 use pilothouse_triggers::spec::{Outcome, TriggerStatus};
 use serde_json::json;
 
-use crate::place::{Place, count, kill, settled_on, stop};
+use crate::place::{Place, count, kill, stop};
+use crate::watched::{at_rest, watched};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_55_an_engine_that_dies_between_deciding_and_creating_starts_one_run() {
-    let place = Place::new().await;
-    place.deployment().await;
-    place.trigger(json!({"waitForRollout": false})).await;
-    let engine = place.engine();
-    place.until("the first sight", |status| settled_on(status, "app:1")).await;
+    let (place, engine) = watched(json!({"waitForRollout": false})).await;
     // Each change is met by a death as soon as it is written down that its run is about to start, before or after the
     // run was created, as it happens.
     let mut met = BTreeSet::new();
@@ -60,8 +57,7 @@ async fn many_changes_under_a_dying_engine_and_a_second_one_fire_each_once() {
     let all_on = |status: &TriggerStatus, image: &str| {
         status.observed.len() == WORKLOADS
             && status.observed.iter().all(|one| one.images.get("app").is_some_and(|found| found == image))
-            && count(status, Outcome::Waited) == 0
-            && status.open_runs().is_empty()
+            && at_rest(status)
     };
     place.until("the first sight", |status| all_on(status, "app:0") || all_on(status, "app:1")).await;
     for round in 1..=ROUNDS {
