@@ -138,9 +138,33 @@ fn frozen(lower: &str) -> bool {
     still && !key
 }
 
+/// The words in small letters without what stands in quotes: a path or a name there may hold any sign that is looked for.
+pub(crate) fn unquoted(words: &str) -> String {
+    let mut kept = String::with_capacity(words.len());
+    let mut rest = words;
+    let mut before = ' ';
+    while let Some(at) = rest.find(['\'', '"']) {
+        let (head, tail) = rest.split_at(at);
+        kept.push_str(head);
+        before = head.chars().next_back().unwrap_or(before);
+        let (mark, inside) = tail.split_at(1);
+        kept.push_str(mark);
+        // An apostrophe stands after a letter.
+        let end = if before.is_alphanumeric() { None } else { inside.find(mark) };
+        before = '\'';
+        rest = end.map_or(inside, |end| &inside[end..]);
+        if end.is_some() {
+            kept.push_str(mark);
+            rest = &rest[1..];
+        }
+    }
+    kept.push_str(rest);
+    kept.to_lowercase()
+}
+
 /// Whether the words of a TLS or SSH library say that the connection broke off, and nothing about trust or rights.
 pub(crate) fn breaks_off(lower: &str) -> bool {
-    let tls = ["eof", "syscall", "connection reset", "broken pipe", "connection was aborted"];
+    let tls = [" eof", "syscall", "connection reset", "broken pipe", "connection was aborted"];
     let ssh = ["userauth response", "unable to send", "getting response", "socket disconnect", "transport read"];
     tls.iter().chain(&ssh).any(|sign| lower.contains(sign))
 }
@@ -148,7 +172,7 @@ pub(crate) fn breaks_off(lower: &str) -> bool {
 /// What a server means that ends the conversation with words; `None` when they name none of the usual reasons.
 pub(crate) fn of_connection(host: &str, words: &str) -> Option<Error> {
     let words = clean(words);
-    let lower = words.to_lowercase();
+    let lower = unquoted(&words);
     let says = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     let host = host.to_owned();
     if says(&["could not be found", "repository not found", "does not exist", "no such repository"]) {
@@ -175,6 +199,16 @@ pub(crate) fn of_connection(host: &str, words: &str) -> Option<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_in_quotes_says_nothing_about_what_went_wrong() {
+        let words = "fatal: '/srv/Geofence/denied' does not appear to be a git repository";
+        assert_eq!(unquoted(words), "fatal: '' does not appear to be a git repository");
+        assert!(!breaks_off(&unquoted(words)));
+        assert_eq!(unquoted("It isn't allowed, and won't be: \"eof\" 'x"), "it isn't allowed, and won't be: \"\" 'x");
+        assert_eq!(unquoted("'a' \"b"), "'' \"b");
+        assert_eq!(unquoted("SSL error: unexpected EOF"), "ssl error: unexpected eof");
+    }
 
     #[test]
     fn words_are_made_safe() {

@@ -17,7 +17,7 @@ use crate::known_hosts::Trust;
 use crate::preflight;
 use crate::private_ca::PrivateAuthority;
 use crate::proxy::Proxy;
-use crate::rejection::{MAX_WORDS, breaks_off, clean, of_connection};
+use crate::rejection::{MAX_WORDS, breaks_off, clean, of_connection, unquoted};
 use crate::remote_url::{RemoteUrl, Scheme};
 use crate::tls::TlsProblem;
 use crate::why::explain_status;
@@ -334,7 +334,7 @@ impl Session {
         }
         let host = self.host();
         let words = without_secrets(&clean(error.message()));
-        let lower = words.to_lowercase();
+        let lower = unquoted(&words);
         let any = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
         let auth =
             || Error::Auth { host: host.clone(), what: self.access.credential.what(), hint: self.after_refusal() };
