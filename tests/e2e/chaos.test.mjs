@@ -66,9 +66,24 @@ test('a chaos project is enabled, changed on both sides, settled, run and switch
       const all = await ask(stage, 'GET', '/apis/pilothouse.dev/v1alpha1/chaosworkflows');
       const object = all.items.find((one) => one.spec.workflow === NAME);
       const place = `/apis/pilothouse.dev/v1alpha1/namespaces/${object.metadata.namespace}/chaosworkflows/${object.metadata.name}`;
-      const body = show(stage, FILE);
-      pushAs('Sam Poe', stage, FILE, body.replace('# mine', '# from Git'));
-      await ask(stage, 'PATCH', place, { spec: { manifest: body.replace('# mine', '# from the cluster') } });
+      for (let n = 1; ; n++) {
+        // Over the version that was in sync: a sync that comes in between has already taken Git's change in, and then this
+        // one would meet nothing.
+        const { metadata: { resourceVersion } } = await ask(stage, 'GET', place);
+        const body = show(stage, FILE);
+        const changed = (where) => body.replace(/# (mine|from Git \d+)/, `# from ${where} ${n}`);
+        pushAs('Sam Poe', stage, FILE, changed('Git'));
+        const change = { metadata: { resourceVersion }, spec: { manifest: changed('the cluster') } };
+        const met = await ask(stage, 'PATCH', place, change).then(() => true, (error) => {
+          if (n < 5 && error.message.includes('"code":409')) return false;
+          throw error;
+        });
+        if (met) break;
+        for (let i = 0; (await ask(stage, 'GET', place)).spec.manifest.trimEnd() !== show(stage, FILE).trimEnd(); i++) {
+          assert.ok(i < 900, 'the change in Git is taken in');
+          await d.page.waitForTimeout(200);
+        }
+      }
       await d.waitFor('sides-merge', { timeout: LONG });
       await d.waitFor('workflow-state', { text: 'Conflict' });
       await look('both-sides-changed');

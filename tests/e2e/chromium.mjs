@@ -21,14 +21,14 @@ export async function openChromium({ url, shots, executable = '/usr/bin/chromium
     kind: 'chromium',
     page,
     problems,
-    async waitFor(id, { timeout = 20_000, gone = false, text } = {}) {
+    async waitFor(id, { timeout = 60_000, gone = false, text } = {}) {
       await find(id).waitFor({ state: gone ? 'hidden' : 'visible', timeout });
       if (text !== undefined) {
         const wanted = text instanceof RegExp ? text : new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
         await page.locator(`[data-testid="${id}"]`).filter({ hasText: wanted }).first().waitFor({ timeout });
       }
     },
-    click: (id, { timeout = 20_000 } = {}) => find(id).click({ timeout }),
+    click: (id, { timeout = 60_000 } = {}) => find(id).click({ timeout }),
     fill: (id, value) => find(id).fill(value),
     async type(keys) {
       for (const key of Array.isArray(keys) ? [keys.join('+')] : [keys])

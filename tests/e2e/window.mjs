@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import axe from 'axe-core';
 import { remote } from 'webdriverio';
 
 const freePort = () =>
@@ -38,7 +39,7 @@ async function startDriver(env, log) {
 }
 
 export async function openWindow({ binary, shots, env = process.env }) {
-  const driver = await startDriver(env, openSync(`${shots}/app.log`, 'w'));
+  const driver = await startDriver(env, openSync(`${shots}/app.log`, 'a'));
   const browser = await remote({
     hostname: '127.0.0.1',
     port: driver.port,
@@ -53,7 +54,7 @@ export async function openWindow({ binary, shots, env = process.env }) {
   let shot = 0;
   return {
     kind: 'window',
-    async waitFor(id, { timeout = 20_000, gone = false, text } = {}) {
+    async waitFor(id, { timeout = 60_000, gone = false, text } = {}) {
       const element = await find(id);
       await element.waitForDisplayed({ timeout, reverse: gone, timeoutMsg: `${id} is ${gone ? 'still' : 'not'} there` });
       if (text !== undefined)
@@ -62,7 +63,7 @@ export async function openWindow({ binary, shots, env = process.env }) {
           timeoutMsg: `${id} does not read ${text}; it reads: ${await element.getText()}`,
         });
     },
-    async click(id, { timeout = 20_000 } = {}) {
+    async click(id, { timeout = 60_000 } = {}) {
       const element = await find(id);
       await element.waitForClickable({ timeout, timeoutMsg: `${id} cannot be clicked` });
       // A button that says why it does nothing can be clicked, and does nothing.
@@ -89,6 +90,21 @@ export async function openWindow({ binary, shots, env = process.env }) {
       const file = `${shots}/${String(++shot).padStart(2, '0')}-${name}.png`;
       execFileSync('import', ['-window', 'root', file], { env });
       return file;
+    },
+    /** Serious and critical findings of axe on the page as it stands. */
+    async accessibility() {
+      await browser.execute(axe.source);
+      const violations = await browser.executeAsync((done) => {
+        // Half-way through a transition a colour is neither the old nor the new one; what spins for ever is not waited for.
+        const moving = document.getAnimations().filter((one) => one.effect?.getTiming().iterations !== Infinity);
+        Promise.allSettled(moving.map((one) => one.finished))
+          .then(() => window.axe.run(document, { resultTypes: ['violations'] }))
+          .then((result) => done(result.violations.map(({ id, impact, help, nodes }) => ({ id, impact, help, at: nodes.slice(0, 3).map((n) => n.target.join(' ')) }))))
+          .catch((error) => done([{ id: 'axe', impact: 'critical', help: String(error), at: [] }]));
+      });
+      return violations
+        .filter((v) => v.impact === 'serious' || v.impact === 'critical')
+        .map((v) => `${v.id}: ${v.help} (${v.at.join('; ')})`);
     },
     async close() {
       await browser.deleteSession().catch(() => {});
