@@ -9,6 +9,7 @@ import GitCompare from '@lucide/svelte/icons/git-compare-arrows';
 import Ghost from '@lucide/svelte/icons/ghost';
 import Loader from '@lucide/svelte/icons/loader-circle';
 import TriangleAlert from '@lucide/svelte/icons/triangle-alert';
+import Zap from '@lucide/svelte/icons/zap';
 import type { Component } from 'svelte';
 
 /** The five things a colour can say. */
@@ -48,7 +49,6 @@ const LOOKS: Record<string, Look> = {
   connected: good,
   created: good,
   ok: good,
-  fired: good,
   done: good,
   available: good,
   initialized: busy,
@@ -83,6 +83,8 @@ const LOOKS: Record<string, Look> = {
   stopped: { tone: 'idle', icon: Ban as Component },
   cancelled: { tone: 'idle', icon: Ban as Component },
   skipped: { tone: 'idle', icon: Ban as Component },
+  fired: { tone: 'idle', icon: Zap as Component },
+  wouldfire: { tone: 'idle', icon: Zap as Component },
   unknown,
   none: idle,
 };

@@ -26,6 +26,8 @@ export interface Area {
   routes: Route[];
   /** Shown in the rail. The first screen is not. */
   rail: 'top' | 'foot' | 'none';
+  /** The area of the rail that stays marked while this one is open. */
+  under?: string;
   /** Entries of the palette; asked each time it opens. */
   entries?: () => PaletteEntry[] | Promise<PaletteEntry[]>;
 }

@@ -44,6 +44,12 @@ export function agoShort(at: Instant, now: number = Date.now()): string {
   return 'now';
 }
 
+/** "5 min ago", where there is little room. */
+export function agoBrief(at: Instant, now: number = Date.now()): string {
+  const age = agoShort(at, now);
+  return age === 'now' ? 'just now' : `${age} ago`;
+}
+
 /** "14:05". */
 export function clock(at: Instant): string {
   return toDate(at).toLocaleTimeString(LOCALE, { hour: '2-digit', minute: '2-digit' });
@@ -73,6 +79,11 @@ export function duration(from: Instant, until: Instant | number = Date.now() / 1
   if (hours > 0) return `${hours} h ${minutes} m`;
   if (minutes > 0) return `${minutes} m ${seconds} s`;
   return `${seconds} s`;
+}
+
+/** A run's name where there is little room: that of a trigger's run ends in many digits. */
+export function shortRun(name: string): string {
+  return name.replace(/^(trigger-.{6}).+/, '$1…');
 }
 
 /** The first eight characters of a commit, or of a digest without its algorithm. */

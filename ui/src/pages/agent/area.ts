@@ -12,6 +12,7 @@ export const area: Area = {
   path: '/agent',
   key: 'i',
   rail: 'none',
+  under: 'triggers',
   routes: [
     { pattern: '/agent', load: () => import('./AgentPage.svelte') },
     { pattern: '/agent/install', load: () => import('./InstallAgentPage.svelte') },

@@ -77,7 +77,7 @@ export const centers = {
   'centers.stopTitle': 'Stop the run of {name}?',
   'centers.stopBody': 'ChaosCenter stops its engines, which take the fault back, and then its workflow.',
   'centers.started': 'The run was asked for',
-  'centers.faultShare': '{share} % of its probes held, weight {weight}',
+  'centers.faultShare': '{share}% of its probes held, weight {weight}',
   'centers.faultOpen': 'not known yet, weight {weight}',
   'centers.shown': 'Run of {name}',
   'centers.refresh': 'Look again',

@@ -143,7 +143,7 @@ export const chaos = {
   'workflow.kind': 'Kind',
   'workflow.state': 'State',
   'workflow.change': 'Last change',
-  'workflow.policy': 'Runs',
+  'workflow.policy': 'Run policy',
   'workflow.lastRun': 'Last run',
   'workflow.neverRun': 'never run',
   'workflow.line': 'line {line}: {message}',
@@ -209,6 +209,7 @@ export const chaos = {
   'new.step.check': 'Check and commit',
   'new.chooseFault': 'Choose a fault.',
   'new.chooseTarget': 'Choose a target.',
+  'new.targetGone': 'The target has gone. Choose another.',
   'new.range': 'between {min} and {max}',
   'new.readyPods': '{ready} of {pods} ready',
   'new.reviewCommit': 'Review and commit',
@@ -265,6 +266,7 @@ export const chaos = {
   'dry.before': 'The text has changed since. Ask again to hear about it as it is.',
   'dry.asking': 'Asking the API server',
   'dry.taken': 'Would be taken',
+  'dry.unknownFields': 'Has unknown fields',
   'dry.refused': 'Would be refused',
   'dry.notAsked': 'Could not be asked',
   'dry.run': 'a run',
@@ -273,6 +275,7 @@ export const chaos = {
   'dry.allTaken': 'The API server would take all of it',
   'dry.someRefused': 'The API server would refuse a part of it',
   'dry.notAll': 'Not everything could be asked',
+  'dry.someUnknown': 'The API server would take all of it, but some fields mean nothing to it',
 
 
   'run.title': 'Run {name}',
