@@ -1,5 +1,6 @@
-// The agent's life in Chromium, on a real API server and Git over SSH: installed with its credential, in charge while
-// the app is closed and when it is opened again, one release tested once, paused, removed with nothing left.
+// The agent's life in the real window, on a real API server and Git over SSH: installed with its credential, in charge
+// while the app is closed and when it is opened again, one release tested once, paused, removed with nothing left. With
+// PILOTHOUSE_AGENT_DRIVER=chromium the same in Chromium.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
@@ -51,7 +52,7 @@ const holder = async (stage, namespace, lease) =>
 test('the agent is installed, works while the window is closed, and goes without a trace', async () => {
   const findings = [];
   await play({
-    driver: 'chromium',
+    driver: process.env.PILOTHOUSE_AGENT_DRIVER ?? 'window',
     on: 'ssh',
     upTo: 'trigger-made',
     after: async (first, stage, reopen) => {
@@ -59,10 +60,10 @@ test('the agent is installed, works while the window is closed, and goes without
       const look = async (name) => {
         await d.screenshot(name);
         findings.push(...(await d.accessibility()).map((finding) => `${name}: ${finding}`));
-        await d.page.emulateMedia({ colorScheme: 'dark' });
+        await d.run((theme) => { document.documentElement.dataset.theme = theme; }, 'dark');
         await d.screenshot(`${name}-dark`);
         findings.push(...(await d.accessibility()).map((finding) => `${name}, dark: ${finding}`));
-        await d.page.emulateMedia({ colorScheme: 'light' });
+        await d.run((theme) => { document.documentElement.dataset.theme = theme; }, 'light');
       };
       assert.ok(stage.agentImages, 'pilothouse-agent is built');
 
@@ -128,7 +129,7 @@ test('the agent is installed, works while the window is closed, and goes without
       await d.click('nav-environments');
       await d.click('open-storefront-dev');
       await d.waitFor(`verdict-${APP}`, { text: 'Pass', timeout: 60_000 });
-      const noise = d.problems.filter((problem) => !problem.startsWith('Failed to load resource'));
+      const noise = (d.problems ?? []).filter((problem) => !problem.startsWith('Failed to load resource'));
       assert.deepEqual(noise, [], 'the pages log no error');
     },
   });
