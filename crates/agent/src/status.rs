@@ -1,6 +1,7 @@
 //! Health, readiness and metrics over HTTP.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     net::SocketAddr,
     sync::{
@@ -16,7 +17,7 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pilothouse_app::{App, agent::Config};
-use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
+use tokio::{net::TcpListener, task::AbortHandle, time::Instant};
 
 use crate::{
     error::{Error, Result},
@@ -25,7 +26,9 @@ use crate::{
 
 /// How many callers are answered at once; a probe and a scrape are two.
 const CALLERS: usize = 32;
-/// How long a caller may take.
+/// How long a caller may take to ask.
+const ASKING: Duration = Duration::from_secs(2);
+/// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After how long without a sign the program counts as stuck.
 const STUCK: Duration = Duration::from_secs(60);
@@ -125,15 +128,43 @@ impl Status {
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        Ok((bound, tokio::spawn(accept(self.clone(), listener))))
+        let status = self.clone();
+        let respond = move |request| {
+            let status = status.clone();
+            async move { status.respond(request).await }
+        };
+        Ok((bound, tokio::spawn(accept(listener, ASKING, respond))))
     }
 }
 
-async fn accept(status: Arc<Status>, listener: TcpListener) {
-    let callers = Arc::new(Semaphore::new(CALLERS));
+/// Those who are being answered.
+#[derive(Default)]
+struct Callers {
+    /// The first is who came first.
+    here: VecDeque<AbortHandle>,
+}
+
+impl Callers {
+    /// Makes room for one more. When all places are taken, who came first goes: callers that say nothing must not keep
+    /// a probe out.
+    fn make_room(&mut self) {
+        self.here.retain(|one| !one.is_finished());
+        while self.here.len() >= CALLERS {
+            if let Some(first) = self.here.pop_front() {
+                first.abort();
+            }
+        }
+    }
+}
+
+/// Answers whoever calls. A caller has `patience` to ask, and is answered within a time of its own.
+async fn accept<R, A>(listener: TcpListener, patience: Duration, respond: R)
+where
+    R: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<Full<Bytes>>> + Send,
+{
+    let mut callers = Callers::default();
     loop {
-        // Nobody is taken in whom nobody can serve.
-        let Ok(place) = callers.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -142,22 +173,58 @@ async fn accept(status: Arc<Status>, listener: TcpListener) {
                 continue;
             }
         };
-        let status = status.clone();
-        tokio::spawn(async move {
+        callers.make_room();
+        let respond = respond.clone();
+        let caller = tokio::spawn(async move {
             let service = service_fn(|request| {
-                let status = status.clone();
-                async move { Ok::<_, Infallible>(status.respond(request).await) }
+                let answer = respond(request);
+                async move { Ok::<_, Infallible>(answer.await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
+                .header_read_timeout(patience)
                 .max_buf_size(16 * 1024)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
-            if let Ok(Err(error)) = tokio::time::timeout(2 * PATIENCE, connection).await {
+            if let Ok(Err(error)) = tokio::time::timeout(patience + 2 * PATIENCE, connection).await {
                 tracing::debug!(%error, "a caller left early");
             }
-            drop(place);
         });
+        callers.here.push_back(caller.abort_handle());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn callers_that_say_nothing_keep_nobody_out() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ok = |_| async { Response::new(Full::new(Bytes::from_static(b"ok"))) };
+        // Nobody leaves by waiting.
+        tokio::spawn(accept(listener, Duration::from_secs(24 * 60 * 60), ok));
+        let mut silent = Vec::new();
+        for _ in 0..CALLERS {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        caller.write_all(b"GET /healthz HTTP/1.1\r\nHost: agent\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        let answered = tokio::time::timeout(Duration::from_secs(120), caller.read_to_string(&mut answer)).await;
+        assert!(answered.is_ok() && answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+        // Who came first left for it, and nobody else.
+        let closed = silent[0].read(&mut [0]).await;
+        assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+        silent[1].write_all(b"GET / HTTP/1.1\r\nHost: agent\r\n\r\n").await.unwrap();
+        answer.clear();
+        silent[1].read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its story cannot go on")]
 
+mod beside;
 mod packages;
 mod pipeline;
 mod rights;

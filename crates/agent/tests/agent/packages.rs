@@ -117,6 +117,27 @@ fn the_chart_renders_what_the_program_prints() {
 }
 
 #[test]
+fn the_image_holds_one_static_program_and_runs_it_as_nobody() {
+    let text = std::fs::read_to_string(folder().join("Dockerfile")).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let (build, image) = lines.split_at(lines.iter().rposition(|line| line.starts_with("FROM ")).unwrap());
+    let says = |part: &[&str], what: &str| part.iter().any(|line| line.contains(what));
+    // The image below has no C library, no OpenSSL and no zlib.
+    for what in ["-C target-feature=+crt-static", "OPENSSL_STATIC=1", "LIBZ_SYS_STATIC=1", "--locked", "| grep "] {
+        assert!(says(build, what), "{what} in {build:?}");
+    }
+    assert_eq!(image[0], "FROM gcr.io/distroless/static-debian12:nonroot");
+    assert_eq!(image.iter().filter(|line| line.starts_with("COPY ")).count(), 1, "{image:?}");
+    assert!(!says(image, "RUN "), "there is nothing in it that could run: {image:?}");
+    // As the Deployment has it.
+    let plan = plan(&example());
+    let objects = manifests(&plan.settings, &plan.needs);
+    let pod = &objects.iter().find(|one| one["kind"] == "Deployment").unwrap()["spec"]["template"]["spec"];
+    let user = pod["securityContext"]["runAsUser"].as_u64().unwrap();
+    assert!(says(image, &format!("USER {user}:")), "{user} in {image:?}");
+}
+
+#[test]
 fn a_plan_with_flaws_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let values = dir.path().join("values.yaml");

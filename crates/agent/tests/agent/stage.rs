@@ -22,6 +22,12 @@ use pilothouse_rig::git_host::{GitHost, RepoHandle};
 use pilothouse_triggers::spec::{TriggerStatus, WorkloadKind};
 use serde_json::{Value, json};
 
+/// The program: the one that was built with this test, or the one that PILOTHOUSE_AGENT names, as that of an image.
+fn program() -> PathBuf {
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_pilothouse-agent"));
+    std::env::var_os("PILOTHOUSE_AGENT").map_or_else(built, PathBuf::from)
+}
+
 /// How long anything may take before the story counts as stuck; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -36,6 +42,9 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+/// The Lease of the triggers.
+pub const TRIGGERS: &str = "pilothouse-triggers";
 
 /// The workflow that most stories run, on the Deployment `cart`.
 pub const WORKFLOW: &str = "cart-pod-delete";
@@ -52,7 +61,8 @@ pub struct Stage {
     pub host: GitHost,
     pub repo: RepoHandle,
     pub dir: tempfile::TempDir,
-    _actors: ActorsHandle,
+    /// Who plays Argo Workflows and Litmus; nobody does once it is taken.
+    pub actors: Option<ActorsHandle>,
     count: AtomicU32,
 }
 
@@ -72,14 +82,19 @@ pub fn api_of(client: kube::Client, object: &Value) -> Api<DynamicObject> {
 }
 
 impl Stage {
+    /// With a Git server over HTTPS.
     pub async fn new() -> Self {
+        Self::with(GitHost::https().unwrap()).await
+    }
+
+    /// With a Git server of one's own.
+    pub async fn with(host: GitHost) -> Self {
         let rig = Rig::get();
         let cluster = Cluster::from_client(rig.client().await, "rig", false);
         crds::install(&cluster).await.unwrap();
         let own = rig.namespace("agent").await;
         let home = rig.namespace("chaos").await;
         let target = rig.namespace("shop").await;
-        let host = GitHost::https().unwrap();
         let repo = host.create_repo("acme/chaos").unwrap();
         let needs = Needs {
             projects: vec![ProjectNeed {
@@ -99,17 +114,24 @@ impl Stage {
         let author = Author { name: "The agent".into(), email: "agent@example.com".into() };
         let mut settings = Settings::new(&own, "registry.example/pilothouse-agent:0.1.0", "rig-eu", author);
         settings.authority.clone_from(&host.ca_pem);
+        settings.known_hosts.clone_from(&host.host_key_line);
         let plan = Plan { settings, needs };
         assert_eq!(plan.flaws(), []);
-        let mut config = ActorConfig::new(&home, None).paced(Duration::from_millis(20));
-        config.chaos_namespace.clone_from(&home);
-        let actors = Actors::start(rig.client().await, config, &[Actor::Workflows, Actor::Engines]);
         let dir = tempfile::tempdir().unwrap();
-        let stage =
-            Self { cluster, plan, own, home, target, host, repo, dir, _actors: actors, count: AtomicU32::new(0) };
+        let mut stage =
+            Self { cluster, plan, own, home, target, host, repo, dir, actors: None, count: AtomicU32::new(0) };
         stage.install().await;
         stage.mount().await;
+        stage.play().await;
         stage
+    }
+
+    /// Has Argo Workflows and Litmus played.
+    pub async fn play(&mut self) {
+        let mut config = ActorConfig::new(&self.home, None).paced(Duration::from_millis(20));
+        config.chaos_namespace.clone_from(&self.home);
+        let client = Rig::get().client().await;
+        self.actors = Some(Actors::start(client, config, &[Actor::Workflows, Actor::Engines]));
     }
 
     /// Applies what installs the agent. The Deployment is only asked about: its image is nowhere, and its program runs
@@ -161,8 +183,16 @@ impl Stage {
         };
         std::fs::write(account.join("ca.crt"), pem).unwrap();
         let git = folder("git");
-        std::fs::write(git.join("chaos.token"), &self.host.token).unwrap();
         std::fs::write(git.join("chaos.username"), &self.host.username).unwrap();
+        let (name, secret) = match self.over_ssh() {
+            true => ("chaos.key", &self.host.client_private_key),
+            false => ("chaos.token", &self.host.token),
+        };
+        std::fs::write(git.join(name), secret).unwrap();
+    }
+
+    fn over_ssh(&self) -> bool {
+        !self.host.client_private_key.is_empty()
     }
 
     /// Puts the files in place anew, after the plan changed.
@@ -208,7 +238,7 @@ impl Stage {
 
     /// Runs a command of the agent's to its end.
     pub fn command(&self, words: &[&str]) -> (i32, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse-agent"));
+        let mut command = Command::new(program());
         let ended = command.args(words).args(self.reach()).stdin(Stdio::null()).output().unwrap();
         let text = [ended.stdout, ended.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
         (ended.status.code().unwrap(), text)
@@ -253,7 +283,7 @@ impl Stage {
             id: "shop".into(),
             url: self.repo.url.clone(),
             branch: "main".into(),
-            auth: Auth::Token,
+            auth: if self.over_ssh() { Auth::Ssh } else { Auth::Token },
             description: None,
         };
         project::enable(&self.cluster, &self.home, &form).await.unwrap();
@@ -265,13 +295,16 @@ impl Stage {
 
     /// Waits until the cluster holds a workflow, and lets it start on events, as a person would.
     pub async fn let_start_on_events(&self, workflow: &str) {
+        self.let_start(workflow, RunPolicy::OnEvent).await;
+    }
+
+    /// Waits until the cluster holds a workflow, and lets something start it.
+    pub async fn let_start(&self, workflow: &str, by: RunPolicy) {
         let object = until("the workflow", async || self.object(workflow).await).await;
         let document = pilothouse_chaos::WorkflowDocument::accept("shop", &object.path, &object.manifest).unwrap();
         let seen = workflow_object::agreement(&document, &self.home);
         let which = ("shop", workflow);
-        workflow_object::set_run_policy(&self.cluster, &self.home, which, RunPolicy::OnEvent, Some(&seen))
-            .await
-            .unwrap();
+        workflow_object::set_run_policy(&self.cluster, &self.home, which, by, Some(&seen)).await.unwrap();
     }
 
     /// A Deployment `cart` of so many pods.
@@ -325,6 +358,12 @@ impl Stage {
     pub async fn runs(&self) -> Vec<String> {
         let all = self.cluster.api(&kinds::WORKFLOW, &self.home).list(&ListParams::default()).await.unwrap();
         all.items.into_iter().filter_map(|one| one.metadata.name).collect()
+    }
+
+    /// What the project says of its last sync.
+    pub async fn project_says(&self) -> String {
+        let project = self.cluster.api(&kinds::CHAOS_PROJECT, &self.home).get("shop").await.unwrap();
+        project.data.pointer("/status/message").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     /// Who holds a Lease of the project's namespace; empty when nobody does.
@@ -386,7 +425,7 @@ exit $code
 impl Agent {
     fn start(arguments: &[String], log: &Path) -> Self {
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", WATCHED, "watched"]).arg(log).arg(env!("CARGO_BIN_EXE_pilothouse-agent")).args(arguments);
+        shell.args(["-c", WATCHED, "watched"]).arg(log).arg(program()).args(arguments);
         let child = shell
             .env("RUST_LOG", "info,pilothouse_app=debug,pilothouse_cluster=debug,pilothouse_triggers=debug")
             .stdin(Stdio::piped())

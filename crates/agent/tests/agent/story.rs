@@ -5,10 +5,9 @@ use pilothouse_chaos::plan::SyncState;
 use pilothouse_cluster::kinds;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, WORKFLOW, until};
+use crate::stage::{Stage, TRIGGERS, WORKFLOW, until};
 
 const SYNC: &str = "pilothouse-sync-shop";
-const TRIGGERS: &str = "pilothouse-triggers";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_syncs_both_ways_fires_once_and_hands_over() {
