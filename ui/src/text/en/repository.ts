@@ -48,7 +48,7 @@ export const repository = {
   'remote.hostKeyKnown': 'Known so far',
 
   'repository.title': 'Repository',
-  'repository.lead': 'The GitOps repository of this platform: where values files and chaos workflows live.',
+  'repository.lead': 'The GitOps repository: where values files and chaos workflows live.',
   'repository.none': 'No GitOps repository yet',
   'repository.noneText': 'Environments take their values files from one Git repository. Create it at your provider, or bring in one that exists.',
   'repository.new': 'Connect a repository',

@@ -67,6 +67,7 @@ export const start = {
   'overview.repository.text': '{name}, branch {branch}',
   'overview.environments': 'Environments',
   'overview.environments.none': 'No flow',
+  'overview.environments.noneArgo': 'They follow from the Applications that read the repository.',
   'overview.environments.noneText': 'A deployment flow with environments is created in KubeRocketCI.',
   'overview.environments.text': '{count} environment|{count} environments',
   'overview.environments.healthy': '{healthy} of {total} applications healthy',
