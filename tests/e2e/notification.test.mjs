@@ -1,8 +1,12 @@
-// The desktop is told when a run ends while nobody looks, once, and not while the window is in front.
+// The desktop is told when a run ends while nobody looks, once, and not while the window is in front; and the run's report
+// is saved through the system's own dialog.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pick } from './dialog.mjs';
 import { leashed, play, PILOTHOUSE_NOTIFICATIONS } from './play.mjs';
 
 const tool = (...args) => execFileSync('xdotool', args, { encoding: 'utf8' }).trim();
@@ -17,7 +21,7 @@ test('a run that ends out of sight is told to the desktop, once', async () => {
       driver: 'window',
       on: 'practice',
       upTo: 'run-preview',
-      async after(d) {
+      async after(d, stage) {
         const window = tool('search', '--onlyvisible', '--name', '^Pilothouse$|· Pilothouse$').split('\n').at(-1);
 
         tool('windowfocus', window);
@@ -42,6 +46,18 @@ test('a run that ends out of sight is told to the desktop, once', async () => {
         assert.equal(told[0].title, 'cart-pod-delete passed');
         assert.match(told[0].body, /^The run cart-pod-delete-\w+ passed\. Resilience score 100 %\.$/);
         await d.screenshot('told');
+
+        const file = join(stage.folder, 'run of cart.xml');
+        const save = async (path) => {
+          await d.click('run-more');
+          await d.click('run-more-junit');
+          await pick('Save the report', path, () => d.screenshot('save-report'));
+        };
+        await save(undefined);
+        assert.equal(existsSync(file), false, 'a dialog that is cancelled saves nothing');
+        await save(file);
+        await d.waitFor('toast', { text: 'run of cart.xml' });
+        assert.match(readFileSync(file, 'utf8'), /<testsuite name="cart-pod-delete-\w+" tests="1" failures="0"/);
       },
     });
   } finally {
