@@ -120,7 +120,7 @@ test('a trigger from its sentences to its verdict', async () => {
       await ask('suspend_trigger', { namespace: 'litmus', name: 'test-cart', suspended: true });
       await d.waitFor('trigger-yaml', { text: 'cooldownSeconds: 3600' });
       await d.click('trigger-save');
-      await d.waitFor('trigger-conflict', { text: 'switched off' });
+      await d.waitFor('trigger-conflict', { text: 'suspended' });
       await look('editor-conflict');
       await d.click('trigger-write-mine');
       await d.waitFor('trigger-state', { text: 'Active' });
