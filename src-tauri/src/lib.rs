@@ -196,6 +196,7 @@ pub fn ipc<R: tauri::Runtime>() -> tauri_specta::Builder<R> {
             commands::agent::plan_agent_removal,
             commands::agent::uninstall_agent,
             commands::activity::activity,
+            commands::agent::forget_agent_work,
             commands::activity::doctor,
             commands::desktop::pick_file::<tauri::Wry>,
             commands::desktop::save_report::<tauri::Wry>,

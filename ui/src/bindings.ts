@@ -365,6 +365,8 @@ export const commands = {
 	installAgent: (request: InstallAgent, operation: string) => typedError<AgentStatus, AppError>(__TAURI_INVOKE("install_agent", { request, operation })),
 	/**  Ends its pods, or lets it go on. */
 	pauseAgent: (paused: boolean, confirm: string | null) => typedError<AgentStatus, AppError>(__TAURI_INVOKE("pause_agent", { paused, confirm })),
+	/**  Gives up what was begun about it and cut off. */
+	forgetAgentWork: () => typedError<null, AppError>(__TAURI_INVOKE("forget_agent_work")),
 	/**  What removing it comes to. */
 	planAgentRemoval: () => typedError<AgentRemoval, AppError>(__TAURI_INVOKE("plan_agent_removal")),
 	/**  Removes it. */
@@ -499,6 +501,16 @@ export type AgentCharge = {
 	renewed: string | null,
 };
 
+/**  What somebody began about the agent on this computer, and what did not come to its end. */
+export type AgentCutOff = {
+	/**  What. */
+	work: AgentWork,
+	/**  When it was begun, as RFC 3339. */
+	since: string,
+	/**  For a removal: whether Pilothouse's kinds were to go too. */
+	kinds: boolean,
+};
+
 /**  How the agent is to be installed. */
 export type AgentForm = {
 	/**  The namespace of the agent itself. */
@@ -559,6 +571,8 @@ export type AgentPlan = {
 	changes: number,
 	/**  What must be typed before it is carried out. */
 	confirm: string | null,
+	/**  The installation that was cut off and whose settings these are. */
+	cutOff: AgentCutOff | null,
 };
 
 /**  Something that keeps pods from running. */
@@ -587,6 +601,8 @@ export type AgentProject = {
 	refused: string | null,
 	/**  Whether the cluster's Secret has a credential for it. */
 	inCluster: boolean,
+	/**  Whether the agent that is installed looks after it; none when there is none. */
+	served: boolean | null,
 	/**  The Secret, as `namespace/name`. */
 	secretName: string,
 	/**  Who could read it there, in a sentence. */
@@ -599,6 +615,8 @@ export type AgentRemoval = {
 	goes: string[],
 	/**  What stays. */
 	stays: string[],
+	/**  What stays unless the kinds are removed. */
+	staysWithKinds: string[],
 	/**  What goes too when the kinds are removed. */
 	withKinds: string[],
 	/**  What the user may not do, one sentence each. */
@@ -629,7 +647,7 @@ export type AgentRight = {
 export type AgentState = 
 /**  There is no agent. */
 "absent" | 
-/**  Some of its objects are there, and its Deployment is not: an installation or a removal was cut off. */
+/**  Some of what is its is there, and its Deployment is not: an installation or a removal was cut off. */
 "halfway" | 
 /**  Its pods are on their way. */
 "starting" | 
@@ -666,6 +684,8 @@ export type AgentStatus = {
 	confirm: string | null,
 	/**  Whether the user may scale it. */
 	canPause: Permission,
+	/**  What was begun on this computer and did not come to its end. */
+	cutOff: AgentCutOff | null,
 };
 
 /**  A namespace that holds triggers. */
@@ -674,7 +694,16 @@ export type AgentTriggers = {
 	namespace: string,
 	/**  How many there are. */
 	count: number,
+	/**  Whether the agent that is installed looks after them; none when there is none. */
+	served: boolean | null,
 };
+
+/**  What is done about the agent. */
+export type AgentWork = 
+/**  It is installed, or brought up to date. */
+"install" | 
+/**  It is removed. */
+"remove";
 
 /**  What every failed command answers. */
 export type AppError = {

@@ -8,7 +8,7 @@ use kube::{
     api::{DynamicObject, ListParams, PostParams},
 };
 use pilothouse_chaos::workflow_object::{self, RunPolicy as Policy};
-use pilothouse_cluster::{Error as ClusterError, Name, WatchState, kinds};
+use pilothouse_cluster::{Cluster, Error as ClusterError, Kind, Name, WatchState, kinds};
 use pilothouse_triggers::{
     backtest,
     condition::facts::Seen,
@@ -36,6 +36,9 @@ use crate::{
     values::small,
     workflows::reach_view,
 };
+
+/// Disruption budgets as servers before Kubernetes 1.21 have them.
+const OLDER_BUDGET: Kind = Kind { version: "v1beta1", ..kinds::POD_DISRUPTION_BUDGET };
 
 /// How often a change is tried over what the engine writes meanwhile.
 const ATTEMPTS: u32 = 20;
@@ -307,14 +310,7 @@ impl App {
             }
         }
         if spec.guards.respect_disruption_budget {
-            let api = cluster.api(&kinds::POD_DISRUPTION_BUDGET, target);
-            around.budgets = match cluster.in_time("the disruption budgets", api.list(&ListParams::default())).await {
-                Ok(found) => {
-                    let values = found.items.iter().filter_map(|one| serde_json::to_value(one).ok());
-                    Budgets::Known(values.map(|one| Budget::read(&one)).collect())
-                }
-                Err(error) => Budgets::Unknown(error.to_string()),
-            };
+            around.budgets = budgets_now(cluster, target).await;
         }
         for object in live.list(&kinds::EVENT_TRIGGER) {
             let (trigger, status) = (object.uid().unwrap_or_default(), read_status(&object));
@@ -368,6 +364,27 @@ impl App {
         }
         problems
     }
+}
+
+/// The disruption budgets of a namespace, in whichever version the cluster serves them.
+async fn budgets_now(cluster: &Cluster, namespace: &str) -> Budgets {
+    for kind in [kinds::POD_DISRUPTION_BUDGET, OLDER_BUDGET] {
+        let api = cluster.api(&kind, namespace);
+        match cluster.in_time("the disruption budgets", api.list(&ListParams::default())).await {
+            Ok(found) => {
+                let read = |one: &DynamicObject| {
+                    let mut object = serde_json::to_value(one).ok()?;
+                    // A list does not say it of each.
+                    object["apiVersion"] = kind.api_version().into();
+                    Some(Budget::read(&object))
+                };
+                return Budgets::Known(found.items.iter().filter_map(read).collect());
+            }
+            Err(ClusterError::NotFound { .. }) => {}
+            Err(error) => return Budgets::Unknown(error.to_string()),
+        }
+    }
+    Budgets::Unknown("the cluster serves none".to_owned())
 }
 
 /// A trigger's uid and what it remembers, if it is there.

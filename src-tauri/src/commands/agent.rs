@@ -43,6 +43,13 @@ pub async fn pause_agent(app: State<'_, Arc<App>>, paused: bool, confirm: Option
     app.pause_agent(paused, confirm).await
 }
 
+/// Gives up what was begun about it and cut off.
+#[tauri::command]
+#[specta::specta]
+pub async fn forget_agent_work(app: State<'_, Arc<App>>) -> Result<()> {
+    app.forget_agent_work().await
+}
+
 /// What removing it comes to.
 #[tauri::command]
 #[specta::specta]

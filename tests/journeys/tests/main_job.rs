@@ -5,10 +5,14 @@
 
 #[path = "main_job/agent.rs"]
 mod agent;
+#[path = "main_job/agent_killed.rs"]
+mod agent_killed;
 #[path = "main_job/desk.rs"]
 mod desk;
 #[path = "main_job/killed.rs"]
 mod killed;
+#[path = "main_job/relay.rs"]
+mod relay;
 #[path = "main_job/stage.rs"]
 #[allow(dead_code, reason = "the stage has more than this story needs")]
 mod stage;

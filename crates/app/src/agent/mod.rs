@@ -25,7 +25,7 @@ pub use manifests::{
     to_yaml,
 };
 pub use mounted::{MountedStore, secret_entries};
-pub use needs::{Config, Flaw, Needs, Plan, ProjectNeed, TriggerNeed};
+pub use needs::{Config, Flaw, Needs, Plan, ProjectNeed, TriggerNeed, credential_name};
 pub use pipeline::{Asked, PipelineRun};
 pub use rights::{Right, rights};
 pub use serving::{AgentState, EngineState, ProjectState};

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use pilothouse_chaos::project::Project;
+use pilothouse_chaos::{names::digest, project::Project};
 use pilothouse_cluster::Name;
+use pilothouse_git::RemoteUrl;
 use pilothouse_triggers::spec::{TriggerSpec, WorkloadKind};
 use serde::{Deserialize, Serialize};
 
 use super::manifests::{Author, Settings};
-use crate::remotes::without_secret;
+use crate::remotes::{bound_to, without_secret};
 
 /// A chaos project that the agent keeps in step with Git. Where it leads stands here once more, as a consent: whoever
 /// can write the `ChaosProject` could otherwise have the agent's credential used for another repository.
@@ -25,7 +26,8 @@ pub struct ProjectNeed {
     #[serde(default)]
     pub branch: String,
     /// The entry of the Secret that holds the repository's credential: `<credential>.token` with an optional
-    /// `<credential>.username`, or `<credential>.key` with an optional `<credential>.passphrase`.
+    /// `<credential>.username`, or `<credential>.key` with an optional `<credential>.passphrase`. Any name will do;
+    /// the window's are those of [`credential_name`].
     pub credential: String,
 }
 
@@ -89,9 +91,19 @@ pub struct Flaw {
     pub message: String,
 }
 
+/// What the credential of a project is called in the Secret: `<namespace>.<id>.<server>`, the server as the first eight
+/// hexadecimal digits of the SHA-256 of its address. For a project that is led to another server, the credential of the
+/// old one is thus not even looked for.
+pub fn credential_name(namespace: &str, id: &str, url: &str) -> String {
+    // An address that cannot be read is a flaw of the plan, and nothing is called at it.
+    let server = RemoteUrl::parse(url).map_or_else(|_| url.to_owned(), |url| bound_to(&url));
+    let server: String = digest(&server).chars().take(8).collect();
+    format!("{namespace}.{id}.{server}")
+}
+
 impl Needs {
     /// What live objects ask for: the enabled ones among `projects`, and `triggers` with the namespaces that they are
-    /// in. The credential of each project is named after its namespace and id.
+    /// in. Credentials are called as [`credential_name`] has it.
     pub fn of<'a>(
         projects: impl IntoIterator<Item = &'a Project>,
         triggers: impl IntoIterator<Item = (&'a str, &'a TriggerSpec)>,
@@ -104,7 +116,7 @@ impl Needs {
                     id: project.id.clone(),
                     url: project.url.clone(),
                     branch: project.branch.clone(),
-                    credential: format!("{}.{}", project.namespace, project.id),
+                    credential: credential_name(&project.namespace, &project.id, &project.url),
                 })
                 .collect(),
             triggers: triggers
@@ -235,6 +247,19 @@ triggers:
     }
 
     #[test]
+    fn another_server_is_another_credential() {
+        let name = |url: &str| credential_name("litmus", "shop", url);
+        let known = name("https://git.a/acme/one.git");
+        assert_eq!(name("https://git.a/acme/two.git"), known);
+        for other in ["https://git.b/acme/one.git", "https://git.a:8443/acme/one.git", "ssh://git@git.a/acme/one.git"] {
+            assert_ne!(name(other), known, "{other}");
+        }
+        let server = known.strip_prefix("litmus.shop.").unwrap();
+        assert!(server.len() == 8 && server.bytes().all(|b| b.is_ascii_hexdigit()), "{known}");
+        assert!(is_key(&known), "the Secret takes it");
+    }
+
+    #[test]
     fn live_objects_tell_what_is_needed() {
         let project = |id: &str, enabled| Project {
             id: id.into(),
@@ -256,7 +281,12 @@ triggers:
         .unwrap();
         let needs = Needs::of(&[project("shop", true), project("old", false)], [("litmus", &spec), ("litmus", &spec)]);
         assert_eq!(needs.projects.len(), 1);
-        assert_eq!(needs.projects[0].credential, "litmus.shop");
+        let url = "https://git.example/another/repository.git";
+        assert_eq!(
+            needs.projects[0].credential,
+            credential_name("litmus", "shop", url),
+            "it is the server that counts"
+        );
         assert_eq!(
             needs.triggers,
             [TriggerNeed {

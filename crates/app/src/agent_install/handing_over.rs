@@ -8,7 +8,7 @@ use kube::{
     Api,
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
-use pilothouse_chaos::{names::digest, project::Project};
+use pilothouse_chaos::project::Project;
 use pilothouse_cluster::{Error as ClusterError, kinds};
 use pilothouse_git::{Credential, RemoteUrl};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +20,6 @@ use crate::{
     agent::{AGENT, MANAGER, MANAGER_LABEL, NAME_LABEL, ProjectNeed},
     contract::{ActivityKind, AgentProject, AppError, ErrorCode},
     journal::{Begin, End, Intent},
-    remotes::bound_to,
     session::Live,
 };
 
@@ -30,13 +29,6 @@ const ENDS: [&str; 4] = ["token", "username", "key", "passphrase"];
 /// `namespace/id`, by which a project is chosen.
 pub(super) fn key_of(namespace: &str, id: &str) -> String {
     format!("{namespace}/{id}")
-}
-
-/// What the credential of a project is called in the Secret. The server is a part of the name: for a project that is
-/// led to another one, the credential of the old is not even looked for.
-pub(super) fn credential_name(namespace: &str, id: &str, url: &RemoteUrl) -> String {
-    let server: String = digest(&bound_to(url)).chars().take(8).collect();
-    format!("{namespace}.{id}.{server}")
 }
 
 /// A credential as the Secret holds it; none for one that lives on this computer only.
@@ -106,6 +98,7 @@ impl App {
             credential,
             refused,
             in_cluster,
+            served: None,
             secret_name: format!("{namespace}/{secret}"),
             readers: format!(
                 "Whoever may read Secrets in the namespace {namespace}, or start pods or read backups there, can read it; \
@@ -292,18 +285,20 @@ mod tests {
     }
 
     #[test]
-    fn another_server_is_another_credential() {
-        let name = |url: &str| credential_name("litmus", "shop", &RemoteUrl::parse(url).unwrap());
-        assert_eq!(name("https://git.a/acme/one.git"), name("https://git.a/acme/two.git"));
-        assert_ne!(name("https://git.a/acme/one.git"), name("https://git.b/acme/one.git"));
-        assert_ne!(name("https://git.a/acme/one.git"), name("https://git.a:8443/acme/one.git"));
-        assert_ne!(name("https://git.a/acme/one.git"), name("ssh://git@git.a/acme/one.git"));
-    }
-
-    #[test]
     fn a_refusal_never_quotes_what_was_sent() {
         let causes = vec![pilothouse_cluster::Cause { field: "data[x]".into(), message: "Invalid value: hush".into() }];
         let error = tell(ClusterError::Invalid { message: "hush".into(), causes }, "pilothouse", "git");
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        // An admission rule names no verb, and says what it likes; who lacks a right is told which.
+        let forbidden = |verb: &str| ClusterError::Forbidden {
+            verb: verb.into(),
+            resource: "secrets".into(),
+            namespace: Some("pilothouse".into()),
+            message: "denied: hush".into(),
+        };
+        let error = tell(forbidden(""), "pilothouse", "git");
+        assert_eq!(error.code, ErrorCode::ClusterForbidden);
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        assert!(tell(forbidden("patch"), "pilothouse", "git").hint.unwrap().contains("secrets"));
     }
 }

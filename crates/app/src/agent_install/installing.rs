@@ -8,7 +8,9 @@ use pilothouse_cluster::{Error as ClusterError, crds, kinds};
 use pilothouse_git::Credential;
 
 use super::{
-    FIELD_MANAGER, place_setting,
+    FIELD_MANAGER,
+    begun::Work,
+    place_setting,
     planning::{Drawn, Step, image_setting},
 };
 use crate::{
@@ -56,7 +58,6 @@ impl App {
                 let writing = tokio::spawn(async move { app.write_all(&there, drawn, given, &steps).await });
                 let ended = |error| AppError::internal(format!("the installation ended early: {error}"));
                 let live = writing.await.map_err(ended)??;
-                self.changes.tell(Topic::Triggers);
                 self.follow(&live, &operation).await
             })
             .await
@@ -73,16 +74,27 @@ impl App {
         let image = drawn.view.form.image.trim().to_owned();
         self.storage.set_setting(&place_setting(live), Some(namespace.clone())).await?;
         self.storage.set_setting(&image_setting(live), Some(image.clone())).await?;
-        let verb = if drawn.view.installed { "Bring up to date" } else { "Install" };
+        let verb = match (&drawn.view.cut_off, drawn.view.installed) {
+            (Some(_), _) => "Complete the installation of the agent",
+            (None, true) => "Bring the agent up to date",
+            (None, false) => "Install the agent",
+        };
         let begin = Begin {
             kind: ActivityKind::Cluster,
-            words: format!("{verb} the agent in {namespace} with {image}"),
+            words: format!("{verb} in {namespace} with {image}"),
             context: Some(live.name().to_owned()),
             object: Some(format!("Deployment/{namespace}/{AGENT}")),
             intent: Intent::Other,
         };
         let entry = self.journal.enter(begin).await?;
+        self.begin_work(live, Work::Install { form: drawn.view.form.clone() }).await?;
         let written = self.write_steps(live, &namespace, &drawn, &given, operation).await;
+        if written.is_ok() {
+            self.end_work(live).await;
+        }
+        // Also of what was cut off pages are to tell how it stands.
+        self.changes.tell(Topic::Triggers);
+        self.changes.tell(Topic::Chaos);
         let url = Some("/agent".to_owned());
         entry.close_with(written, |()| End { url, ..End::default() }).await?;
         self.with_kinds(live, &drawn).await
@@ -150,18 +162,28 @@ impl App {
         self.live()
     }
 
-    /// Follows the pods until they are ready or something keeps them from it.
+    /// Follows the pods until they are ready or something keeps them from it. Whoever cancels now stops looking on:
+    /// everything is written.
     async fn follow(&self, live: &Live, operation: &Operation) -> Result<AgentStatus> {
         let end = tokio::time::Instant::now() + ROLLOUT;
+        let stopped = operation.token();
+        let mut status = self.agent_status().await?;
         loop {
-            let status = self.agent_status().await?;
             operation.step("Waiting for its pods", status.ready, Some(status.replicas));
             let settled = status.state != AgentState::Starting || !status.problems.is_empty();
             if settled || live.stop.is_cancelled() || tokio::time::Instant::now() >= end {
                 self.changes.tell(Topic::Triggers);
                 return Ok(status);
             }
-            tokio::time::sleep(LOOK).await;
+            let next = async {
+                tokio::time::sleep(LOOK).await;
+                self.agent_status().await
+            };
+            tokio::select! {
+                biased;
+                () = stopped.cancelled() => return Ok(status),
+                next = next => status = next?,
+            }
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The agent as the window handles it: what is installed, what an installation comes to, and the steps that carry it
 //! out. What it is made of is in [`crate::agent`].
 
+mod begun;
 mod charges;
 mod comparison;
 mod handing_over;
 mod installing;
+mod leases;
 mod permissions;
 mod planning;
+mod proposing;
 mod removal;
 mod standing;
 
@@ -229,6 +232,8 @@ impl App {
             all.iter().filter(|one| one.kind == kinds::NAMESPACE && one.name == remembered).map(|one| one.name.clone()),
         );
         let pointers = self.pointed_at(live).await;
+        // Rights alone are left when somebody removed the namespace.
+        candidates.extend(pointers.iter().map(|(_, _, to)| to.clone()).filter(|to| *to == remembered));
         let trusted: Vec<String> = candidates
             .into_iter()
             .filter(|place| *place == remembered || pointers.iter().any(|(_, _, to)| to == place))

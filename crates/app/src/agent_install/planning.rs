@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::api::ListParams;
 use pilothouse_chaos::{names::digest, project::Project};
 use pilothouse_cluster::{ComponentId, Error as ClusterError, Kind, crds, kinds};
 use pilothouse_git::{KnownHosts, RemoteUrl, Scheme};
@@ -11,13 +10,15 @@ use pilothouse_triggers::spec::TriggerSpec;
 use serde_json::Value;
 
 use super::{
-    Installed, OWN, USUAL_NAMESPACE,
+    Installed, OWN,
+    begun::Begun,
     comparison::{changes, part_of},
-    handing_over::{credential_name, key_of},
+    handing_over::key_of,
     kind_of,
     permissions::{Act, missing_acts, missing_rights},
     projects_of,
-    standing::{careful, image, replicas, replicas_when_on},
+    proposing::{entry_of, serves_triggers},
+    standing::{careful, replicas},
     triggers_of,
 };
 use crate::{
@@ -93,59 +94,6 @@ impl App {
         Ok(self.draw(&live, form).await?.view)
     }
 
-    async fn usual_form(
-        &self,
-        live: &Live,
-        installed: Option<&Installed>,
-        projects: &[Project],
-        triggers: &BTreeMap<String, u32>,
-    ) -> Result<AgentForm> {
-        let deployment = installed.and_then(|one| one.deployment.as_ref());
-        let identity = self.identity().await?;
-        let says = |at: &str| installed.and_then(|one| one.says(at));
-        let author_name = says("/author/name").unwrap_or_else(|| "Pilothouse agent".to_owned());
-        let author_email = says("/author/email").or(identity.map(|one| one.email)).unwrap_or_default();
-        let image = match deployment {
-            Some(one) => image(one),
-            None => self.storage.setting(&image_setting(live)).await?.unwrap_or_default(),
-        };
-        let mut chosen = Vec::new();
-        for project in projects.iter().filter(|one| one.enabled) {
-            let known = installed.and_then(|one| one.needs.as_ref()).is_some_and(|needs| {
-                let same =
-                    |one: &&crate::agent::ProjectNeed| one.namespace == project.namespace && one.id == project.id;
-                needs
-                    .projects
-                    .iter()
-                    .find(same)
-                    .is_some_and(|one| one.url == project.url && one.branch == project.branch)
-            });
-            // Where it leads was agreed to by whoever let this computer sync it.
-            if known || self.keeps(live, project).await {
-                chosen.push(key_of(&project.namespace, &project.id));
-            }
-        }
-        // Where it serves triggers already or syncs a project; a namespace that is new is for a person to add.
-        let needs = installed.and_then(|one| one.needs.as_ref());
-        let served = |namespace: &String| match needs {
-            None => true,
-            Some(needs) => {
-                needs.triggers.iter().any(|one| one.namespace == *namespace)
-                    || chosen.iter().any(|key| key.split_once('/').is_some_and(|(home, _)| home == namespace))
-            }
-        };
-        let triggers = triggers.keys().filter(|one| served(one)).cloned().collect();
-        Ok(AgentForm {
-            triggers,
-            namespace: installed.map_or_else(|| USUAL_NAMESPACE.to_owned(), |one| one.namespace.clone()),
-            image,
-            replicas: deployment.map_or(2, replicas_when_on),
-            author_name,
-            author_email,
-            projects: chosen,
-        })
-    }
-
     /// What lines of known_hosts the projects' Git servers need: those that the agent has stay, and a server that it has
     /// none of gets this computer's. Also the servers that nobody has a line of.
     async fn lines_for(&self, needs: &Needs, before: String) -> Result<(String, Vec<String>)> {
@@ -189,6 +137,7 @@ impl App {
     /// Draws the plan up.
     pub(super) async fn draw(&self, live: &Live, form: Option<AgentForm>) -> Result<Drawn> {
         let installed = self.installed_agent(live).await?;
+        let begun = self.begun(live).await;
         let (projects, triggers) = (projects_of(live), triggers_of(live));
         let mut namespaces: BTreeMap<String, u32> = BTreeMap::new();
         for (namespace, _) in &triggers {
@@ -196,7 +145,10 @@ impl App {
         }
         let form = match form {
             Some(form) => form,
-            None => self.usual_form(live, installed.as_ref(), &projects, &namespaces).await?,
+            None => {
+                let begun = begun.as_ref().and_then(Begun::form);
+                self.usual_form(live, installed.as_ref(), begun, &projects, &namespaces).await?
+            }
         };
         let (plan, mut problems) = self.plan_of(live, &form, installed.as_ref(), &projects, &triggers).await?;
         if let Some(one) = &installed
@@ -208,6 +160,7 @@ impl App {
         }
         let held = installed.as_ref().map_or_else(|| Some(BTreeSet::new()), |one| one.held.clone());
         let secret = plan.settings.credentials.clone();
+        let served = installed.as_ref().and_then(|one| one.needs.as_ref());
         let mut views = Vec::new();
         let secrets = self.may(live, "patch", &kinds::SECRET, Some(form.namespace.trim())).await;
         for project in projects.iter().filter(|one| one.enabled) {
@@ -216,6 +169,7 @@ impl App {
             // Of a Secret that was made by hand nobody knows more than that it is there.
             let in_cluster = need.is_some_and(|one| held.as_ref().is_none_or(|all| all.contains(&one.credential)));
             let mut view = self.agent_project(project, &secret, form.namespace.trim(), in_cluster).await;
+            view.served = served.map(|needs| entry_of(needs, project).is_some());
             if !secrets.allowed && view.refused.is_none() {
                 view.refused = secrets.why.clone();
             }
@@ -228,7 +182,14 @@ impl App {
                 installed: installed.is_some(),
                 problems,
                 projects: views,
-                triggers: namespaces.into_iter().map(|(namespace, count)| AgentTriggers { namespace, count }).collect(),
+                triggers: namespaces
+                    .into_iter()
+                    .map(|(namespace, count)| AgentTriggers {
+                        served: served.map(|needs| serves_triggers(needs, &namespace)),
+                        namespace,
+                        count,
+                    })
+                    .collect(),
                 objects: Vec::new(),
                 rights: right_views(&wanted, before.as_deref()),
                 missing: Vec::new(),
@@ -236,6 +197,7 @@ impl App {
                 shown: String::new(),
                 changes: 0,
                 confirm: careful(live, installed.as_ref()).then(|| AGENT.to_owned()),
+                cut_off: begun.filter(|one| one.form().is_some()).map(|one| one.view()),
                 form,
             },
             steps: Vec::new(),
@@ -255,6 +217,10 @@ impl App {
         let changed =
             |one: &&Step| matches!(one.change, AgentChange::Create | AgentChange::Update | AgentChange::Remove);
         drawn.view.changes = small(drawn.steps.iter().filter(changed).count());
+        if drawn.view.changes == 0 {
+            // The end alone was not noted any more.
+            drawn.view.cut_off = None;
+        }
         let essence: Vec<String> = drawn.steps.iter().map(|one| format!("{:?} {}", one.change, one.name)).collect();
         drawn.view.shown = digest(&format!("{}\n{}", drawn.view.yaml, essence.join("\n")));
         Ok(drawn)
@@ -435,15 +401,18 @@ fn credential_of(project: &ProjectNeed, before: Option<&Needs>) -> String {
     };
     match before.and_then(|needs| needs.projects.iter().find(same)) {
         Some(known) => known.credential.clone(),
-        None => credential_name(&project.namespace, &project.id, &url),
+        None => project.credential.clone(),
     }
 }
 
-/// Whether the API server knows a kind at the version that the manifests speak. A doubt is settled by trying.
+/// Whether the API server knows a kind at the version that the manifests speak; asked where everybody may ask. A doubt is
+/// settled by trying.
 async fn serves(live: &Live, kind: &Kind) -> bool {
-    let one = ListParams::default().limit(1);
-    let listed = live.cluster.in_time("what is served", live.cluster.api_all(kind).list_metadata(&one)).await;
-    !matches!(listed, Err(ClusterError::NotFound { .. }))
+    let (client, version) = (live.cluster.client(), kind.api_version());
+    match live.cluster.in_time("what is served", client.list_api_group_resources(&version)).await {
+        Ok(list) => list.resources.iter().any(|one| one.name == kind.plural),
+        Err(error) => !matches!(error, ClusterError::NotFound { .. }),
+    }
 }
 
 fn is_own(installed: Option<&Installed>, kind: Kind, namespace: Option<&str>, name: &str) -> bool {

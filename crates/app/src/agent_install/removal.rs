@@ -1,4 +1,5 @@
-//! Removing the agent: every object of it, found by its labels, and the Leases that it leaves behind.
+//! Removing the agent: every object of it, found by its labels, and the Leases that it leaves behind. What it is known
+//! by goes last, so that a removal that was cut off anywhere is seen as such and completed by removing once more.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,12 +10,12 @@ use kube::{
 };
 use pilothouse_chaos::names::digest;
 use pilothouse_cluster::{Error as ClusterError, kinds};
-use serde_json::Value;
 
 use super::{
     Found,
-    charges::holder_of,
+    begun::Work,
     is_labelled,
+    leases::Leases,
     permissions::{Act, missing_acts},
     planning::kind_names,
     projects_of,
@@ -24,12 +25,11 @@ use super::{
 use crate::{
     App, Result,
     agent::{AGENT, NAME_LABEL},
-    contract::{ActivityKind, AgentRemoval, AgentStatus, AppError, ChargeHolder, ErrorCode, Topic, UninstallAgent},
+    contract::{ActivityKind, AgentRemoval, AgentStatus, AppError, ErrorCode, Topic, UninstallAgent},
     deploys::confirmed,
     journal::{Begin, End, Intent},
     operations::Operation,
     session::Live,
-    trigger_engine::LEASE,
     values::small,
 };
 
@@ -54,7 +54,7 @@ const PASSING: [&str; 8] = [
 struct Drawn {
     view: AgentRemoval,
     found: Vec<Found>,
-    leases: Vec<(String, String)>,
+    leases: Leases,
 }
 
 /// Whether an object of a namespace is there in every namespace.
@@ -81,7 +81,7 @@ impl App {
 
     async fn draw_removal(&self, live: &Live) -> Result<Drawn> {
         let (_, all, unseen) = self.agent_objects(live).await?;
-        let leases = self.agents_leases(live).await;
+        let leases = self.agents_leases(live, &all).await;
         // What cannot be looked at is said, and hinders nobody: who made it can remove it.
         let (mut found, mut stays, mut acts) = (Vec::new(), unseen, BTreeSet::new());
         for one in all {
@@ -94,27 +94,30 @@ impl App {
             acts.insert(Act::new("delete", one.kind, one.namespace.as_deref()));
             found.push(one);
         }
-        acts.extend(leases.iter().map(|(namespace, _)| Act::new("delete", kinds::LEASE, Some(namespace))));
+        stays.extend(leases.kept.iter().cloned());
         let (projects, triggers) = (projects_of(live).len(), triggers_of(live).len());
         let workflows = live.list(&kinds::CHAOS_WORKFLOW).len();
-        stays.push(format!(
-            "{}, {} and {}: an open app looks after them again.",
-            many(projects, "chaos project", "chaos projects"),
-            many(workflows, "chaos workflow", "chaos workflows"),
-            many(triggers, "trigger", "triggers"),
-        ));
-        stays.push("Pilothouse’s three kinds, in which they are kept.".to_owned());
+        let stays_with_kinds = vec![
+            format!(
+                "{}, {} and {}: an open app looks after them again.",
+                many(projects, "chaos project", "chaos projects"),
+                many(workflows, "chaos workflow", "chaos workflows"),
+                many(triggers, "trigger", "triggers"),
+            ),
+            "Pilothouse’s three kinds, in which they are kept.".to_owned(),
+        ];
         stays.push("Runs that have started, and the files in Git.".to_owned());
         let mut goes: Vec<String> = found.iter().map(Found::words).collect();
         // Without the Leases: they change hands by themselves.
         let shown = digest(&goes.join("\n"));
-        goes.extend(leases.iter().map(|(namespace, name)| format!("Lease {name} in {namespace}, which no app holds")));
+        goes.extend(leases.free.iter().map(|one| format!("{}, which no app holds", one.words())));
         let missing = missing_acts(live, acts).await;
         let kinds_missing = missing_acts(live, BTreeSet::from([Act::new("delete", kinds::CRD, None)])).await;
         let view = AgentRemoval {
             shown,
             goes,
             stays,
+            stays_with_kinds,
             with_kinds: vec![
                 many(projects, "chaos project", "chaos projects"),
                 many(workflows, "chaos workflow", "chaos workflows"),
@@ -124,26 +127,6 @@ impl App {
             kinds_missing,
         };
         Ok(Drawn { view, found, leases })
-    }
-
-    /// The Leases that the agent holds, and those that nobody does: whoever needs one makes it anew.
-    async fn agents_leases(&self, live: &Live) -> Vec<(String, String)> {
-        let mut namespaces: BTreeSet<String> = projects_of(live).into_iter().map(|one| one.namespace).collect();
-        namespaces.extend(triggers_of(live).into_iter().map(|(namespace, _)| namespace));
-        let mut leases = Vec::new();
-        for namespace in namespaces {
-            let api = live.cluster.api(&kinds::LEASE, &namespace);
-            let Ok(list) = live.cluster.in_time("the Leases", api.list(&ListParams::default())).await else { continue };
-            for one in list.items {
-                let name = one.metadata.name.unwrap_or_default();
-                let holder = one.data.pointer("/spec/holderIdentity").and_then(Value::as_str);
-                let ours = name == LEASE || name.starts_with("pilothouse-sync-");
-                if ours && holder_of(holder) != ChargeHolder::App {
-                    leases.push((namespace.clone(), name));
-                }
-            }
-        }
-        leases
     }
 
     /// Something in a namespace that is not the agent's; of every kind that the API server lists there.
@@ -212,8 +195,6 @@ impl App {
                 if request.kinds {
                     self.reconnect(&live, live.chosen_platform()).await?;
                 }
-                self.changes.tell(Topic::Triggers);
-                self.changes.tell(Topic::Chaos);
                 self.agent_status().await
             })
             .await
@@ -233,52 +214,71 @@ impl App {
             intent: Intent::Other,
         };
         let entry = self.journal.enter(begin).await?;
+        self.begin_work(live, Work::Remove { kinds }).await?;
         let outcome = self.remove_all(live, drawn, kinds, operation).await;
+        if outcome.is_ok() {
+            self.end_work(live).await;
+        }
+        // Also of what was cut off pages are to tell how it stands.
+        self.changes.tell(Topic::Triggers);
+        self.changes.tell(Topic::Chaos);
         let url = Some("/agent".to_owned());
         entry.close_with(outcome, |()| End { url, ..End::default() }).await
     }
 
     async fn remove_all(&self, live: &Live, drawn: &Drawn, with_kinds: bool, operation: &Operation) -> Result<()> {
-        let total = small(drawn.found.len() + drawn.leases.len());
-        let (mut done, mut left_alone) = (0, Vec::new());
-        for (at, one) in drawn.found.iter().enumerate() {
+        let total = small(drawn.found.len());
+        let mut left_alone = Vec::new();
+        // First its pods end, for they give their Leases back with the rights that they have.
+        let (runs, rest): (Vec<&Found>, Vec<&Found>) =
+            drawn.found.iter().partition(|one| one.kind == kinds::DEPLOYMENT);
+        for one in runs {
             operation.check()?;
-            operation.step(&format!("Removing {}", one.words()), done, Some(total));
+            operation.step(&format!("Removing {}", one.words()), 0, Some(total));
+            self.remove(live, one).await?;
+        }
+        operation.step("Waiting for its pods to end", 1, Some(total));
+        self.pods_gone(live, drawn, operation).await?;
+        for one in self.agents_leases(live, &drawn.found).await.free.iter().chain(&drawn.leases.free) {
+            operation.check()?;
+            operation.step(&format!("Removing {}", one.words()), 1, Some(total));
+            self.remove_lease(live, one).await?;
+        }
+        for (at, one) in rest.into_iter().enumerate() {
+            operation.check()?;
+            operation.step(&format!("Removing {}", one.words()), small(at + 1), Some(total));
             // Looked at once more: the pods may have taken their time to end, and somebody moved in meanwhile.
             if one.kind == kinds::NAMESPACE && self.stranger_in(live, &one.name).await.is_some() {
                 left_alone.push(one.uid.clone());
                 continue;
             }
             self.remove(live, one).await?;
-            done += 1;
-            // First its pods end, for they give their Leases back with the rights that they have.
-            let more = drawn.found.get(at + 1).is_some_and(|next| next.kind == kinds::DEPLOYMENT);
-            if one.kind == kinds::DEPLOYMENT && !more {
-                operation.step("Waiting for its pods to end", done, Some(total));
-                self.pods_gone(live, drawn).await?;
-            }
-        }
-        for (namespace, name) in self.agents_leases(live).await.into_iter().chain(drawn.leases.clone()) {
-            operation.check()?;
-            operation.step(&format!("Removing Lease {name}"), done, Some(total));
-            self.remove_lease(live, &namespace, &name).await?;
         }
         if with_kinds {
+            // The projects first: without them nobody syncs what goes next.
             for name in kind_names() {
-                operation.step(&format!("Removing {name}"), done, Some(total));
+                operation.check()?;
+                operation.step(&format!("Removing the kind {name}"), total, Some(total));
                 let kind = Found { kind: kinds::CRD, namespace: None, name, uid: None };
                 self.remove(live, &kind).await?;
+                self.gone(live, vec![kind], operation).await?;
             }
         }
         operation.step("Waiting until all is gone", total, Some(total));
+        let left = drawn.found.iter().filter(|one| !left_alone.contains(&one.uid)).cloned().collect();
+        self.gone(live, left, operation).await
+    }
+
+    /// Waits until none of these objects is there.
+    async fn gone(&self, live: &Live, objects: Vec<Found>, operation: &Operation) -> Result<()> {
         let end = tokio::time::Instant::now() + GONE;
         loop {
-            let left = self.still_there(live, drawn).await?;
-            let Some(one) = left.iter().find(|one| !left_alone.contains(&one.uid)) else { return Ok(()) };
+            let left = self.still_there(live, &objects).await?;
+            let Some(one) = left.first() else { return Ok(()) };
             operation.check()?;
             if tokio::time::Instant::now() >= end {
                 return Err(AppError::new(ErrorCode::Timeout, format!("{} does not go", one.words()))
-                    .with_hint("look at its finalizers; everything else of the agent is being removed"));
+                    .with_hint("look at its finalizers; everything else is being removed"));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -301,11 +301,12 @@ impl App {
         }
     }
 
-    async fn pods_gone(&self, live: &Live, drawn: &Drawn) -> Result<()> {
+    async fn pods_gone(&self, live: &Live, drawn: &Drawn, operation: &Operation) -> Result<()> {
+        // Also where an earlier removal took the Deployment and was cut off.
         let places: BTreeSet<&String> = drawn
             .found
             .iter()
-            .filter(|one| one.kind == kinds::DEPLOYMENT)
+            .filter(|one| matches!(one.kind, kinds::DEPLOYMENT | kinds::SERVICE_ACCOUNT))
             .filter_map(|one| one.namespace.as_ref())
             .collect();
         let end = tokio::time::Instant::now() + GONE;
@@ -315,7 +316,10 @@ impl App {
             loop {
                 match live.cluster.in_time("the agent's pods", api.list_metadata(&selector)).await {
                     Ok(list) if list.items.is_empty() => break,
-                    Ok(_) if tokio::time::Instant::now() < end => tokio::time::sleep(LOOK).await,
+                    Ok(_) if tokio::time::Instant::now() < end => {
+                        operation.check()?;
+                        tokio::time::sleep(LOOK).await;
+                    }
                     Ok(list) => {
                         let name = list.items.into_iter().next().and_then(|one| one.metadata.name).unwrap_or_default();
                         return Err(AppError::new(ErrorCode::Timeout, format!("the pod {name} does not end"))
@@ -330,37 +334,33 @@ impl App {
         Ok(())
     }
 
-    /// Removes a Lease unless an app took it meanwhile.
-    async fn remove_lease(&self, live: &Live, namespace: &str, name: &str) -> Result<()> {
-        let api = live.cluster.api(&kinds::LEASE, namespace);
-        let Some(now) = live.cluster.in_time("a Lease", api.get_opt(name)).await? else { return Ok(()) };
-        if holder_of(now.data.pointer("/spec/holderIdentity").and_then(Value::as_str)) == ChargeHolder::App {
-            return Ok(());
-        }
-        let preconditions = Preconditions { uid: now.metadata.uid, resource_version: now.metadata.resource_version };
-        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        match live.cluster.in_time("a Lease", api.delete(name, &parameters)).await {
-            // Changed since: somebody uses it.
-            Ok(_) | Err(ClusterError::NotFound { .. } | ClusterError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn still_there(&self, live: &Live, drawn: &Drawn) -> Result<Vec<Found>> {
+    /// Those of the objects that are still there. A kind has no uid here: whichever has its name is meant.
+    async fn still_there(&self, live: &Live, objects: &[Found]) -> Result<Vec<Found>> {
         let mut left = Vec::new();
-        for one in &drawn.found {
+        for one in objects {
             let api = match &one.namespace {
                 Some(namespace) => live.cluster.api(&one.kind, namespace),
                 None => live.cluster.api_all(&one.kind),
             };
             let now = live.cluster.in_time("what is left", api.get_metadata_opt(&one.name)).await;
             if let Ok(Some(now)) = now
-                && now.metadata.uid == one.uid
+                && (one.uid.is_none() || now.metadata.uid == one.uid)
             {
                 left.push(one.clone());
             }
         }
         Ok(left)
+    }
+
+    /// Whether anything is left of a removal that was begun here and cut off, where nothing else tells of an agent.
+    pub(super) async fn remains(&self, live: &Live, with_kinds: bool) -> Result<bool> {
+        let drawn = self.draw_removal(live).await?;
+        if !drawn.found.is_empty() || !drawn.leases.free.is_empty() {
+            return Ok(true);
+        }
+        let named = |name| Found { kind: kinds::CRD, namespace: None, name, uid: None };
+        let all: Vec<Found> = kind_names().into_iter().filter(|_| with_kinds).map(named).collect();
+        Ok(!self.still_there(live, &all).await?.is_empty())
     }
 }
 

@@ -6,7 +6,7 @@ use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use pilothouse_cluster::{Kind, kinds, kubeconfig::is_production};
 use serde_json::{Value, json};
 
-use super::{BEFORE_PAUSE, FIELD_MANAGER, Installed};
+use super::{BEFORE_PAUSE, FIELD_MANAGER, Installed, begun::Begun};
 use crate::{
     App, Result,
     agent::{AGENT, CREDENTIALS, NAME_LABEL, Needs},
@@ -189,12 +189,25 @@ impl App {
         let charges = self.charges(&live, None).await;
         let confirm = careful(&live, installed.as_ref()).then(|| AGENT.to_owned());
         let practice = live.cluster.is_practice();
+        let begun = self.begun(&live).await;
         let Some(Installed { namespace, deployment, needs, held, .. }) = installed else {
+            let removal = begun.filter(|one| one.removal().is_some());
+            let remains = match removal.as_ref().and_then(Begun::removal) {
+                Some(kinds) => self.remains(&live, kinds).await?,
+                None => false,
+            };
+            let cut_off = removal.filter(|_| remains).map(|one| one.view());
+            let (state, words) = if remains {
+                (AgentState::Halfway, "Its removal was cut off, and something of it is left.")
+            } else {
+                let words =
+                    "There is no agent in this cluster: projects and triggers are looked after while an app is open.";
+                (AgentState::Absent, words)
+            };
             return Ok(AgentStatus {
-                state: AgentState::Absent,
-                words:
-                    "There is no agent in this cluster: projects and triggers are looked after while an app is open."
-                        .to_owned(),
+                state,
+                words: words.to_owned(),
+                cut_off,
                 namespace: None,
                 image: None,
                 replicas: 0,
@@ -212,7 +225,16 @@ impl App {
         let events =
             if pods.is_empty() { Vec::new() } else { listed(&live, &kinds::EVENT, &namespace, warnings).await };
         let mut problems = deployment.as_ref().map(|one| problems(one, &pods, &events)).unwrap_or_default();
-        let (state, words) = judge(deployment.as_ref(), !problems.is_empty());
+        let (state, mut words) = judge(deployment.as_ref(), !problems.is_empty());
+        // A removal that took nothing yet, or whose agent is installed again since, is none.
+        let cut_off = begun.filter(|one| one.removal().is_none() || state == AgentState::Halfway);
+        if state == AgentState::Halfway {
+            match cut_off.as_ref().map(Begun::removal) {
+                Some(Some(_)) => "Its removal was cut off, and a part of it is left.".clone_into(&mut words),
+                Some(None) => "Its installation was cut off, and only a part of it is there.".clone_into(&mut words),
+                None => {}
+            }
+        }
         if let (Some(deployment), Some(needs), Some(held), false) =
             (&deployment, &needs, &held, live.cluster.is_practice())
         {
@@ -229,6 +251,7 @@ impl App {
             practice,
             confirm,
             can_pause: self.may(&live, "patch", &kinds::DEPLOYMENT, Some(&namespace)).await,
+            cut_off: cut_off.map(|one| one.view()),
             namespace: Some(namespace),
         })
     }

@@ -31,6 +31,30 @@ pub struct AgentStatus {
     pub confirm: Option<String>,
     /// Whether the user may scale it.
     pub can_pause: Permission,
+    /// What was begun on this computer and did not come to its end.
+    pub cut_off: Option<AgentCutOff>,
+}
+
+/// What somebody began about the agent on this computer, and what did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentCutOff {
+    /// What.
+    pub work: AgentWork,
+    /// When it was begun, as RFC 3339.
+    pub since: String,
+    /// For a removal: whether Pilothouse's kinds were to go too.
+    pub kinds: bool,
+}
+
+/// What is done about the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum AgentWork {
+    /// It is installed, or brought up to date.
+    Install,
+    /// It is removed.
+    Remove,
 }
 
 /// How the agent stands, in one word.
@@ -39,7 +63,7 @@ pub struct AgentStatus {
 pub enum AgentState {
     /// There is no agent.
     Absent,
-    /// Some of its objects are there, and its Deployment is not: an installation or a removal was cut off.
+    /// Some of what is its is there, and its Deployment is not: an installation or a removal was cut off.
     Halfway,
     /// Its pods are on their way.
     Starting,
@@ -147,6 +171,8 @@ pub struct AgentPlan {
     pub changes: u32,
     /// What must be typed before it is carried out.
     pub confirm: Option<String>,
+    /// The installation that was cut off and whose settings these are.
+    pub cut_off: Option<AgentCutOff>,
 }
 
 /// A namespace that holds triggers.
@@ -157,6 +183,8 @@ pub struct AgentTriggers {
     pub namespace: String,
     /// How many there are.
     pub count: u32,
+    /// Whether the agent that is installed looks after them; none when there is none.
+    pub served: Option<bool>,
 }
 
 /// A chaos project, as far as the agent is concerned.
@@ -175,6 +203,8 @@ pub struct AgentProject {
     pub refused: Option<String>,
     /// Whether the cluster's Secret has a credential for it.
     pub in_cluster: bool,
+    /// Whether the agent that is installed looks after it; none when there is none.
+    pub served: Option<bool>,
     /// The Secret, as `namespace/name`.
     pub secret_name: String,
     /// Who could read it there, in a sentence.
@@ -257,6 +287,8 @@ pub struct AgentRemoval {
     pub goes: Vec<String>,
     /// What stays.
     pub stays: Vec<String>,
+    /// What stays unless the kinds are removed.
+    pub stays_with_kinds: Vec<String>,
     /// What goes too when the kinds are removed.
     pub with_kinds: Vec<String>,
     /// What the user may not do, one sentence each.

@@ -1,9 +1,12 @@
 //! The agent's life as the window leads it: planned, installed, in charge, brought up to date, paused, removed. On real
 //! parts its pods are run: the program itself, with what the installed manifest gives it.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Secret, ServiceAccount};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
+use pilothouse_app::App;
 use pilothouse_app::contract::{
     AgentChange, AgentForm, AgentPlan, AgentState, AgentStatus, ChargeHolder, ConnectTarget, InstallAgent,
     UninstallAgent,
@@ -14,9 +17,9 @@ use pilothouse_rig::agent_node::{self, AgentNode};
 
 use super::*;
 
-const PLACE: &str = "pilothouse";
-const IMAGE: &str = "registry.test/pilothouse-agent:1";
-const NEXT: &str = "registry.test/pilothouse-agent:2";
+pub const PLACE: &str = "pilothouse";
+pub const IMAGE: &str = "registry.test/pilothouse-agent:1";
+pub const NEXT: &str = "registry.test/pilothouse-agent:2";
 const LABELS: &str = "app.kubernetes.io/name=pilothouse-agent,app.kubernetes.io/managed-by=pilothouse";
 
 async fn planned(stage: &Stage, change: impl FnOnce(&mut AgentForm)) -> AgentPlan {
@@ -45,7 +48,7 @@ async fn remove(stage: &Stage) {
     for word in ["Deployment pilothouse-agent in pilothouse", "Namespace pilothouse", "NetworkPolicy"] {
         assert!(removal.goes.iter().any(|one| one.starts_with(word)), "{word}: {:?}", removal.goes);
     }
-    assert!(removal.stays.iter().any(|one| one.contains("1 chaos project")), "{:?}", removal.stays);
+    assert!(removal.stays_with_kinds[0].contains("1 chaos project"), "{:?}", removal.stays_with_kinds);
     let request = |shown: &str, kinds| UninstallAgent { shown: shown.into(), kinds, confirm: None };
     let app = &stage.app;
     let other = app.uninstall_agent(request("other", false), "remove".into()).await.unwrap_err();
@@ -111,7 +114,11 @@ async fn the_agent_comes_and_goes_on_the_practice_cluster() {
     assert_eq!(stage.app.plan_agent(None).await.unwrap().changes, 0, "an installation is complete");
     // Rights follow the triggers.
     trigger(&stage).await;
-    let more = planned(&stage, |_| {}).await;
+    let same = planned(&stage, |_| {}).await;
+    assert_eq!((same.changes, same.form.triggers.len()), (0, 0), "what is new is for a person to add");
+    assert_eq!(same.triggers.iter().map(|one| one.served).collect::<Vec<_>>(), [Some(false)], "and is named");
+    let served = |form: &mut AgentForm| form.triggers = vec![stage.chaos.clone()];
+    let more = planned(&stage, served).await;
     let news: Vec<&str> =
         more.rights.iter().filter(|one| one.change == AgentChange::Create).map(|one| one.resource.as_str()).collect();
     // Those that only triggers need, and the Leases with one more name.
@@ -123,14 +130,15 @@ async fn the_agent_comes_and_goes_on_the_practice_cluster() {
     assert_eq!(fewer.rights.iter().filter(gone).count(), news.len());
     assert!(fewer.objects.iter().any(|one| one.kind == "Role" && one.change == AgentChange::Remove));
     install(&stage, &fewer, Vec::new()).await;
-    assert_eq!(planned(&stage, |form| form.triggers.clear()).await.changes, 0);
-    install(&stage, &planned(&stage, |_| {}).await, Vec::new()).await;
+    let same = planned(&stage, |_| {}).await;
+    assert_eq!((same.changes, same.form.triggers.len()), (0, 0), "what was taken from it is not proposed again");
+    install(&stage, &planned(&stage, served).await, Vec::new()).await;
     pause_and_go_on(&stage).await;
     remove(&stage).await;
 }
 
 /// Everything that carries the agent's labels, and its namespace.
-async fn left(cluster: &Cluster) -> Vec<String> {
+pub async fn left(cluster: &Cluster) -> Vec<String> {
     const ALL: [Kind; 12] = [
         kinds::DEPLOYMENT,
         kinds::REPLICA_SET,
@@ -185,6 +193,8 @@ async fn the_agent_comes_works_and_goes_on_a_real_cluster() {
     chaos(&stage).await;
     trigger(&stage).await;
 
+    crate::agent_killed::walk(&stage, &rig, &cluster).await;
+    by_an_admin_of_namespaces(&stage, &rig, &cluster).await;
     let stranger = passes_for_the_agent(&cluster).await;
     let plan = first_plan(&stage).await;
     refused_to_a_reader(&stage, &rig, &plan).await;
@@ -204,6 +214,8 @@ async fn the_agent_comes_works_and_goes_on_a_real_cluster() {
     changes_nothing_for_a_colleague(&stage, &rig).await;
 
     keeps_a_namespace_for_others(&stage, &cluster).await;
+    refused_the_kinds(&stage, &rig).await;
+    assert_eq!(stage.app.agent_status().await.unwrap().state, AgentState::Running, "nothing of it was begun");
     remove(&stage).await;
     let still = cluster.api(&kinds::DEPLOYMENT, &stranger).get_opt("pilothouse-agent").await.unwrap();
     assert!(still.is_some(), "what only looks like the agent is somebody's");
@@ -219,6 +231,26 @@ async fn the_agent_comes_works_and_goes_on_a_real_cluster() {
     let secret = stage.secret().unwrap();
     let logs = node.logs();
     assert!(!logs.is_empty() && !logs.contains(&secret), "{logs}");
+    kinds_too(&stage, &cluster).await;
+}
+
+/// Pilothouse's kinds go with all that is in them; runs and files stay.
+async fn kinds_too(stage: &Stage, cluster: &Cluster) {
+    let runs = async || cluster.api(&kinds::WORKFLOW, &stage.chaos).list(&ListParams::default()).await.unwrap().items;
+    let (before, path) = (runs().await.len(), format!("litmus/{}/{WORKFLOW}.yaml", stage.project));
+    assert!(before > 0 && stage.read(&path).is_some());
+    let removal = stage.app.plan_agent_removal().await.unwrap();
+    assert_eq!((removal.kinds_missing.len(), removal.with_kinds[0].as_str()), (0, "1 chaos project"));
+    let request = UninstallAgent { shown: removal.shown, kinds: true, confirm: Some("pilothouse-agent".into()) };
+    let status = stage.app.uninstall_agent(request, "remove".into()).await.unwrap();
+    assert_eq!((status.state, status.cut_off), (AgentState::Absent, None));
+    let definitions = cluster.api_all(&kinds::CRD).list(&ListParams::default()).await.unwrap().items;
+    let ours: Vec<String> =
+        definitions.iter().map(|one| one.name_any()).filter(|one| one.contains("pilothouse")).collect();
+    assert_eq!(ours, Vec::<String>::new());
+    assert!(!stage.app.chaos_overview().await.unwrap().crds_installed, "the window knows it at once");
+    assert_eq!(runs().await.len(), before);
+    assert!(stage.read(&path).is_some(), "no file goes with its object");
 }
 
 /// Labels are anybody's to set: somebody makes a Deployment that reads like the agent's, in a namespace before it.
@@ -336,27 +368,26 @@ async fn upgrade(stage: &Stage, node: &AgentNode) {
     assert_eq!((status.image.as_deref(), status.problems.len()), (Some(NEXT), 0), "{status:?}");
 }
 
-/// Who may only look is told what is missing, verb by verb, before anything is written.
-async fn refused_to_a_reader(stage: &Stage, rig: &Rig, plan: &AgentPlan) {
+/// Somebody with these rights everywhere and no others.
+async fn somebody(stage: &Stage, rig: &Rig, name: &str, rules: serde_json::Value) -> (Arc<App>, tempfile::TempDir) {
     let client = rig.client().await;
     let post = async |path: &str, object: serde_json::Value| {
         let request = http::Request::post(path).header("content-type", "application/json");
         client.request_text(request.body(object.to_string().into_bytes()).unwrap()).await.unwrap();
     };
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    let rules = serde_json::json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]);
     let role = serde_json::json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": {"name": "reader"}, "rules": rules});
+        "metadata": {"name": name}, "rules": rules});
     post(&format!("{rbac}/clusterroles"), role).await;
     let binding = serde_json::json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-        "metadata": {"name": "reader"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader"},
-        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "default"}]});
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}]});
     post(&format!("{rbac}/clusterrolebindings"), binding).await;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
-    let account = serde_json::from_value(serde_json::json!({"metadata": {"name": "reader"}})).unwrap();
+    let account = serde_json::from_value(serde_json::json!({"metadata": {"name": name}})).unwrap();
     accounts.create(&PostParams::default(), &account).await.unwrap();
-    let token = accounts.create_token_request("reader", &PostParams::default(), &Default::default()).await.unwrap();
+    let token = accounts.create_token_request(name, &PostParams::default(), &Default::default()).await.unwrap();
     let token = token.status.unwrap().token;
     let text = std::fs::read_to_string(rig.kubeconfig()).unwrap();
     let mut config: serde_json::Value = serde_yaml::from_str(&text).unwrap();
@@ -364,9 +395,96 @@ async fn refused_to_a_reader(stage: &Stage, rig: &Rig, plan: &AgentPlan) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");
     std::fs::write(&file, config.to_string()).unwrap();
+    let app = stage.opened_with(&file, &folder.path().join("app")).await;
+    app.connect(ConnectTarget::Context { name: "rig".into() }, "connect".into()).await.unwrap();
+    (app, folder)
+}
 
-    let reader = stage.opened_with(&file, &folder.path().join("app")).await;
-    reader.connect(ConnectTarget::Context { name: "rig".into() }, "connect".into()).await.unwrap();
+/// Who may do everything in the namespaces that it is about, and only look at projects and triggers elsewhere, installs the
+/// agent, brings it up to date and removes it.
+async fn by_an_admin_of_namespaces(stage: &Stage, rig: &Rig, cluster: &Cluster) {
+    let namespaces: Api<Namespace> = Api::all(cluster.client());
+    let place = serde_json::from_value(serde_json::json!({"metadata": {"name": PLACE}})).unwrap();
+    namespaces.create(&PostParams::default(), &place).await.unwrap();
+    let groups = ["pilothouse.dev", "v2.edp.epam.com", "argoproj.io", "tekton.dev", "apiextensions.k8s.io"];
+    let rules = serde_json::json!([{"apiGroups": groups, "resources": ["*"], "verbs": ["get", "list", "watch"]}]);
+    // No project: this computer keeps no credential.
+    let form = |form: &mut AgentForm| {
+        form.image = IMAGE.into();
+        form.replicas = 1;
+        form.projects.clear();
+    };
+    let rights = planned(stage, form).await.rights;
+    let mut here: std::collections::BTreeSet<&str> = rights.iter().map(|one| one.namespace.as_str()).collect();
+    here.insert(PLACE);
+    for namespace in here {
+        let bind = |kind: &Kind, rest: serde_json::Value| {
+            let mut object = serde_json::json!({"apiVersion": kind.api_version(), "kind": kind.kind,
+                "metadata": {"name": "all-of-it"}});
+            object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            let object: DynamicObject = serde_json::from_value(object).unwrap();
+            let api = cluster.api(kind, namespace);
+            async move { api.create(&PostParams::default(), &object).await.unwrap() }
+        };
+        let all = serde_json::json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+        bind(&kinds::ROLE, serde_json::json!({ "rules": all })).await;
+        let subject = serde_json::json!({"kind": "ServiceAccount", "name": "local", "namespace": "default"});
+        let role = serde_json::json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "all-of-it"});
+        bind(&kinds::ROLE_BINDING, serde_json::json!({"roleRef": role, "subjects": [subject]})).await;
+    }
+    let (local, _folder) = somebody(stage, rig, "local", rules).await;
+    let plan = async |image: &str| {
+        until("the admin's plan", async || {
+            let mut wanted = local.plan_agent(None).await.unwrap().form;
+            form(&mut wanted);
+            wanted.image = image.into();
+            wanted.author_email = "agent@example.com".into();
+            let plan = local.plan_agent(Some(wanted)).await.unwrap();
+            // What is bound takes a moment to hold, and triggers come with the first lists.
+            (plan.problems.is_empty() && plan.missing.is_empty()).then_some(plan)
+        })
+        .await
+    };
+    for image in [IMAGE, NEXT] {
+        let plan = plan(image).await;
+        assert!(plan.changes > 0, "{image}");
+        let status = local.install_agent(request(&plan, Vec::new()), "agent".into()).await.unwrap();
+        assert_eq!(status.image.as_deref(), Some(image));
+    }
+    let removal = local.plan_agent_removal().await.unwrap();
+    assert_eq!(removal.missing, Vec::<String>::new(), "what cannot be looked at hinders nobody");
+    let asked = UninstallAgent { shown: removal.shown, kinds: false, confirm: None };
+    assert_eq!(local.uninstall_agent(asked, "remove".into()).await.unwrap().state, AgentState::Absent);
+    local.close().await;
+    assert_eq!(left(cluster).await, ["Namespace pilothouse"], "it was there before");
+    namespaces.delete(PLACE, &DeleteParams::default()).await.unwrap();
+    until("the namespace to go", async || namespaces.get_opt(PLACE).await.unwrap().is_none().then_some(())).await;
+}
+
+/// Who may do everything but remove kinds is told so before the agent is touched.
+async fn refused_the_kinds(stage: &Stage, rig: &Rig) {
+    let groups = ["", "apps", "policy", "networking.k8s.io", "rbac.authorization.k8s.io", "coordination.k8s.io"];
+    let all = serde_json::json!(["*"]);
+    let rules = serde_json::json!([
+        {"apiGroups": groups, "resources": all, "verbs": all},
+        {"apiGroups": all, "resources": all, "verbs": ["get", "list", "watch"]},
+    ]);
+    let (limited, _folder) = somebody(stage, rig, "limited", rules).await;
+    let removal = until("the removal's plan", async || {
+        Some(limited.plan_agent_removal().await.unwrap()).filter(|one| one.missing.is_empty())
+    })
+    .await;
+    assert!(removal.kinds_missing.iter().any(|one| one.contains("customresourcedefinitions")), "{removal:?}");
+    let request = UninstallAgent { shown: removal.shown, kinds: true, confirm: Some("pilothouse-agent".into()) };
+    let refused = limited.uninstall_agent(request, "remove".into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::ClusterForbidden, "{refused:?}");
+    limited.close().await;
+}
+
+/// Who may only look is told what is missing, verb by verb, before anything is written.
+async fn refused_to_a_reader(stage: &Stage, rig: &Rig, plan: &AgentPlan) {
+    let rules = serde_json::json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]);
+    let (reader, _folder) = somebody(stage, rig, "reader", rules).await;
     let seen = until("the reader's plan", async || {
         // What the reader sees of projects comes with the first lists.
         let seen = reader.plan_agent(Some(plan.form.clone())).await.unwrap();
@@ -383,7 +501,7 @@ async fn refused_to_a_reader(stage: &Stage, rig: &Rig, plan: &AgentPlan) {
     assert!(!seen.missing.iter().any(|one| one.contains("`get`")), "what the reader has is not missing");
     let refused = reader.install_agent(request(&seen, Vec::new()), "agent".into()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::ClusterForbidden, "{refused:?}");
-    let secrets: Api<Secret> = Api::namespaced(client, PLACE);
+    let secrets: Api<Secret> = Api::namespaced(rig.client().await, PLACE);
     assert!(secrets.get_opt("pilothouse-agent-git").await.unwrap().is_none());
     reader.close().await;
 }

@@ -1,10 +1,14 @@
 //! The trigger editor, the kill switch, Litmus' policies, and an environment that asks for a verdict: the part of the
 //! story that a person walks through after the first triggered run.
 
+use kube::api::{DeleteParams, ListParams, PostParams};
 use pilothouse_app::contract::{
     ConditionOperator, ConditionTest, DecisionKind, DeployChoice, DeployRequest, ErrorCode, ExperimentChoice,
     GuardGroup, GuardState, ReleaseAsked, TriggerCondition, TriggerForm, TriggerTarget, Verdict, WriteLitmus,
 };
+use pilothouse_cluster::{Cluster, Kind, kinds};
+use pilothouse_rig::Rig;
+use serde_json::json;
 
 use super::{APP, ENV, FLOW, WORKFLOW};
 use crate::stage::{Stage, until};
@@ -17,6 +21,7 @@ pub async fn walk(stage: &Stage, tag: &str) {
     let form = change_over_what_was_seen(stage).await;
     matches_and_problems(stage, &form).await;
     try_it(stage, &form, tag).await;
+    budgets(stage, &form).await;
     halt(stage, &form).await;
     policies(stage, &form).await;
     verdicts(stage, tag).await;
@@ -112,6 +117,34 @@ async fn try_it(stage: &Stage, form: &TriggerForm, tag: &str) {
     assert_eq!(newest.decision, Some(DecisionKind::Fired), "{found:?}");
     assert!(newest.new_images.iter().any(|image| image.contains(tag)), "{found:?}");
     assert_eq!(count().await, before, "asking starts nothing and writes nothing");
+}
+
+/// A budget that lets no pod go is seen in whichever version the API server has it.
+async fn budgets(stage: &Stage, form: &TriggerForm) {
+    if stage.is_practice() {
+        return;
+    }
+    let cluster = Cluster::from_client(Rig::get().client().await, "rig", false);
+    let newer = cluster.api_all(&kinds::POD_DISRUPTION_BUDGET).list(&ListParams::default()).await.is_ok();
+    let kind = Kind { version: if newer { "v1" } else { "v1beta1" }, ..kinds::POD_DISRUPTION_BUDGET };
+    let place = form.target.namespace.as_str();
+    let workload = cluster.api(&kinds::DEPLOYMENT, place).get(APP).await.unwrap();
+    let budget = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {"name": "keep-all"},
+        "spec": {"minAvailable": "100%", "selector": workload.data["spec"]["selector"]}});
+    let api = cluster.api(&kind, place);
+    api.create(&PostParams::default(), &serde_json::from_value(budget).unwrap()).await.unwrap();
+    let mut form = form.clone();
+    form.guards.approval = false;
+    form.guards.respect_disruption_budget = true;
+    let pods = async || {
+        let asked = stage.app.test_trigger(form.clone(), APP.into()).await.unwrap();
+        asked.guards.into_iter().find(|one| one.guard == GuardGroup::Pods).unwrap()
+    };
+    let held = pods().await;
+    assert_eq!(held.state, GuardState::Waits, "{held:?}");
+    assert!(held.reason.as_deref().is_some_and(|why| why.contains("keep-all")), "{held:?}");
+    api.delete("keep-all", &DeleteParams::default()).await.unwrap();
+    assert_eq!(pods().await.state, GuardState::Passes);
 }
 
 async fn halt(stage: &Stage, form: &TriggerForm) {

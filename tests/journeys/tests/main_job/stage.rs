@@ -204,6 +204,11 @@ impl Stage {
         }
     }
 
+    /// The file with the authority of the Git server's certificate.
+    pub fn authority(&self) -> PathBuf {
+        self.real.as_ref().unwrap().host.repositories().join("authority.pem")
+    }
+
     pub fn data(&self) -> &Path {
         self.data.path()
     }
