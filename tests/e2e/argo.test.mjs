@@ -112,7 +112,8 @@ test('Argo CD alone, from the first look to the end of an application', async ()
       }
       await d.waitFor('drift-checkout', { gone: true, timeout: LONG });
 
-      // One application's page, and another version of it.
+      // One application's page, and another version of it, with values that a colleague changed.
+      pushAs('Sam', gitops, FILE, 'replicaCount: 2\n');
       await d.page.goto(`${d.page.url().split('#')[0]}#/environments/shop/dev/cart`);
       await d.waitFor('app-argo', { text: 'deploy-templates' });
       await look('argo-application');
@@ -125,6 +126,22 @@ test('Argo CD alone, from the first look to the end of an application', async ()
       await environment();
       await d.waitFor('version-cart', { text: '1.4.0-SNAPSHOT.2', timeout: LONG });
       await d.waitFor('sync-cart', { text: 'Synced', timeout: LONG });
+
+      // Back to the deploy before, the values file with it.
+      await d.page.goto(`${d.page.url().split('#')[0]}#/environments/shop/dev/cart`);
+      await d.waitFor('past-deploys', { text: '1.4.0-SNAPSHOT.1' });
+      await d.waitFor('past-back-1');
+      await look('argo-past');
+      await d.click('past-back-0');
+      await d.waitFor('past-file-diff', { text: 'Values of cart' });
+      await d.waitFor('past-diff', { text: '1.4.0-SNAPSHOT.1' });
+      await look('argo-go-back');
+      await d.click('past-do');
+      await d.waitFor('past-do', { gone: true, timeout: LONG });
+      await environment();
+      await d.waitFor('version-cart', { text: '1.4.0-SNAPSHOT.1', timeout: LONG });
+      await d.waitFor('sync-cart', { text: 'Synced', timeout: LONG });
+      assert.match(show(FILE), /Values of cart/, 'the values of then');
 
       // The end of it, with what runs.
       await d.click('more-cart');

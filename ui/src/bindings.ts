@@ -213,6 +213,12 @@ export const commands = {
 	previewVersion: (request: VersionRequest) => typedError<VersionPreview, AppError>(__TAURI_INVOKE("preview_version", { request })),
 	/**  Sets an application to another version. */
 	setVersion: (change: SetVersion) => typedError<null, AppError>(__TAURI_INVOKE("set_version", { change })),
+	/**  The deploys of an application that Argo CD remembers. */
+	pastDeploys: (flow: string, env: string, application: string) => typedError<PastDeploy[], AppError>(__TAURI_INVOKE("past_deploys", { flow, env, application })),
+	/**  What going back to a past deploy changes. */
+	previewReturn: (request: ReturnRequest) => typedError<ReturnPreview, AppError>(__TAURI_INVOKE("preview_return", { request })),
+	/**  Goes back to a past deploy. */
+	goBack: (back: GoBack, operation: string) => typedError<null, AppError>(__TAURI_INVOKE("go_back", { back, operation })),
 	/**  What syncing all that is out of sync in an environment would reach. */
 	previewSyncAll: (flow: string, env: string) => typedError<SyncAllPreview, AppError>(__TAURI_INVOKE("preview_sync_all", { flow, env })),
 	/**  Syncs applications of an environment, one after the other. */
@@ -1928,6 +1934,8 @@ export type DriftView = {
 export type DryRunAnswer = 
 /**  It would take the object. */
 "taken" | 
+/**  It would take the object, and fields of it mean nothing to it. */
+"unknownFields" | 
 /**  It would not. */
 "refused" | 
 /**  It could not be asked. */
@@ -2588,6 +2596,22 @@ export type GitServersView = {
 	canDelete: Permission,
 };
 
+/**  Goes back to a past deploy. */
+export type GoBack = {
+	/**  Which one. */
+	request: ReturnRequest,
+	/**  The Application's source that was shown. */
+	seen: string,
+	/**  The values file is put back first, with a commit of this message; none leaves the file as it is. */
+	message: string | null,
+	/**  The content id of the values file that was shown; none when there was no file. */
+	blob: string | null,
+	/**  What is no longer made by the chart is removed. */
+	prune: boolean,
+	/**  The environment's name, typed by the user; needed on a production context. */
+	confirm: string | null,
+};
+
 /**  What a group of guards says. */
 export type GuardAnswer = {
 	/**  Which guards. */
@@ -3178,6 +3202,26 @@ export type PartOutcome =
 "failed" | 
 /**  It was not looked at, for something before it failed. */
 "notReached";
+
+/**  A deploy of an application that Argo CD remembers. */
+export type PastDeploy = {
+	/**  Argo CD's number of it. */
+	id: number,
+	/**  When it ended, RFC 3339. */
+	time: string | null,
+	/**  Who asked for it; none where Argo CD did so by itself, or does not say. */
+	by: string | null,
+	/**  The image's tag, else the chart's version or revision. */
+	version: string,
+	/**  The chart's version or revision. */
+	revision: string,
+	/**  The commit of the values repository. */
+	values: string | null,
+	/**  It is the last one. */
+	latest: boolean,
+	/**  Why one cannot go back to it. */
+	whyNot: string | null,
+};
 
 /**  Whether something may be done. */
 export type Permission = {
@@ -4017,6 +4061,36 @@ export type Retry =
 "later" | 
 /**  The user has to do something first; the hint says what. */
 "needsUser";
+
+/**  What going back to a past deploy changes. */
+export type ReturnPreview = {
+	/**  The change of the Application's source. */
+	diff: TextDiff,
+	/**  The Application's source as it is now; to be given back. */
+	seen: string,
+	/**  The values file; none where Argo CD reads another branch than the one that is edited. */
+	values: ValuesThen | null,
+	/**  Why the values file is not known, or not put back here. */
+	valuesUnknown: string | null,
+	/**  What happens, in words. */
+	words: string[],
+	/**  Why it cannot be done now. */
+	blocked: string | null,
+	/**  Whether the user may. */
+	permission: Permission,
+};
+
+/**  A past deploy to go back to. */
+export type ReturnRequest = {
+	/**  The flow. */
+	flow: string,
+	/**  The environment. */
+	env: string,
+	/**  The application. */
+	app: string,
+	/**  Argo CD's number of the deploy. */
+	deploy: number,
+};
 
 /**  What the review shows before a commit. */
 export type Review = {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Stood {
-    fn target(&self) -> Target<'_> {
+    pub(crate) fn target(&self) -> Target<'_> {
         let meta = &self.application.meta;
         Target { namespace: &meta.namespace, name: &meta.name, uid: &meta.uid }
     }
@@ -38,7 +38,7 @@ impl Stood {
         missing.then(|| format!("{} is not in Git, so the sync could only fail", self.place.file()))
     }
 
-    fn page(&self) -> String {
+    pub(crate) fn page(&self) -> String {
         format!("/environments/{}/{}/{}", self.place.flow, self.place.environment, self.place.application)
     }
 }
@@ -48,7 +48,7 @@ fn version_change(request: &VersionRequest) -> VersionChange {
     VersionChange { revision: request.revision.clone(), parameters: request.parameters.iter().map(one).collect() }
 }
 
-fn yaml_of(value: &Value) -> Result<String> {
+pub(crate) fn yaml_of(value: &Value) -> Result<String> {
     serde_yaml::to_string(value).map_err(|e| AppError::internal(e.to_string()))
 }
 
@@ -57,7 +57,7 @@ fn means(one: Ending) -> LeftRunning {
 }
 
 impl App {
-    fn begin(&self, live: &Live, words: String, stood: &Stood) -> Begin {
+    pub(crate) fn begin(&self, live: &Live, words: String, stood: &Stood) -> Begin {
         Begin {
             kind: ActivityKind::Deploy,
             words,

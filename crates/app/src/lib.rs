@@ -42,6 +42,7 @@ mod new_applications;
 mod new_workflows;
 pub mod operations;
 mod outbox;
+mod past_deploys;
 mod picked_files;
 mod practice;
 mod project_moves;

@@ -14,18 +14,24 @@ use crate::{
     },
     environments::run_entry,
     gitops::{Fetched, commit_entry},
+    operations::Operation,
     values::text_diff,
 };
 
 /// Both versions of a values file.
-struct Versions {
+pub(crate) struct Versions {
     then: Option<Vec<u8>>,
     now: Option<Vec<u8>>,
     blob: Option<pilothouse_git::BlobId>,
 }
 
 /// Reads a file as of `commit`, which must be in the history of `tip`, and as it is now. Blocks.
-fn versions(clone: &BareClone, tip: &CommitId, commit: &CommitId, path: &RepoPath) -> pilothouse_git::Result<Versions> {
+pub(crate) fn versions(
+    clone: &BareClone,
+    tip: &CommitId,
+    commit: &CommitId,
+    path: &RepoPath,
+) -> pilothouse_git::Result<Versions> {
     let then = clone.read(commit, path, FILE_LIMIT)?;
     let now = clone.read(tip, path, FILE_LIMIT)?;
     Ok(Versions {
@@ -35,9 +41,19 @@ fn versions(clone: &BareClone, tip: &CommitId, commit: &CommitId, path: &RepoPat
     })
 }
 
+/// Values files to put back: each with the commit it is taken from, and its content id as it was shown.
+pub(crate) struct PutBack {
+    pub(crate) files: Vec<(RepoPath, CommitId, Option<String>)>,
+    pub(crate) message: String,
+    /// For the timeline.
+    pub(crate) words: String,
+    /// The page about it.
+    pub(crate) page: String,
+}
+
 impl Versions {
     /// What putting the file of then back means.
-    fn tell(&self, one: &mut ValuesThen) {
+    pub(crate) fn tell(&self, one: &mut ValuesThen) {
         one.same = self.then == self.now;
         one.removes = self.then.is_none() && self.now.is_some();
         one.blob = self.blob.as_ref().map(ToString::to_string);
@@ -76,38 +92,46 @@ impl App {
         let mut all = Vec::new();
         for (application, commit) in &back.values {
             let file = ValuesFile { flow: run.flow.clone(), env: run.env.clone(), app: application.clone() };
-            let path = file.path()?;
-            let mut one = ValuesThen {
-                application: application.clone(),
-                path: path.to_string(),
-                commit: None,
-                unknown: None,
-                same: false,
-                removes: false,
-                diff: None,
-                blob: None,
-            };
-            let known = commit.as_deref().and_then(|commit| CommitId::parse(commit).ok());
-            let (Some(commit), Some(tip)) = (known, fetched.tip.clone()) else {
-                one.unknown = Some(
-                    "Argo CD does not say any more which commit it deployed then; it remembers the last ten.".into(),
-                );
-                all.push(one);
-                continue;
-            };
-            let (clone, at) = (fetched.clone.clone(), path.clone());
-            let read = self.git(move || Ok((versions(&clone, &tip, &commit, &at)?, clone.commit_info(&commit)?))).await;
-            match read {
-                Ok((versions, info)) => {
-                    versions.tell(&mut one);
-                    one.commit = Some(commit_entry(info));
-                }
-                // The repository may have been rewritten or replaced since.
-                Err(error) => one.unknown = Some(error.message),
-            }
-            all.push(one);
+            all.push(self.file_then(&file, commit.as_deref(), &fetched).await?);
         }
         Ok(all)
+    }
+
+    /// A values file as a deploy of a commit had it, and what putting it back means.
+    pub(crate) async fn file_then(
+        &self,
+        file: &ValuesFile,
+        commit: Option<&str>,
+        fetched: &Fetched,
+    ) -> Result<ValuesThen> {
+        let path = file.path()?;
+        let mut one = ValuesThen {
+            application: file.app.clone(),
+            path: path.to_string(),
+            commit: None,
+            unknown: None,
+            same: false,
+            removes: false,
+            diff: None,
+            blob: None,
+        };
+        let known = commit.and_then(|commit| CommitId::parse(commit).ok());
+        let (Some(commit), Some(tip)) = (known, fetched.tip.clone()) else {
+            one.unknown =
+                Some("Argo CD does not say any more which commit it deployed then; it remembers the last ten.".into());
+            return Ok(one);
+        };
+        let clone = fetched.clone.clone();
+        let read = self.git(move || Ok((versions(&clone, &tip, &commit, &path)?, clone.commit_info(&commit)?))).await;
+        match read {
+            Ok((versions, info)) => {
+                versions.tell(&mut one);
+                one.commit = Some(commit_entry(info));
+            }
+            // The repository may have been rewritten or replaced since.
+            Err(error) => one.unknown = Some(error.message),
+        }
+        Ok(one)
     }
 
     /// Puts values files back as an earlier run deployed them, with one commit. Their content comes from Git, not from
@@ -134,57 +158,65 @@ impl App {
         if wanted.is_empty() {
             return Err(AppError::blocked("choose at least one file"));
         }
+        let RunRef { flow, env, run } = request.run;
+        let names: Vec<String> = wanted.keys().cloned().collect();
+        let back = PutBack {
+            files: wanted.into_values().collect(),
+            message: request.message.trim().to_owned(),
+            words: format!("Put the values of {} in {flow}/{env} back as of {run}", names.join(", ")),
+            page: format!("/environments/{flow}/{env}"),
+        };
         self.operations
-            .run(operation, "Putting values files back", |operation| async move {
-                let (repository, mut fetched) = self.fetch_gitops(Some(&operation)).await?;
-                // What waits was made earlier, and goes out earlier; what it changed is not as it was shown any more.
-                if !self.outbox.of(repository.url.as_str()).await?.is_empty() {
-                    for (path, ..) in wanted.values() {
-                        self.send_what_waits(&repository.url, &fetched.branch, path, &operation).await?;
-                    }
-                    fetched = self.fetch_gitops(Some(&operation)).await?.1;
-                }
-                let Some(tip) = fetched.tip.clone() else {
-                    return Err(AppError::blocked("the repository is empty by now"));
-                };
-                let names: Vec<String> = wanted.keys().cloned().collect();
-                let clone = fetched.clone.clone();
-                let changes = self
-                    .git(move || {
-                        let mut changes = Vec::new();
-                        for (path, commit, blob) in wanted.into_values() {
-                            let both = versions(&clone, &tip, &commit, &path)?;
-                            if both.blob.as_ref().map(ToString::to_string) != blob {
-                                return Ok(None);
-                            }
-                            if both.then != both.now {
-                                changes.push(ExpectedChange {
-                                    path,
-                                    base_blob: both.blob,
-                                    base_text: both.now,
-                                    new: both.then,
-                                });
-                            }
-                        }
-                        Ok(Some(changes))
-                    })
-                    .await?;
-                let changes =
-                    changes.ok_or_else(|| AppError::blocked("the files changed meanwhile; look at them again"))?;
-                if changes.is_empty() {
-                    return Ok(CommitOutcome::Unchanged);
-                }
-                let RunRef { flow, env, run } = request.run;
-                let files = WholeFiles {
-                    kind: ActivityKind::Values,
-                    changes,
-                    message: request.message.trim().to_owned(),
-                    words: format!("Put the values of {} in {flow}/{env} back as of {run}", names.join(", ")),
-                    page: format!("/environments/{flow}/{env}"),
-                };
-                self.publish_whole(&repository.url, fetched, files, &operation).await
-            })
+            .run(
+                operation,
+                "Putting values files back",
+                |operation| async move { self.put_back(back, &operation).await },
+            )
             .await
+    }
+
+    /// Puts values files back with one commit; a file that is not as it was shown any more is left alone, and with it
+    /// all others.
+    pub(crate) async fn put_back(&self, back: PutBack, operation: &Operation) -> Result<CommitOutcome> {
+        let PutBack { files, message, words, page } = back;
+        let (repository, mut fetched) = self.fetch_gitops(Some(operation)).await?;
+        // What waits was made earlier, and goes out earlier; what it changed is not as it was shown any more.
+        if !self.outbox.of(repository.url.as_str()).await?.is_empty() {
+            for (path, ..) in &files {
+                self.send_what_waits(&repository.url, &fetched.branch, path, operation).await?;
+            }
+            fetched = self.fetch_gitops(Some(operation)).await?.1;
+        }
+        let Some(tip) = fetched.tip.clone() else {
+            return Err(AppError::blocked("the repository is empty by now"));
+        };
+        let clone = fetched.clone.clone();
+        let changes = self
+            .git(move || {
+                let mut changes = Vec::new();
+                for (path, commit, blob) in files {
+                    let both = versions(&clone, &tip, &commit, &path)?;
+                    if both.blob.as_ref().map(ToString::to_string) != blob {
+                        return Ok(None);
+                    }
+                    if both.then != both.now {
+                        changes.push(ExpectedChange {
+                            path,
+                            base_blob: both.blob,
+                            base_text: both.now,
+                            new: both.then,
+                        });
+                    }
+                }
+                Ok(Some(changes))
+            })
+            .await?;
+        let changes = changes.ok_or_else(|| AppError::blocked("the files changed meanwhile; look at them again"))?;
+        if changes.is_empty() {
+            return Ok(CommitOutcome::Unchanged);
+        }
+        let files = WholeFiles { kind: ActivityKind::Values, changes, message, words, page };
+        self.publish_whole(&repository.url, fetched, files, operation).await
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use pilothouse_app::{
     App, Result,
     contract::{
-        ApplicationForm, ApplicationMade, ApplicationPreview, ArgoCdView, NewApplication, SetVersion, SyncAllPreview,
-        SyncAllRequest, SyncAllResult, VersionPreview, VersionRequest,
+        ApplicationForm, ApplicationMade, ApplicationPreview, ArgoCdView, GoBack, NewApplication, PastDeploy,
+        ReturnPreview, ReturnRequest, SetVersion, SyncAllPreview, SyncAllRequest, SyncAllResult, VersionPreview,
+        VersionRequest,
     },
 };
 use tauri::State;
@@ -48,6 +49,32 @@ pub async fn preview_version(app: State<'_, Arc<App>>, request: VersionRequest) 
 #[specta::specta]
 pub async fn set_version(app: State<'_, Arc<App>>, change: SetVersion) -> Result<()> {
     app.set_version(change).await
+}
+
+/// The deploys of an application that Argo CD remembers.
+#[tauri::command]
+#[specta::specta]
+pub async fn past_deploys(
+    app: State<'_, Arc<App>>,
+    flow: String,
+    env: String,
+    application: String,
+) -> Result<Vec<PastDeploy>> {
+    app.past_deploys(flow, env, application).await
+}
+
+/// What going back to a past deploy changes.
+#[tauri::command]
+#[specta::specta]
+pub async fn preview_return(app: State<'_, Arc<App>>, request: ReturnRequest) -> Result<ReturnPreview> {
+    app.preview_return(request).await
+}
+
+/// Goes back to a past deploy.
+#[tauri::command]
+#[specta::specta]
+pub async fn go_back(app: State<'_, Arc<App>>, back: GoBack, operation: String) -> Result<()> {
+    app.go_back(back, operation).await
 }
 
 /// What syncing all that is out of sync in an environment would reach.

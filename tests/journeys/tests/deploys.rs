@@ -6,6 +6,8 @@
 
 #[path = "deploys/argo_cd_alone.rs"]
 mod argo_cd_alone;
+#[path = "deploys/back_alone.rs"]
+mod back_alone;
 #[path = "deploys/made_or_not.rs"]
 mod made_or_not;
 #[path = "deploys/published_charts.rs"]

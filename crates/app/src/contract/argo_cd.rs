@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use super::{FieldProblem, Permission, PreflightCheck, TextDiff, ValuesFileState};
+use super::{FieldProblem, Permission, PreflightCheck, TextDiff, ValuesFileState, ValuesThen};
 
 /// Where a chart comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
@@ -274,6 +274,80 @@ pub struct SetVersion {
     pub request: VersionRequest,
     /// What was shown as it is now.
     pub seen: String,
+    /// The environment's name, typed by the user; needed on a production context.
+    pub confirm: Option<String>,
+}
+
+/// A deploy of an application that Argo CD remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct PastDeploy {
+    /// Argo CD's number of it.
+    pub id: u32,
+    /// When it ended, RFC 3339.
+    pub time: Option<String>,
+    /// Who asked for it; none where Argo CD did so by itself, or does not say.
+    pub by: Option<String>,
+    /// The image's tag, else the chart's version or revision.
+    pub version: String,
+    /// The chart's version or revision.
+    pub revision: String,
+    /// The commit of the values repository.
+    pub values: Option<String>,
+    /// It is the last one.
+    pub latest: bool,
+    /// Why one cannot go back to it.
+    pub why_not: Option<String>,
+}
+
+/// A past deploy to go back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ReturnRequest {
+    /// The flow.
+    pub flow: String,
+    /// The environment.
+    pub env: String,
+    /// The application.
+    pub app: String,
+    /// Argo CD's number of the deploy.
+    pub deploy: u32,
+}
+
+/// What going back to a past deploy changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ReturnPreview {
+    /// The change of the Application's source.
+    pub diff: TextDiff,
+    /// The Application's source as it is now; to be given back.
+    pub seen: String,
+    /// The values file; none where Argo CD reads another branch than the one that is edited.
+    pub values: Option<ValuesThen>,
+    /// Why the values file is not known, or not put back here.
+    pub values_unknown: Option<String>,
+    /// What happens, in words.
+    pub words: Vec<String>,
+    /// Why it cannot be done now.
+    pub blocked: Option<String>,
+    /// Whether the user may.
+    pub permission: Permission,
+}
+
+/// Goes back to a past deploy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct GoBack {
+    /// Which one.
+    pub request: ReturnRequest,
+    /// The Application's source that was shown.
+    pub seen: String,
+    /// The values file is put back first, with a commit of this message; none leaves the file as it is.
+    pub message: Option<String>,
+    /// The content id of the values file that was shown; none when there was no file.
+    pub blob: Option<String>,
+    /// What is no longer made by the chart is removed.
+    pub prune: bool,
     /// The environment's name, typed by the user; needed on a production context.
     pub confirm: Option<String>,
 }

@@ -136,6 +136,31 @@ pub async fn change_version(
     change: &VersionChange,
     sync: Option<(bool, &str)>,
 ) -> Result<()> {
+    replace_source(cluster, target, seen, |object, at| changed_source(object, at, change), sync).await
+}
+
+/// Sets the chart's source of an Application to that of an earlier deploy, and has Argo CD sync it where `sync` says how.
+/// `seen` is the source that the change was shown against.
+///
+/// # Errors
+/// As [`change_version`].
+pub async fn set_source(
+    cluster: &Cluster,
+    target: Target<'_>,
+    seen: &Value,
+    source: &Value,
+    sync: Option<(bool, &str)>,
+) -> Result<()> {
+    replace_source(cluster, target, seen, |_, _| Ok(source.clone()), sync).await
+}
+
+async fn replace_source(
+    cluster: &Cluster,
+    target: Target<'_>,
+    seen: &Value,
+    new: impl Fn(&DynamicObject, &Place) -> Result<Value>,
+    sync: Option<(bool, &str)>,
+) -> Result<()> {
     let make = |object: &DynamicObject| {
         let read = Application::read(object);
         let at: Place = place(&read).ok_or_else(|| target.changed())?;
@@ -143,7 +168,7 @@ pub async fn change_version(
         if sources.get(at.chart) != Some(seen) {
             return Err(target.changed());
         }
-        let made = changed_source(object, &at, change)?;
+        let made = new(object, &at)?;
         let mut whole = object.clone();
         whole.data["spec"]["sources"][at.chart] = made;
         let mut patch = json!({ "spec": { "sources": whole.data["spec"]["sources"] } });

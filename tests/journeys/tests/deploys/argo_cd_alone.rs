@@ -14,7 +14,7 @@ use pilothouse_app::contract::{
     NewApplication, RemoteTarget, SetVersion, SyncRequest, Transport, ValuesFile, ValuesFileState, VersionRequest,
 };
 use pilothouse_app::keychain::MemoryStore;
-use pilothouse_app::{App, AppOptions, Silent};
+use pilothouse_app::{App, AppOptions, EventSink, Silent};
 use pilothouse_cluster::{Kind, kinds};
 use pilothouse_practice::controllers::{Actor, ActorConfig, Actors, ActorsHandle};
 use pilothouse_practice::git_remote::{GitAccess, GitRemote};
@@ -24,6 +24,7 @@ use pilothouse_rig::git_host::GitHost;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use super::back_alone;
 use super::stage::until;
 
 pub(super) const GITOPS: &str = "acme/gitops";
@@ -97,6 +98,11 @@ impl Alone {
 
     /// An app of its own, connected as one of the two.
     pub(super) async fn app(&self, user: &str, data: &Path) -> Arc<App> {
+        self.app_with(user, data, Arc::new(Silent)).await
+    }
+
+    /// The same, with somebody who hears what it says.
+    pub(super) async fn app_with(&self, user: &str, data: &Path, events: Arc<dyn EventSink>) -> Arc<App> {
         let text = std::fs::read_to_string(Rig::get().kubeconfig()).unwrap();
         let mut config: Value = serde_yaml::from_str(&text).unwrap();
         config["users"][0]["user"]["as"] = json!(format!("{user}-{}", self.argo));
@@ -113,7 +119,7 @@ impl Alone {
             helm: pilothouse_rig::helm::program().ok(),
             ..AppOptions::new(data.join("app"))
         };
-        let app = App::open(options, Arc::new(Silent)).await.unwrap();
+        let app = App::open(options, events).await.unwrap();
         // The API server takes a moment to grant what was just bound.
         until("the rights", async || {
             let session = app.connect(ConnectTarget::Context { name: "rig".into() }, "connect".into()).await.unwrap();
@@ -197,7 +203,7 @@ pub(super) fn cart(view: &EnvironmentView) -> &ApplicationView {
 }
 
 /// Waits until the cart runs a version, as Argo CD says.
-async fn deployed(app: &App, env: &str, version: &str) -> ApplicationView {
+pub(super) async fn deployed(app: &App, env: &str, version: &str) -> ApplicationView {
     until("the deployed cart", async || {
         let view = look(app, env).await;
         let one = cart(&view);
@@ -225,6 +231,7 @@ async fn without_the_platform() {
     a_new_application(&app, &alone).await;
     values_and_drift(&app, &alone).await;
     another_version(&app, &alone).await;
+    back_alone::there_and_back(&app, &alone).await;
     what_is_hostile_is_read_past(&app, &alone).await;
     somebody_who_may_only_look(&app, &alone).await;
     taken_away(&app, &alone).await;
@@ -235,6 +242,8 @@ async fn without_the_platform() {
         "Make the Application shop-dev-cart for cart in shop/dev",
         "Sync the values of cart in shop/dev",
         "Set cart in shop/dev to build/1.4.0-SNAPSHOT.2",
+        "Put the values of cart in shop/dev back as of deploy 0",
+        "Set cart in shop/dev back to 1.3.0-SNAPSHOT.1",
         "Delete the deployment of cart in shop/dev, and leave what runs",
         "Delete the deployment of cart in shop/dev",
     ] {
@@ -358,7 +367,7 @@ async fn commit(app: &App, text: &str) {
     assert!(matches!(outcome, CommitOutcome::Published { .. }), "{outcome:?}");
 }
 
-async fn replicas(alone: &Alone) -> Option<i64> {
+pub(super) async fn replicas(alone: &Alone) -> Option<i64> {
     let all = alone.api(&kinds::DEPLOYMENT, &alone.target).await;
     let found = all.get_opt(APP).await.unwrap()?;
     found.data["spec"]["replicas"].as_i64()
@@ -484,6 +493,7 @@ async fn somebody_who_may_only_look(_: &App, alone: &Alone) {
     );
     let error = app.sync_values(sync_of("dev")).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ClusterForbidden, "{error:?}");
+    back_alone::not_for_who_may_only_look(&app, alone).await;
 }
 
 async fn delete(app: &App, leave_running: bool) {

@@ -1,14 +1,16 @@
 //! All that is out of sync in an environment, synced together where Argo CD alone deploys: what is in sync is not touched,
 //! and what is not as it was shown is left alone and told.
 
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use kube::api::{Patch, PatchParams};
-use pilothouse_app::App;
 use pilothouse_app::contract::{
-    ApplicationForm, CommitOutcome, CommitValues, ErrorCode, NewApplication, SyncAllChoice, SyncAllEnd, SyncAllEntry,
-    SyncAllPreview, SyncAllRequest, SyncAllResult, ValuesFile,
+    ActivityOutcome, ApplicationForm, Changed, CommitOutcome, CommitValues, ErrorCode, NewApplication, Notice,
+    OperationProgress, SyncAllChoice, SyncAllEnd, SyncAllEntry, SyncAllPreview, SyncAllRequest, SyncAllResult,
+    ValuesFile,
 };
+use pilothouse_app::{App, EventSink};
 use pilothouse_cluster::kinds;
 use serde_json::json;
 
@@ -54,16 +56,32 @@ async fn behind(app: &App, names: &[&str]) -> SyncAllPreview {
     .await
 }
 
-async fn sync(app: &App, entries: &[SyncAllEntry]) -> Vec<SyncAllResult> {
+fn request(entries: &[SyncAllEntry]) -> SyncAllRequest {
     let choices = entries.iter().map(|one| SyncAllChoice { app: one.app.clone(), seen: one.seen.clone() });
-    let request = SyncAllRequest {
-        flow: FLOW.into(),
-        env: "dev".into(),
-        choices: choices.collect(),
-        prune: false,
-        confirm: None,
-    };
-    app.sync_all(request, "together".into()).await.unwrap()
+    SyncAllRequest { flow: FLOW.into(), env: "dev".into(), choices: choices.collect(), prune: false, confirm: None }
+}
+
+async fn sync(app: &App, entries: &[SyncAllEntry]) -> Vec<SyncAllResult> {
+    app.sync_all(request(entries), "together".into()).await.unwrap()
+}
+
+/// Halts the app where it says that it syncs the cart, until it is let go on.
+struct Halting {
+    reached: Sender<()>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl EventSink for Halting {
+    fn changed(&self, _: Changed) {}
+
+    fn progress(&self, event: OperationProgress) {
+        if event.label == "Syncing cart" {
+            self.reached.send(()).unwrap();
+            let _ = self.go_on.lock().unwrap().recv();
+        }
+    }
+
+    fn notice(&self, _: Notice, _: bool) {}
 }
 
 async fn in_sync(app: &App) {
@@ -154,6 +172,8 @@ async fn what_is_out_of_sync_is_synced_together() {
     until("the cart's replicas", async || (replicas(&alone, CART).await == Some(3)).then_some(())).await;
     in_sync(&app).await;
 
+    cancelled_between(&alone).await;
+
     // Who may only look is told so, and asks for nothing.
     let data = tempfile::tempdir().unwrap();
     let sam = alone.app("sam", data.path()).await;
@@ -163,4 +183,37 @@ async fn what_is_out_of_sync_is_synced_together() {
     let before = syncs(&alone, CART).await;
     let results = sync(&sam, &found.applications).await;
     assert_eq!((results[0].end, syncs(&alone, CART).await), (SyncAllEnd::Failed, before), "{results:?}");
+}
+
+/// Cancelled while the first is asked for: that one is synced and on the timeline, and the second is not touched.
+async fn cancelled_between(alone: &Alone) {
+    let (reached, halted) = channel();
+    let (let_go, go_on) = channel();
+    let data = tempfile::tempdir().unwrap();
+    let app = alone.app_with("robin", data.path(), Arc::new(Halting { reached, go_on: Mutex::new(go_on) })).await;
+    alone.register(&app).await;
+    commit(&app, CART, "replicaCount: 1\n").await;
+    commit(&app, CHECKOUT, "replicaCount: 1\n").await;
+    let found = behind(&app, &[CART, CHECKOUT]).await;
+    let before = syncs(alone, CHECKOUT).await;
+    let (asking, wanted) = (app.clone(), request(&found.applications));
+    let asked = tokio::spawn(async move { asking.sync_all(wanted, "halted".into()).await });
+    tokio::task::spawn_blocking(move || halted.recv().unwrap()).await.unwrap();
+    assert!(app.cancel_operation("halted".into()).await.unwrap());
+    let_go.send(()).unwrap();
+    assert_eq!(asked.await.unwrap().unwrap_err().code, ErrorCode::Cancelled);
+    until("the cart's replicas", async || (replicas(alone, CART).await == Some(1)).then_some(())).await;
+    let words = "Sync the values of cart in shop/dev";
+    until("the timeline", async || {
+        let entries = app.activity(None, 50).await.unwrap().entries;
+        entries.iter().any(|one| one.words == words && one.outcome == ActivityOutcome::Done).then_some(())
+    })
+    .await;
+    let left = behind(&app, &[CHECKOUT]).await;
+    assert!(left.applications[0].drift, "{left:?}");
+    assert_eq!((replicas(alone, CHECKOUT).await, syncs(alone, CHECKOUT).await), (Some(3), before));
+    assert_eq!(sync(&app, &left.applications).await[0].end, SyncAllEnd::Asked);
+    until("the checkout's replicas", async || (replicas(alone, CHECKOUT).await == Some(1)).then_some(())).await;
+    in_sync(&app).await;
+    app.close().await;
 }

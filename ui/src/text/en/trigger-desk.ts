@@ -304,6 +304,7 @@ export const triggerDesk = {
   'verdict.source': 'What runs in {env}',
   'verdict.require': 'Needs a passed chaos run',
   'verdict.requireHint': 'A deploy from here with a new release whose last run did not pass is refused. Deploys that the platform starts by itself are not held back.',
+  'verdict.noRequirement': 'That only releases with a passed chaos run come here cannot be asked for with Argo CD alone: it would bind this window, and nobody else who syncs.',
   'verdict.required': '{env} only takes releases that passed now',
   'verdict.notRequired': '{env} takes any release again',
 } as const;
