@@ -200,6 +200,28 @@ impl App {
         }
     }
 
+    /// Reaches the repository with what the form gives, keeps the credential that did, and says which branch it is to be.
+    ///
+    /// # Errors
+    /// `app.fields` when the repository has no such branch; nothing is kept then.
+    pub(crate) async fn reached(&self, form: &ChaosProjectForm, place: &Place) -> Result<String> {
+        let credential = self.form_credential(form, place).await?;
+        let given = credential.clone().unwrap_or_default();
+        let check = self.check_remote(&place.shown, place.url.clone(), given).await?;
+        let branch = match form.branch.trim() {
+            "" => check.default_branch.unwrap_or_else(|| "main".into()),
+            branch => branch.to_owned(),
+        };
+        if !check.empty && !check.branches.contains(&branch) {
+            let message = format!("The repository has no branch {branch}.");
+            return Err(AppError::fields(vec![FieldProblem { field: "branch".into(), message }]));
+        }
+        if let Some(credential) = &credential {
+            self.keep_credential(&place.url, credential).await?;
+        }
+        Ok(branch)
+    }
+
     /// Enables GitOps for a project and syncs it once.
     pub async fn enable_project(&self, form: ChaosProjectForm, operation: String) -> Result<ChaosProjectEntry> {
         let live = self.chaos_live()?;
@@ -228,20 +250,7 @@ impl App {
         let place = self.place(&form).await?;
         self.operations
             .run(operation, "Testing the repository", |operation| async move {
-                let credential = self.form_credential(&form, &place).await?;
-                let given = credential.clone().unwrap_or_default();
-                let check = self.check_remote(&place.shown, place.url.clone(), given).await?;
-                let branch = match form.branch.trim() {
-                    "" => check.default_branch.unwrap_or_else(|| "main".into()),
-                    branch => branch.to_owned(),
-                };
-                if !check.empty && !check.branches.contains(&branch) {
-                    let message = format!("The repository has no branch {branch}.");
-                    return Err(AppError::fields(vec![FieldProblem { field: "branch".into(), message }]));
-                }
-                if let Some(credential) = &credential {
-                    self.keep_credential(&place.url, credential).await?;
-                }
+                let branch = self.reached(&form, &place).await?;
                 operation.step("Enabling GitOps", 1, Some(3));
                 let begin = Begin {
                     kind: ActivityKind::Chaos,

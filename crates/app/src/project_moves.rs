@@ -13,8 +13,7 @@ use serde_json::Value;
 use crate::{
     App, Result,
     contract::{
-        ActivityKind, AppError, ChaosProjectEntry, ChaosProjectForm, DisablePreview, DisabledWorkflow, FieldProblem,
-        PlaceSeen,
+        ActivityKind, AppError, ChaosProjectEntry, ChaosProjectForm, DisablePreview, DisabledWorkflow, PlaceSeen,
     },
     journal::{Begin, End, Intent},
     session::Live,
@@ -39,20 +38,7 @@ impl App {
         let place = self.place(&form).await?;
         self.operations
             .run(operation, "Testing the repository", |operation| async move {
-                let credential = self.form_credential(&form, &place).await?;
-                let check =
-                    self.check_remote(&place.shown, place.url.clone(), credential.clone().unwrap_or_default()).await?;
-                let branch = match form.branch.trim() {
-                    "" => check.default_branch.unwrap_or_else(|| "main".into()),
-                    branch => branch.to_owned(),
-                };
-                if !check.empty && !check.branches.contains(&branch) {
-                    let message = format!("The repository has no branch {branch}.");
-                    return Err(AppError::fields(vec![FieldProblem { field: "branch".into(), message }]));
-                }
-                if let Some(credential) = &credential {
-                    self.keep_credential(&place.url, credential).await?;
-                }
+                let branch = self.reached(&form, &place).await?;
                 operation.step("Changing the place", 1, Some(3));
                 let begin = Begin {
                     kind: ActivityKind::Chaos,
