@@ -33,16 +33,16 @@ const d = await openWindow({
 try {
   await d.click('connect-rig', { timeout: 60_000 });
   await d.waitFor('nav-repository', { timeout: 60_000 });
-  const ours = { paint: [], frame: [], worst: [] };
-  const floor = { paint: [], frame: [], worst: [] };
+  const ours = { paint: [], frame: [], worst: [], slow: [] };
+  const floor = { paint: [], frame: [], worst: [], slow: [] };
   for (let round = 0; round < rounds; round++) {
     await d.run(away);
     await sleep(500);
-    note(ours, await measured(paintPage, PAGE), await measured(scroll, '.scroller.long'));
-    note(floor, await measured(paintPlain, count), await measured(scroll, '#plain'));
+    note(ours, await measured(paintPage, PAGE), await measured(leap, '.scroller.long'), await measured(glide, '.scroller.long'));
+    note(floor, await measured(paintPlain, count), await measured(leap, '#plain'), await measured(glide, '#plain'));
     await d.run(() => document.querySelector('#plain').remove());
   }
-  for (const [name, key] of [['paint-ms', 'paint'], ['frame-ms', 'frame'], ['worst-frame-ms', 'worst']])
+  for (const [name, key] of [['paint-ms', 'paint'], ['frame-ms', 'frame'], ['worst-frame-ms', 'worst'], ['glide-ms', 'slow']])
     console.log(`${name} ${median(ours[key]).toFixed(1)} ${median(floor[key]).toFixed(1)}`);
 } finally {
   await d.close();
@@ -51,11 +51,11 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-function note(to, paint, frames) {
+function note(to, paint, leaping, gliding) {
   to.paint.push(paint);
-  frames.sort((a, b) => a - b);
-  to.frame.push(frames[Math.floor(frames.length / 2)]);
-  to.worst.push(frames.at(-1));
+  to.frame.push(median(leaping));
+  to.worst.push(Math.max(...leaping));
+  to.slow.push(median(gliding));
 }
 
 function median(values) {
@@ -104,8 +104,8 @@ function paintPlain(count) {
   requestAnimationFrame(() => setTimeout(() => (window.measured = performance.now() - begin)));
 }
 
-/** The times between frames while the list is scrolled from its beginning to its end. */
-function scroll(selector) {
+/** The times between frames while the list is scrolled from its beginning to its end: many pages a second. */
+function leap(selector) {
   const list = document.querySelector(selector);
   const frames = [];
   let last;
@@ -119,4 +119,21 @@ function scroll(selector) {
   };
   list.scrollTop = 0;
   requestAnimationFrame(step);
+}
+
+/** The same while it is scrolled as a wheel does it, about two rows a frame. */
+function glide(selector) {
+  const list = document.querySelector(selector);
+  const frames = [];
+  let last;
+  let left = 120;
+  const step = (now) => {
+    if (last !== undefined) frames.push(now - last);
+    last = now;
+    if (left-- === 0) return void (window.measured = frames);
+    list.scrollTop += 104;
+    requestAnimationFrame(step);
+  };
+  list.scrollTop = 20_000;
+  setTimeout(() => requestAnimationFrame(step), 500);
 }

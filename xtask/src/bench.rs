@@ -38,12 +38,13 @@ const SYNC_ROWS: [(&str, &str, &str); 6] = [
 
 /// What `environments.mjs` prints, on 6,000 applications. The floor of the assembly turns the objects from JSON and
 /// back, that of the memory is the objects' JSON, that of the page a page of 6,000 plain rows in the same window.
-const ENVIRONMENT_ROWS: [(&str, &str, &str); 5] = [
+const ENVIRONMENT_ROWS: [(&str, &str, &str); 6] = [
     ("assembly-ms", "environment, server side (JSON and back)", "ms"),
     ("memory-MiB", "environment, memory (the objects' JSON)", "MiB"),
     ("paint-ms", "environment, first paint (plain rows)", "ms"),
     ("frame-ms", "environment, frame of scrolling (same)", "ms"),
     ("worst-frame-ms", "environment, worst frame (same)", "ms"),
+    ("glide-ms", "environment, frame of the wheel (same)", "ms"),
 ];
 
 /// What `values-pass` prints, on a file of 10,000 lines and a chart of 5,000 keys; the floor reads the file's YAML.
