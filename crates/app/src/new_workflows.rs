@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use pilothouse_chaos::{
-    WorkflowDocument,
+    Problem, WorkflowDocument,
     document::DocumentKind,
     dry_run::{self, Answer},
     engine::Target,
@@ -267,9 +267,11 @@ impl App {
         Ok(asked
             .into_iter()
             .map(|one| {
+                let told = |found: &[Problem]| found.iter().map(diagnostic).collect();
                 let (answer, problems, why) = match one.answer {
                     Answer::Taken => (DryRunAnswer::Taken, Vec::new(), None),
-                    Answer::Refused(found) => (DryRunAnswer::Refused, found.iter().map(diagnostic).collect(), None),
+                    Answer::UnknownFields(found) => (DryRunAnswer::UnknownFields, told(&found), None),
+                    Answer::Refused(found) => (DryRunAnswer::Refused, told(&found), None),
                     Answer::NotAsked(why) => (DryRunAnswer::NotAsked, Vec::new(), Some(why)),
                 };
                 DryRunEntry { kind: one.kind, name: one.name, template: one.template, answer, problems, why }

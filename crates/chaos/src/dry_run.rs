@@ -1,7 +1,9 @@
 //! What the API server would say to a document, without anything being created: to its run, to itself where it is a kind
 //! that is never created as it is, and to the engines and faults written inside of it.
 
-use kube::api::PostParams;
+use std::collections::HashMap;
+
+use kube::api::{DynamicObject, PostParams};
 use pilothouse_cluster::{Cluster, Error as ClusterError, Kind, Name, kinds};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +14,7 @@ use crate::error::Result;
 use crate::instantiate::{RunLabels, instantiate};
 use crate::places::{Places, line_at};
 use crate::position::line_of_pair;
+use crate::unknown_fields::{Unknown, unknown_fields};
 use crate::workflow_object::typed;
 
 /// The most objects of one document that are asked about.
@@ -38,6 +41,8 @@ pub struct Asked {
 pub enum Answer {
     /// It would take the object.
     Taken,
+    /// It would take the object, and fields of it mean nothing to it.
+    UnknownFields(Vec<Problem>),
     /// It would not.
     Refused(Vec<Problem>),
     /// It could not be asked; why, in words.
@@ -61,11 +66,36 @@ struct Question<'a> {
 /// [`Error::Refused`](crate::Error::Refused) when the text is no workflow, or has an error that anybody can see.
 pub async fn ask(cluster: &Cluster, namespace: &str, labels: &RunLabels, text: &str) -> Result<Vec<Asked>> {
     let document = WorkflowDocument::parse(text)?;
+    let mut schemas = Schemas::default();
     let mut asked = Vec::new();
     for question in questions(&document, namespace, labels, text)? {
-        asked.push(question.put(cluster, namespace).await?);
+        asked.push(question.put(cluster, namespace, &mut schemas).await?);
     }
     Ok(asked)
+}
+
+/// The schemas of the kinds that were asked about, for as long as one document is; none where they may not be read.
+#[derive(Default)]
+struct Schemas {
+    known: HashMap<&'static str, Option<Value>>,
+}
+
+impl Schemas {
+    async fn of(&mut self, cluster: &Cluster, kind: &Kind) -> Option<&Value> {
+        if !self.known.contains_key(kind.plural) {
+            let name = format!("{}.{}", kind.plural, kind.group);
+            let api = cluster.api_all(&kinds::CRD);
+            // Without it what the server drops is seen all the same.
+            let found = cluster.in_time("read the definition of a kind", api.get_opt(&name)).await.ok().flatten();
+            let schema = found.and_then(|found| {
+                let versions = found.data.pointer("/spec/versions")?.as_array()?;
+                let served = versions.iter().find(|one| one.get("name").and_then(Value::as_str) == Some(kind.version));
+                served?.pointer("/schema/openAPIV3Schema").cloned()
+            });
+            self.known.insert(kind.plural, schema);
+        }
+        self.known.get(kind.plural)?.as_ref()
+    }
 }
 
 fn questions<'a>(
@@ -157,7 +187,7 @@ fn filled(text: &str, namespace: &str) -> String {
 }
 
 impl Question<'_> {
-    async fn put(&self, cluster: &Cluster, namespace: &str) -> Result<Asked> {
+    async fn put(&self, cluster: &Cluster, namespace: &str, schemas: &mut Schemas) -> Result<Asked> {
         let text = |pointer: &str| self.object.pointer(pointer).and_then(Value::as_str);
         let name = text("/metadata/name").or_else(|| text("/metadata/generateName")).unwrap_or_default().to_owned();
         // A namespace that nobody gives a value to is none.
@@ -171,16 +201,21 @@ impl Question<'_> {
             template: self.template.clone(),
             answer,
         };
-        let object = match typed(object) {
+        let mut object = match typed(object) {
             Ok(object) => object,
             Err(error) => return Ok(asked(Answer::Refused(vec![self.problem("", &error.to_string())]))),
         };
         let how = PostParams { dry_run: true, ..PostParams::default() };
         let api = cluster.api(&self.kind, namespace);
-        let answer = cluster.in_time("ask about the workflow", api.create(&how, &object)).await;
-        Ok(asked(match answer {
+        let mut answer = cluster.in_time("ask about the workflow", api.create(&how, &object)).await;
+        if let Err(ClusterError::Conflict { exists: true, .. }) = answer {
             // Whether the name is free is no matter: a run has another one.
-            Ok(_) | Err(ClusterError::Conflict { exists: true, .. }) => Answer::Taken,
+            object.metadata.name = None;
+            object.metadata.generate_name = Some("asked-".to_owned());
+            answer = cluster.in_time("ask about the workflow", api.create(&how, &object)).await;
+        }
+        Ok(asked(match answer {
+            Ok(back) => self.unknown(&back, schemas.of(cluster, &self.kind).await),
             Err(ClusterError::Invalid { message, causes }) => {
                 let mut problems: Vec<Problem> =
                     causes.iter().map(|cause| self.problem(&cause.field, &cause.message)).collect();
@@ -198,6 +233,33 @@ impl Question<'_> {
             }
             Err(error) => return Err(error.into()),
         }))
+    }
+
+    /// What of the object meant something to the server that gave it back.
+    fn unknown(&self, back: &DynamicObject, schema: Option<&Value>) -> Answer {
+        let Ok(back) = serde_json::to_value(back) else { return Answer::Taken };
+        let found = unknown_fields(&self.object, &back, schema);
+        if found.is_empty() {
+            return Answer::Taken;
+        }
+        Answer::UnknownFields(found.iter().take(MOST).map(|one| self.remark(one)).collect())
+    }
+
+    fn remark(&self, one: &Unknown) -> Problem {
+        let kind = self.kind.kind;
+        let what = match &self.template {
+            Some(template) => format!("the {kind} in {template}: "),
+            None => String::new(),
+        };
+        let field = field_of(&one.pointer);
+        let meant = one.meant.as_ref().map(|meant| format!("; is {meant} meant?")).unwrap_or_default();
+        let (code, words) = if one.kept {
+            ("server.unknown", "is kept, but the definition of the kind does not know it")
+        } else {
+            ("server.dropped", "is dropped, for the API server does not know it")
+        };
+        let line = up(&one.pointer, |at| (self.line)(at));
+        Problem::warning(code, line, format!("{what}{field} {words}{meant}"))
     }
 
     fn problem(&self, field: &str, message: &str) -> Problem {
@@ -246,6 +308,24 @@ fn pointer_of(field: &str) -> String {
     out
 }
 
+/// A JSON pointer as the API server names a field.
+fn field_of(pointer: &str) -> String {
+    let mut out = String::new();
+    for part in pointer.split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        match part.parse::<usize>() {
+            Ok(index) => out.push_str(&format!("[{index}]")),
+            Err(_) if out.is_empty() => out.push_str(&part),
+            Err(_) if part.contains(['.', '/']) => out.push_str(&format!("[{part}]")),
+            Err(_) => {
+                out.push('.');
+                out.push_str(&part);
+            }
+        }
+    }
+    out
+}
+
 fn take(step: &mut String) -> String {
     let taken = std::mem::take(step);
     if taken.is_empty() { taken } else { format!("/{}", crate::places::step(&taken)) }
@@ -269,6 +349,9 @@ mod tests {
         assert_eq!(pointer_of("spec.templates[0].name"), "/spec/templates/0/name");
         assert_eq!(pointer_of("metadata.labels[\"a.b/c\"]"), "/metadata/labels/a.b~1c");
         assert_eq!(pointer_of(""), "");
+        for field in ["spec.templates[0].name", "metadata.labels[a.b/c]"] {
+            assert_eq!(field_of(&pointer_of(field)), field);
+        }
         let text = "kind: x\nspec:\n  templates:\n    - name: a\n      b: 1\n";
         assert_eq!(line_of_pointer(text, "/spec/templates/0/b"), Some(5));
         // What is not written is looked for where it would stand.

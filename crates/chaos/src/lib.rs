@@ -41,6 +41,7 @@ mod template_yaml;
 pub mod templates;
 pub mod ticks;
 pub mod trailers;
+mod unknown_fields;
 pub mod verdicts;
 pub mod workflow_object;
 

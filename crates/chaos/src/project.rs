@@ -181,14 +181,12 @@ pub async fn enable(cluster: &Cluster, namespace: &str, form: &Enable) -> Result
                     let (id, namespace) = (there.id, namespace.to_owned());
                     return Err(Error::Taken { id, namespace, url: there.url, branch: there.branch });
                 }
-                // Over exactly the version that was looked at.
-                let patch = json!({
-                    "metadata": {
-                        "resourceVersion": there.metadata.resource_version,
-                        "annotations": {ARRIVING: null},
-                    },
-                    "spec": spec,
-                });
+                // Over exactly the version that was looked at. One that is on and has not arrived yet goes on arriving.
+                let mut metadata = json!({"resourceVersion": there.metadata.resource_version});
+                if Project::read(&there).is_none_or(|there| !there.enabled) {
+                    metadata["annotations"] = json!({ARRIVING: null});
+                }
+                let patch = json!({"metadata": metadata, "spec": spec});
                 let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
                 match cluster.in_time("write a chaos project", api.patch(&form.id, &parameters, &patch)).await {
                     Err(pilothouse_cluster::Error::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,

@@ -231,6 +231,8 @@ pub struct DryRunEntry {
 pub enum DryRunAnswer {
     /// It would take the object.
     Taken,
+    /// It would take the object, and fields of it mean nothing to it.
+    UnknownFields,
     /// It would not.
     Refused,
     /// It could not be asked.

@@ -106,6 +106,31 @@ async fn what_was_to_be_taken_along_to_one_place_is_not_taken_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_to_the_same_place_can_still_take_along_and_enabling_it_again_makes_no_arrival_a_commit() {
+    let (cluster, namespace, _old) = stage().await;
+    let here = to("https://git.example/g.git");
+    let there = MemoryGit::default();
+    there.put(&path_of(PROJECT, "kill"), Some(&workflow("kill", "  # there\n")));
+    project::change(&cluster, &namespace, &seen(), &here, Absent::Ask).await.unwrap();
+    // Somebody gives it a credential by enabling it again, before it was synced there.
+    let again = project::enable(&cluster, &namespace, &here).await.unwrap();
+    assert_eq!(again.arriving, Some(Absent::Ask), "it has not arrived by that");
+    let report = sync_once(&cluster, &namespace, PROJECT, &there).await.unwrap();
+    assert_eq!((report.due, report.states["only"]), (Vec::new(), SyncState::DeletedInGit));
+
+    // Nothing is to be done for the place where it is, unless what has no file there is to come along.
+    let seen = Seen { url: here.url.clone(), branch: here.branch.clone() };
+    let same = project::change(&cluster, &namespace, &seen, &here, Absent::Ask).await.unwrap();
+    assert_eq!(same.arriving, None);
+    let along = project::change(&cluster, &namespace, &seen, &here, Absent::TakeAlong).await.unwrap();
+    assert_eq!(along.arriving, Some(Absent::TakeAlong));
+    let report = sync_once(&cluster, &namespace, PROJECT, &there).await.unwrap();
+    assert_eq!((report.due, report.states["only"]), (Vec::new(), SyncState::InSync));
+    assert_eq!(there.text(&path_of(PROJECT, "only")), Some(workflow("only", "")));
+    assert_eq!(project::get(&cluster, &namespace, PROJECT).await.unwrap().arriving, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_that_cannot_be_written_keeps_no_other_from_being_switched_off() {
     let (cluster, namespace, _git) = stage().await;
     let only = object(&cluster, &namespace, "only").await.object;
@@ -162,6 +187,31 @@ async fn the_api_server_is_asked_about_a_run_and_about_all_that_is_in_it() {
     let Answer::Refused(problems) = &asked[1].answer else { panic!("{asked:?}") };
     let line = text.lines().position(|line| line.contains("engineState")).unwrap() + 1;
     assert_eq!((problems[0].line, problems[0].severity), (Some(line), Severity::Error), "{problems:?}");
+    // What the definition does not know: dropped within what it describes, kept where it keeps all.
+    let text = DRY.replace("engineState: active", "enginestate: active").replace(
+        "- name: pod-delete\n",
+        "- name: pod-delete\n                      sepc: {}\n                      more: {}\n",
+    );
+    let asked = dry_run::ask(&cluster, &namespace, &labels("dry"), &text).await.unwrap();
+    let Answer::UnknownFields(found) = &asked[1].answer else { panic!("{asked:?}") };
+    let mut found = found.clone();
+    found.sort_by_key(|one| one.line);
+    let told: Vec<_> = found.iter().map(|one| (one.line, one.code.as_str(), one.severity)).collect();
+    let at = |word: &str| text.lines().position(|line| line.trim_start().starts_with(word)).map(|line| line + 1);
+    let (dropped, kept) = ("server.dropped", "server.unknown");
+    let wanted = [("enginestate:", kept), ("sepc:", dropped), ("more:", dropped)];
+    assert_eq!(told, wanted.map(|(word, code)| (at(word), code, Severity::Warning)), "{found:?}");
+    let meant = ["is engineState meant?", "is spec meant?", ""];
+    assert!(found.iter().zip(meant).all(|(one, meant)| one.message.ends_with(meant)), "{found:?}");
+    // A name that is taken is no answer about the rest.
+    let there = text.replace("generateName: dry-", "name: dry");
+    let there = there.replace("namespace: '{{workflow.namespace}}'", &format!("namespace: {namespace}"));
+    let engine = json!({"apiVersion": "litmuschaos.io/v1alpha1", "kind": "ChaosEngine", "metadata": {"name": "dry"},
+        "spec": {"experiments": [{"name": "pod-delete"}]}});
+    let engine = serde_json::from_value(engine).unwrap();
+    cluster.api(&kinds::CHAOS_ENGINE, &namespace).create(&Default::default(), &engine).await.unwrap();
+    let asked = dry_run::ask(&cluster, &namespace, &labels("dry"), &there).await.unwrap();
+    assert!(matches!(&asked[1].answer, Answer::UnknownFields(found) if found.len() == 3), "{asked:?}");
     // Somebody who may not make such objects is told so, and is not told that they are wrong.
     let viewer = Cluster::from_client(Rig::get().viewer().await, "rig", false);
     let asked = dry_run::ask(&viewer, &namespace, &labels("dry"), DRY).await.unwrap();
