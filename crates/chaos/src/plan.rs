@@ -14,6 +14,10 @@ use crate::merge::merge;
 use crate::names::digest;
 use crate::verdicts::Verdicts;
 
+/// How many parts of a plan are made side by side at most, and from how many workflows on that is worth it.
+const MOST_THREADS: usize = 4;
+const WORTH_THREADS: usize = 128;
+
 /// What a file in Git holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
@@ -180,22 +184,41 @@ pub fn plan(sides: &Sides) -> Vec<Planned> {
 pub fn plan_knowing(sides: &Sides, verdicts: &Verdicts) -> Vec<Planned> {
     let git = keyed(&sides.project, &sides.git);
     let keys: BTreeSet<&String> = git.keys().chain(sides.cluster.keys()).collect();
-    let mut planned: Vec<Planned> = Vec::new();
-    for key in keys {
-        let file = git.get(key).copied();
-        let one = One {
-            sides,
-            verdicts,
-            key,
-            path: file.map_or_else(|| document::path_of(&sides.project, key), |file| file.path.clone()),
-            file,
-            base: sides.base.get(key),
-            manifest: sides.cluster.get(key).map(|item| item.manifest.as_str()),
+    let keys: Vec<&String> = keys.into_iter().collect();
+    let part = |keys: &[&String]| -> Vec<Planned> {
+        let one = |key: &&String| {
+            let file = git.get(*key).copied();
+            let one = One {
+                sides,
+                verdicts,
+                key,
+                path: file.map_or_else(|| document::path_of(&sides.project, key), |file| file.path.clone()),
+                file,
+                base: sides.base.get(*key),
+                manifest: sides.cluster.get(*key).map(|item| item.manifest.as_str()),
+            };
+            one.plan()
         };
-        planned.extend(one.plan());
-    }
+        keys.iter().filter_map(one).collect()
+    };
+    let mut planned = in_parts(&keys, part);
     find_renames(sides, &mut planned);
     planned
+}
+
+/// Plans parts side by side, for each workflow is planned by itself, and reading thousands of texts takes a while.
+fn in_parts<'k>(keys: &[&'k String], plan: impl Fn(&[&'k String]) -> Vec<Planned> + Sync) -> Vec<Planned> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    if threads == 1 || keys.len() < WORTH_THREADS {
+        return plan(keys);
+    }
+    let plan = &plan;
+    std::thread::scope(|scope| {
+        let parts = keys.chunks(keys.len().div_ceil(threads));
+        let begun: Vec<_> = parts.map(|part| scope.spawn(move || plan(part))).collect();
+        let ended = begun.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 /// The files that are workflows, or meant to be, by the keys they are known under. No file hides another: a workflow may
