@@ -14,7 +14,7 @@ use pilothouse_chaos::{
     run::{Run, Verdict},
     workflow_object::{LastRun, WorkflowObject, note_last_run},
 };
-use pilothouse_cluster::{Error as ClusterError, LiveIndex, WatchState, kinds};
+use pilothouse_cluster::{Error as ClusterError, Kind, LiveIndex, WatchState, kinds};
 use pilothouse_git::{RemoteUrl, RepoPath, Scheme};
 use serde_json::Value;
 
@@ -73,16 +73,17 @@ impl App {
             changes.mark_unchanged();
             let Some(app) = me.upgrade() else { return };
             let runs = app.known_runs(&live, None);
-            let now: HashMap<(String, String), bool> =
-                runs.iter().map(|r| ((r.namespace.clone(), r.name.clone()), r.phase.ended())).collect();
-            // What had ended before the app looked is no news.
-            if let Some(before) = &ended {
-                for run in &runs {
-                    let key = (run.namespace.clone(), run.name.clone());
-                    if run.phase.ended() && before.get(&key) != Some(&true) {
-                        app.tell_ended(&live, run);
-                    }
+            let mut now = HashMap::new();
+            for run in &runs {
+                let key = (run.namespace.clone(), run.name.clone());
+                let known = Known::of(&index, &run.namespace);
+                // What had ended before the app looked is no news.
+                let before = ended.as_ref().map(|before| before.get(&key) == Some(&true));
+                let (tell, told) = news(before, run.phase.ended(), known);
+                if tell {
+                    app.tell_ended(&live, run, known);
                 }
+                now.insert(key, told);
             }
             ended = Some(now);
             app.keep_last_runs(&live, &runs).await;
@@ -94,16 +95,9 @@ impl App {
         }
     }
 
-    fn tell_ended(&self, live: &Live, run: &Run) {
+    fn tell_ended(&self, live: &Live, run: &Run, known: Known) {
         let name = run.workflow.as_deref().unwrap_or(&run.name);
-        let (level, words) = match run.verdict {
-            Some(Verdict::Pass) => (NoticeLevel::Good, "passed"),
-            Some(Verdict::Fail) => (NoticeLevel::Bad, "failed"),
-            Some(Verdict::Stopped) => (NoticeLevel::Warn, "was stopped"),
-            Some(Verdict::Error | Verdict::Awaited) => (NoticeLevel::Warn, "ended without a verdict"),
-            None => (NoticeLevel::Info, "ended"),
-        };
-        let score = run.score.map(|s| format!(" Resilience score {s} %.")).unwrap_or_default();
+        let (level, words, score) = ending(run, known);
         // Whoever hears of a triggered run did not start it, and wants to know for which release it was.
         let tested = run.trigger.as_ref().map(|trigger| match self.image_of_run(live, &run.name) {
             Some(image) => format!(" It tested {image}, for the trigger {trigger}."),
@@ -252,11 +246,64 @@ impl App {
     }
 }
 
+/// How a run ended, in words.
+fn ending(run: &Run, known: Known) -> (NoticeLevel, &'static str, String) {
+    if known != Known::All {
+        let why = " You may not read all of it, so that its verdict is not told.".to_owned();
+        return (NoticeLevel::Info, "ended", why);
+    }
+    let (level, words) = match run.verdict {
+        Some(Verdict::Pass) => (NoticeLevel::Good, "passed"),
+        Some(Verdict::Fail) => (NoticeLevel::Bad, "failed"),
+        Some(Verdict::Stopped) => (NoticeLevel::Warn, "was stopped"),
+        Some(Verdict::Error | Verdict::Awaited) => (NoticeLevel::Warn, "ended without a verdict"),
+        None => (NoticeLevel::Info, "ended"),
+    };
+    (level, words, run.score.map(|score| format!(" Resilience score {score} %.")).unwrap_or_default())
+}
+
+/// The kinds that runs are put together from.
+const PARTS: [Kind; 3] = [kinds::WORKFLOW, kinds::CHAOS_ENGINE, kinds::CHAOS_RESULT];
+
+/// How much is known of what the runs of a namespace are put together from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// All of it.
+    All,
+    /// Not all of it now, and presumably soon.
+    Later,
+    /// Not all of it, for this user may not see it.
+    Part,
+}
+
+impl Known {
+    fn of(index: &LiveIndex, namespace: &str) -> Self {
+        Self::by(PARTS.iter().map(|kind| index.state_in(kind, namespace)))
+    }
+
+    fn by(states: impl Iterator<Item = WatchState>) -> Self {
+        states.fold(Self::All, |known, state| match (known, state) {
+            (Self::Later, _) | (_, WatchState::Starting | WatchState::Retrying(_)) => Self::Later,
+            (Self::Part, _) | (_, WatchState::Forbidden(_)) => Self::Part,
+            (Self::All, WatchState::Live | WatchState::Polling | WatchState::Absent) => Self::All,
+        })
+    }
+}
+
+/// Whether the end of a run is told now, and whether it counts as told from now on. `before` is whether it did at the
+/// look before, none at the first.
+fn news(before: Option<bool>, ended: bool, known: Known) -> (bool, bool) {
+    match before {
+        None => (false, ended),
+        // A verdict from a part of what there is would be a wrong one, and is told once.
+        Some(told) if known == Known::Later => (false, told),
+        Some(told) => (ended && !told, ended),
+    }
+}
+
 /// Whether what runs are put together from is all there: a verdict from a part of it would be a wrong one.
 fn all_is_known(index: &LiveIndex) -> bool {
-    [kinds::WORKFLOW, kinds::CHAOS_ENGINE, kinds::CHAOS_RESULT]
-        .iter()
-        .all(|kind| matches!(index.state(kind), WatchState::Live | WatchState::Polling | WatchState::Absent))
+    Known::by(PARTS.iter().map(|kind| index.state(kind))) == Known::All
 }
 
 /// Whether the last run that is kept stays, because somebody who sees more noted one that ended later.
@@ -270,6 +317,7 @@ type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 mod tests {
     use pilothouse_chaos::project::{self, Auth, Enable, Project};
     use pilothouse_practice::{git_remote::GitRemote, seed};
+    use serde_json::json;
 
     use super::*;
     use crate::{AppOptions, Silent, contract::ConnectTarget, keychain::MemoryStore};
@@ -287,6 +335,33 @@ mod tests {
         assert!(!stays(&run("b", late), true, &run("a", early)));
         assert!(!stays(&run("b", None), false, &run("a", early)));
         assert!(!stays(&run("b", late), false, &run("a", None)));
+    }
+
+    #[test]
+    fn an_end_is_told_once_and_only_when_its_verdict_is_sure() {
+        let by = |states: [WatchState; 3]| Known::by(states.into_iter());
+        let (live, forbidden) = (WatchState::Live, WatchState::Forbidden("no".into()));
+        assert_eq!(by([live.clone(), WatchState::Absent, WatchState::Polling]), Known::All);
+        assert_eq!(by([live.clone(), forbidden.clone(), live.clone()]), Known::Part);
+        assert_eq!(by([forbidden, live.clone(), WatchState::Retrying("x".into())]), Known::Later);
+        assert_eq!(by([WatchState::Starting, live.clone(), live]), Known::Later);
+
+        assert_eq!(news(None, true, Known::All), (false, true), "older than the app");
+        assert_eq!(news(Some(false), true, Known::Later), (false, false), "it is told once all is known");
+        for known in [Known::All, Known::Part] {
+            assert_eq!(news(Some(false), true, known), (true, true));
+            assert_eq!(news(Some(true), true, known), (false, true));
+            assert_eq!(news(Some(false), false, known), (false, false));
+        }
+        assert_eq!(news(Some(true), true, Known::Later), (false, true));
+
+        // What a ChaosResult alone says is no verdict.
+        let run = json!({"kind": "Workflow", "metadata": {"name": "run-1"}, "status": {"phase": "Succeeded"}});
+        let mut run = pilothouse_chaos::run::run_view(&run, &[], &[]);
+        (run.verdict, run.score) = (Some(Verdict::Pass), Some(100.0));
+        let (level, words, why) = ending(&run, Known::Part);
+        assert_eq!((level, words, why.contains("verdict is not told")), (NoticeLevel::Info, "ended", true));
+        assert_eq!(ending(&run, Known::All), (NoticeLevel::Good, "passed", " Resilience score 100 %.".into()));
     }
 
     #[tokio::test(flavor = "multi_thread")]
