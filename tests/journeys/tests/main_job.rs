@@ -11,11 +11,15 @@ mod agent_killed;
 mod desk;
 #[path = "main_job/killed.rs"]
 mod killed;
+#[path = "main_job/moved.rs"]
+mod moved;
 #[path = "main_job/relay.rs"]
 mod relay;
 #[path = "main_job/stage.rs"]
 #[allow(dead_code, reason = "the stage has more than this story needs")]
 mod stage;
+#[path = "main_job/stepped_down.rs"]
+mod stepped_down;
 #[path = "main_job/storm.rs"]
 mod storm;
 #[path = "main_job/two_sides.rs"]

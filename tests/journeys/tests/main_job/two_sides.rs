@@ -35,6 +35,11 @@ pub struct Door {
 }
 
 impl Door {
+    /// The same to another repository.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     pub fn form(&self) -> ChaosProjectForm {
         ChaosProjectForm {
             id: self.project.clone(),
