@@ -84,7 +84,7 @@ describe('the agent in the cluster', () => {
     expect(request.shown).toBe('what was looked at');
   });
 
-  it('names what is new and leaves it unticked', async () => {
+  it('names what it does not look after and leaves it unticked', async () => {
     open(InstallAgentPage);
     await settle();
     const fresh = [{ namespace: 'bank', count: 1, served: false }, { namespace: 'litmus', count: 1, served: true }];
@@ -93,8 +93,8 @@ describe('the agent in the cluster', () => {
     const box = (id: string) => find(id)!.closest('label') ?? find(id)!.parentElement!;
     const ticked = (id: string) => find(id)!.getAttribute('aria-checked') === 'true' || find(id)!.dataset['state'] === 'checked';
     expect([ticked('agent-triggers-bank'), ticked('agent-triggers-litmus')]).toEqual([false, true]);
-    expect(box('agent-triggers-bank').textContent).toContain('New: ');
-    expect(box('agent-triggers-litmus').textContent).not.toContain('New: ');
+    expect(box('agent-triggers-bank').textContent).toContain('does not look after it now');
+    expect(box('agent-triggers-litmus').textContent).not.toContain('does not look after it now');
   });
 
   it('a removal that was cut off is gone on with, kinds and all', async () => {

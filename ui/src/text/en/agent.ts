@@ -74,7 +74,7 @@ export const agent = {
   'agent.plan.triggers': 'Triggers in {namespace}',
   'agent.plan.triggersCount': 'One trigger. When one is made later that watches another namespace, bring the agent up to date.|{count} triggers. When one is made later that watches another namespace, bring the agent up to date.',
   'agent.plan.branch': '{url}, branch {branch}',
-  'agent.plan.new': 'New: the agent does not look after it now',
+  'agent.plan.new': 'The agent does not look after it now',
   'agent.plan.cutOff': 'An installation that was begun on {when} was cut off',
   'agent.plan.cutOffText': 'The settings are those from then, and what is left of it is shown below.',
   'agent.plan.cutOffForget': 'Start from what is there',
