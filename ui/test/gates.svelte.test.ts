@@ -1,5 +1,5 @@
 import { flushSync, mount, unmount } from 'svelte';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 type Answer = (data: unknown) => void;
 const waiting: Record<string, Answer[]> = {};
@@ -27,7 +27,8 @@ import RemarksPanel from '../src/pages/chaos/RemarksPanel.svelte';
 
 const settle = async () => {
   for (let i = 0; i < 4; i++) {
-    await new Promise((resolve) => setTimeout(resolve));
+    if (vi.isFakeTimers()) await vi.advanceTimersByTimeAsync(0);
+    else await new Promise((resolve) => setTimeout(resolve));
     flushSync();
   }
 };
@@ -181,6 +182,9 @@ describe('the way to a deploy', () => {
 });
 
 describe('the steps to a new application', () => {
+  // The page also asks by itself once typing pauses: here no time passes, however slow the machine is.
+  beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => vi.useRealTimers());
   const view = {
     repository: 'https://git.example.com/gitops.git', branch: 'main', elsewhere: [], applications: 0, namespaces: ['argocd'],
     projects: [{ name: 'default', namespace: 'argocd', description: null, sourceRepos: ['*', '*'], destinations: ['*'] }],
