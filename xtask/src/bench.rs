@@ -58,14 +58,20 @@ const VALUES_ROWS: [(&str, &str); 5] = [
 
 /// What `trigger-pass` prints: 1,000 workloads, of which 200 change one after another and then all at once, and 20,000
 /// Deployments of which 2,000 are written to. The floor of a run is a bare watch that creates the same object; a trigger
-/// waits until the cluster has taken the change up, and writes its decision down before and after.
-const TRIGGER_ROWS: [(&str, &str, &str); 6] = [
+/// waits until the cluster has taken the change up, as the second floor does, and writes its decision down before and
+/// after. The agent's idle computing is held against a minute of one processor.
+const TRIGGER_ROWS: [(&str, &str, &str); 11] = [
     ("run-p50-ms", "image change to run, p50 (watch, create)", "ms"),
     ("run-p99-ms", "image change to run, p99 (watch, create)", "ms"),
     ("burst-ms", "1,000 changes at once (watch, create)", "ms"),
+    ("taken-up-p50-ms", "p50 (watch, create when taken up)", "ms"),
+    ("taken-up-p99-ms", "p99 (watch, create when taken up)", "ms"),
+    ("taken-up-burst-ms", "1,000 at once (create when taken up)", "ms"),
     ("watch-list-cpu-ms", "20,000 Deployments, first list (kubectl)", "ms"),
     ("watch-cpu-ms", "2,000 writes to them, CPU (kubectl -w)", "ms"),
     ("watch-MiB", "20,000 Deployments, peak memory (kubectl)", "MiB"),
+    ("idle-MiB", "agent at rest, memory (kubectl -w)", "MiB"),
+    ("idle-cpu-ms", "agent at rest, CPU of a minute (one core)", "ms"),
 ];
 
 /// Prints each figure, its floor, and their ratio.
@@ -80,6 +86,7 @@ pub fn bench() -> Outcome {
     let mut build = cargo();
     build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "sync-pass", "--bin", "git-pass"]);
     build.args(["--bin", "values-pass", "--bin", "environment-pass", "--bin", "trigger-pass"]);
+    build.args(["--package", "pilothouse-agent", "--bin", "pilothouse-agent"]);
     run(build)?;
 
     let desktop = if desktop::has_display() { None } else { Some(Desktop::start(1280, 800)?) };

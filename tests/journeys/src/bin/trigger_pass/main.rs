@@ -1,14 +1,18 @@
 //! Times and weighs the trigger engine on a real API server with its controllers. From an image change to its run, one
 //! after another and a thousand at once, against a bare watch that creates the same object; and what it costs to watch
 //! very many Deployments, against `kubectl get deployments --watch`. Prints a line for each figure: its name, ours, and
-//! the floor's.
+//! the floor's. The first floor does not wait until the controllers have taken a change up, as a trigger does; the second
+//! one does. And what the agent costs that has nothing to do.
 //!
 //! `trigger-pass --workloads 1000 --changes 200 --deployments 20000`
 
-use std::collections::HashMap;
+mod idle;
+mod weighed;
+
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,10 +23,12 @@ use kube::runtime::{WatchStreamExt, watcher};
 use pilothouse_cluster::{Cluster, Kind, kinds};
 use pilothouse_rig::Rig;
 use pilothouse_rig::control_plane::client_from;
-use pilothouse_triggers::{Engine, Launch, LaunchError, Launched, Launcher, RunState};
+use pilothouse_triggers::{Engine, Event, Launch, LaunchError, Launched, Launcher, RunState};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
+
+use crate::weighed::Weighed;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -56,6 +62,7 @@ async fn main() -> Result<()> {
     pilothouse_cluster::crds::install(&cluster).await?;
     let workloads = number("--workloads", 1000);
     runs(&rig, &cluster, workloads, number("--changes", 200).min(workloads)).await?;
+    idle::footprint(&rig, &cluster).await?;
     watching(&rig, &cluster, number("--deployments", 20_000)).await?;
     drop(rig);
     // Tasks that watch end with the process.
@@ -103,27 +110,45 @@ impl Launcher for Runs {
     }
 }
 
+/// What keeps triggers from their work would spoil the figures.
+fn grumble(event: Event) {
+    if let Event::Trouble { trigger, message, .. } = event {
+        eprintln!("{trigger}: {message}");
+    }
+}
+
 async fn serve(cluster: &Cluster, namespace: &str, launcher: Arc<Runs>) {
-    let (clock, sink) = (Arc::new(jiff::Timestamp::now), Arc::new(|_| {}));
+    let (clock, sink) = (Arc::new(jiff::Timestamp::now), Arc::new(grumble));
     let cancel = CancellationToken::new();
     Engine::run(cluster.clone(), vec![namespace.to_owned()], launcher, clock, sink, cancel).await;
 }
 
-/// The floor: a watch that creates an object for each image that changes.
-async fn bare(api: Api<DynamicObject>, runs: Arc<Runs>) -> Result<()> {
+/// The floor: a watch that creates an object for each image that changes; at once, or when the controllers have taken
+/// the change up.
+async fn bare(api: Api<DynamicObject>, runs: Arc<Runs>, waits: bool) -> Result<()> {
     let mut images: HashMap<String, Value> = HashMap::new();
     let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
     while let Some(event) = events.try_next().await? {
         let (watcher::Event::InitApply(object) | watcher::Event::Apply(object)) = event else { continue };
         let name = object.metadata.name.clone().unwrap_or_default();
         let image = object.data.pointer("/spec/template/spec/containers/0/image").cloned().unwrap_or_default();
-        let before = images.insert(name.clone(), image.clone());
+        let before = images.get(&name).cloned();
+        if before.is_some() && waits && !is_taken_up(&object) {
+            continue;
+        }
+        images.insert(name.clone(), image.clone());
         if before.is_some_and(|before| before != image) {
             let number = image.as_str().and_then(|text| text.rsplit(':').next().map(str::to_owned));
             runs.create(&format!("{name}-{}", number.unwrap_or_default())).await?;
         }
     }
     Ok(())
+}
+
+/// Whether the Deployment's controller has seen its newest version.
+fn is_taken_up(object: &DynamicObject) -> bool {
+    let seen = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
+    seen.is_some() && seen >= object.metadata.generation
 }
 
 fn deployment(name: &str, labels: &Value, paused: bool) -> Result<DynamicObject> {
@@ -155,19 +180,25 @@ async fn trigger(cluster: &Cluster, namespace: &str, share: usize) -> Result<()>
     Ok(())
 }
 
-/// Waits until the controllers have written what they write of new Deployments.
-async fn taken_up(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let api = cluster.api(&kinds::DEPLOYMENT, namespace);
+/// Waits until the controllers have done what there is to do about the Deployments of some namespaces.
+async fn at_rest(cluster: &Cluster, namespaces: &[&str]) -> Result<()> {
     let end = Instant::now() + PATIENCE;
+    let mut before = BTreeMap::new();
     while Instant::now() < end {
-        let all = api.list(&Default::default()).await?.items;
-        if all.iter().all(|one| one.data.pointer("/status/observedGeneration").is_some()) {
-            tokio::time::sleep(REST).await;
+        let mut versions = BTreeMap::new();
+        let mut taken_up = true;
+        for namespace in namespaces {
+            let all = cluster.api(&kinds::DEPLOYMENT, namespace).list(&Default::default()).await?.items;
+            taken_up &= all.iter().all(is_taken_up);
+            versions.extend(all.into_iter().map(|one| (one.metadata.uid, one.metadata.resource_version)));
+        }
+        if taken_up && versions == before {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        before = versions;
+        tokio::time::sleep(REST).await;
     }
-    Err("the controllers did not see all Deployments".into())
+    Err("the controllers did not come to rest".into())
 }
 
 /// Waits until the triggers have seen that many workloads.
@@ -205,19 +236,20 @@ async fn timed(
     cluster: &Cluster,
     namespace: &str,
     (workloads, changes): (usize, usize),
+    images: [&str; 2],
     told: &mut UnboundedReceiver<Instant>,
-) -> Result<(Vec<f64>, f64)> {
+) -> Result<Times> {
     let api = cluster.api(&kinds::DEPLOYMENT, namespace);
     let mut each = Vec::new();
     for n in 0..changes {
         let begin = Instant::now();
-        change(&api, n, "app:2").await?;
+        change(&api, n, images[0]).await?;
         each.push(ms(next(told).await?.saturating_duration_since(begin)));
     }
-    tokio::time::sleep(REST * 2).await;
+    at_rest(cluster, &[namespace]).await?;
     let begin = Instant::now();
     let all = futures::stream::iter(0..workloads)
-        .map(async |n| change(&api, n, "app:3").await)
+        .map(async |n| change(&api, n, images[1]).await)
         .buffer_unordered(ABREAST)
         .try_collect::<()>();
     let last = async {
@@ -228,68 +260,70 @@ async fn timed(
         Ok(last)
     };
     let ((), last) = futures::try_join!(all, last)?;
-    Ok((each, ms(last.saturating_duration_since(begin))))
+    let slow = each.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    eprintln!("{namespace}: the slowest of {changes} is number {}", slow.map_or(0, |(at, _)| at + 1));
+    each.sort_by(f64::total_cmp);
+    Ok(Times { each, burst: ms(last.saturating_duration_since(begin)) })
+}
+
+/// What was timed, in milliseconds.
+struct Times {
+    /// Changes one after another, the quickest first.
+    each: Vec<f64>,
+    /// All at once, to the last run.
+    burst: f64,
+}
+
+impl Times {
+    /// The value that so many of a hundred are not above.
+    fn share(&self, percent: usize) -> f64 {
+        let at = (self.each.len() * percent).div_ceil(100).max(1) - 1;
+        self.each.get(at).copied().unwrap_or(f64::NAN)
+    }
+}
+
+async fn floor(cluster: &Cluster, namespace: &str, counts: (usize, usize), waits: bool) -> Result<Times> {
+    let (runs, mut told) = Runs::new(cluster, namespace);
+    let api = cluster.api(&kinds::DEPLOYMENT, namespace);
+    let watch = tokio::spawn(async move { bare(api, runs, waits).await.map_err(|error| error.to_string()) });
+    // Its first list is not timed.
+    tokio::time::sleep(REST).await;
+    let images = if waits { ["app:4", "app:5"] } else { ["app:2", "app:3"] };
+    let times = timed(cluster, namespace, counts, images, &mut told).await?;
+    watch.abort();
+    Ok(times)
 }
 
 async fn runs(rig: &Rig, cluster: &Cluster, workloads: usize, changes: usize) -> Result<()> {
-    let (ours, floor) = (rig.namespace("ours").await, rig.namespace("floor").await);
-    for namespace in [&ours, &floor] {
+    let (own, other) = (rig.namespace("ours").await, rig.namespace("floor").await);
+    for namespace in [&own, &other] {
         plant(cluster, namespace, workloads, false).await?;
     }
-    let (runs, mut told) = Runs::new(cluster, &floor);
-    let api = cluster.api(&kinds::DEPLOYMENT, &floor);
-    let watch = tokio::spawn(async move { bare(api, runs).await.map_err(|error| error.to_string()) });
-    // The controllers make what they make of so many new workloads first.
-    tokio::time::sleep(REST * 2).await;
-    let (mut plain, plain_burst) = timed(cluster, &floor, (workloads, changes), &mut told).await?;
-    watch.abort();
+    // Each waits until the controllers have done with what was before: they would be what is timed.
+    let rest = async || at_rest(cluster, &[&own, &other]).await;
+    rest().await?;
+    let plain = floor(cluster, &other, (workloads, changes), false).await?;
+    rest().await?;
+    let waiting = floor(cluster, &other, (workloads, changes), true).await?;
+    rest().await?;
 
     for share in 0..workloads.div_ceil(SHARE) {
-        trigger(cluster, &ours, share).await?;
+        trigger(cluster, &own, share).await?;
     }
-    let (runs, mut told) = Runs::new(cluster, &ours);
-    let (engine_cluster, namespace) = (cluster.clone(), ours.clone());
+    let (runs, mut told) = Runs::new(cluster, &own);
+    let (engine_cluster, namespace) = (cluster.clone(), own.clone());
     let engine = tokio::spawn(async move { serve(&engine_cluster, &namespace, runs).await });
-    seen(cluster, &ours, workloads).await?;
+    seen(cluster, &own, workloads).await?;
     tokio::time::sleep(REST).await;
-    let (mut each, burst) = timed(cluster, &ours, (workloads, changes), &mut told).await?;
+    let ours = timed(cluster, &own, (workloads, changes), ["app:2", "app:3"], &mut told).await?;
     engine.abort();
-    println!("run-p50-ms {:.1} {:.1}", share_of(&mut each, 50), share_of(&mut plain, 50));
-    println!("run-p99-ms {:.1} {:.1}", share_of(&mut each, 99), share_of(&mut plain, 99));
-    println!("burst-ms {burst:.1} {plain_burst:.1}");
+    for percent in [50, 99] {
+        println!("run-p{percent}-ms {:.1} {:.1}", ours.share(percent), plain.share(percent));
+        println!("taken-up-p{percent}-ms {:.1} {:.1}", ours.share(percent), waiting.share(percent));
+    }
+    println!("burst-ms {:.1} {:.1}", ours.burst, plain.burst);
+    println!("taken-up-burst-ms {:.1} {:.1}", ours.burst, waiting.burst);
     Ok(())
-}
-
-/// A program that is weighed, and ended with this value.
-struct Weighed(Child);
-
-impl Drop for Weighed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Weighed {
-    fn start(command: &mut Command) -> Result<Self> {
-        Ok(Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
-    }
-
-    /// The most memory that it has had, in MiB.
-    fn peak(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("it ended before it was weighed")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
-    }
-
-    /// The time that it has computed, in milliseconds: the system counts in hundredths of a second.
-    fn computed(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |n: usize| fields.get(n).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-        Ok((ticks(11) + ticks(12)) * 10.0)
-    }
 }
 
 /// One trigger and its engine in a namespace of very many Deployments, beside kubectl that watches the same.
@@ -297,7 +331,7 @@ async fn watching(rig: &Rig, cluster: &Cluster, deployments: usize) -> Result<()
     let namespace = rig.namespace("crowd").await;
     plant(cluster, &namespace, deployments, true).await?;
     trigger(cluster, &namespace, 0).await?;
-    taken_up(cluster, &namespace).await?;
+    at_rest(cluster, &[&namespace]).await?;
     let mut kubectl = Command::new("kubectl");
     kubectl.arg("--kubeconfig").arg(rig.kubeconfig()).args(["get", "deployments", "--watch", "-n", &namespace]);
     let mut kubectl = Weighed::start(&mut kubectl)?;
@@ -332,11 +366,4 @@ async fn watching(rig: &Rig, cluster: &Cluster, deployments: usize) -> Result<()
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
-}
-
-/// The value that so many of a hundred are not above.
-fn share_of(values: &mut [f64], percent: usize) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let at = (values.len() * percent).div_ceil(100).max(1) - 1;
-    values.get(at).copied().unwrap_or(f64::NAN)
 }
