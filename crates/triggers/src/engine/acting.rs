@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use pilothouse_cluster::kinds;
 use serde_json::json;
 use tokio::time::Instant;
@@ -11,10 +11,10 @@ use super::trigger::{Trigger, kind_of};
 use super::unharmed::in_time;
 use super::{DEBOUNCE, Engine, Event, Found, LAUNCH_AGAIN};
 use crate::condition::facts::Seen;
-use crate::decide::{self, Decision};
+use crate::decide::{self, ABOUT_TO_START, Decision};
 use crate::error::{Error, Result};
 use crate::launcher::{Launched, RunState};
-use crate::spec::DecisionRecord;
+use crate::spec::{DecisionRecord, Outcome};
 use crate::surroundings::{OpenRun, Surroundings};
 use crate::workload::{Workload, watches};
 
@@ -33,8 +33,14 @@ impl Engine {
         let api = self.cluster.api(&kinds::EVENT_TRIGGER, &trigger.namespace);
         // Runs started in an attempt whose status could not be written; the next attempt must record them.
         let mut started: HashMap<String, DecisionRecord> = HashMap::new();
+        let mut ask_runs = ask_runs;
+        // The trigger as it was just written.
+        let mut written = None;
         for _ in 0..ATTEMPTS {
-            let fresh = self.cluster.in_time("read a trigger", api.get_opt(&trigger.name)).await?;
+            let fresh = match written.take() {
+                Some(written) => Some(written),
+                None => self.cluster.in_time("read a trigger", api.get_opt(&trigger.name)).await?,
+            };
             let Some(fresh) = fresh.filter(|fresh| fresh.metadata.uid.as_deref() == Some(trigger.uid.as_str())) else {
                 return Ok(());
             };
@@ -68,9 +74,16 @@ impl Engine {
                 return Ok(());
             }
             match self.write(&fresh).await {
-                Ok(()) => {
+                Ok(now) => {
+                    let starts = events.iter().any(is_about_to_start);
                     events.into_iter().for_each(|event| (self.sink)(event));
-                    return Ok(());
+                    if !starts {
+                        return Ok(());
+                    }
+                    // What is about to start is written down, and need not wait for the next pass.
+                    started.clear();
+                    ask_runs = false;
+                    written = Some(now);
                 }
                 Err(pilothouse_cluster::Error::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -103,9 +116,11 @@ impl Engine {
         {
             return Ok(());
         }
-        // What settles a state looks at the API server's own first: a picture that lags would take what is past for a
-        // change. Only there, too, are the fields' managers, which tell a run's own changes.
-        let settles = !matches!(decision, Decision::Wait { .. }) && facts.settled().is_some();
+        // What settles a state, or notes a change for the first time, looks at the API server's own first: a picture that
+        // lags would take what is past for a change. Only there, too, are the fields' managers, which tell a run's own
+        // changes.
+        let waits = matches!(decision, Decision::Wait { .. }) && facts.known().is_some();
+        let settles = !waits && facts.settled().is_some();
         let newest = if settles { self.newest(workload).await? } else { None };
         if settles {
             let same = newest.as_ref().is_some_and(|newest| {
@@ -226,7 +241,7 @@ impl Engine {
         }
     }
 
-    async fn write(&self, trigger: &Trigger) -> std::result::Result<(), pilothouse_cluster::Error> {
+    async fn write(&self, trigger: &Trigger) -> std::result::Result<DynamicObject, pilothouse_cluster::Error> {
         let api = self.cluster.api(&kinds::EVENT_TRIGGER, &trigger.namespace);
         let patch = json!({
             "metadata": {"resourceVersion": trigger.version, "uid": trigger.uid},
@@ -234,8 +249,14 @@ impl Engine {
         });
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
         let request = api.patch_status(&trigger.name, &parameters, &patch);
-        self.cluster.in_time("write a trigger's status", request).await.map(|_| ())
+        self.cluster.in_time("write a trigger's status", request).await
     }
+}
+
+/// Whether a decision notes a run that is to be created next.
+fn is_about_to_start(event: &Event) -> bool {
+    let Event::Decided { record, .. } = event else { return false };
+    record.decision == Outcome::Waited && record.reason == ABOUT_TO_START
 }
 
 /// The digest of what is settled for a workload; empty when nothing is.

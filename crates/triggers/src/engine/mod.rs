@@ -30,7 +30,9 @@ use crate::workload::Workload;
 pub use self::trigger::kind_of;
 pub use self::unharmed::unharmed;
 
-/// How long it looks on after a change, so that many changes make one pass.
+/// How long it waits after a change at least, so that changes that come together make one pass.
+const GATHER: Duration = Duration::from_millis(25);
+/// The longest pause between two passes while changes go on coming; and how soon it looks again at what it postponed.
 const DEBOUNCE: Duration = Duration::from_millis(150);
 /// How long it sleeps when nothing is awaited.
 const IDLE: Duration = Duration::from_secs(60);
@@ -107,6 +109,8 @@ pub struct Engine {
     ask_runs: Instant,
     /// The longest sleep that the last pass allows.
     rest: Duration,
+    /// How long the last pass read and wrote triggers, and started runs.
+    settling: Duration,
 }
 
 impl std::fmt::Debug for Engine {
@@ -140,6 +144,7 @@ impl Engine {
             held: HashMap::new(),
             ask_runs: Instant::now(),
             rest: IDLE,
+            settling: Duration::ZERO,
         };
         let work = engine.work(namespaces);
         tokio::select! {
@@ -171,18 +176,21 @@ impl Engine {
             }
             let mut changes = index.changes();
             changes.mark_unchanged();
+            let begun = Instant::now();
             self.pass(&read, &index).await;
+            let ended = Instant::now();
+            let again = ended + pause(ended - begun, self.settling);
             tokio::select! {
                 _ = trigger_changes.changed() => {}
                 _ = changes.changed() => {}
                 () = tokio::time::sleep(self.rest) => {}
             }
-            tokio::time::sleep(DEBOUNCE).await;
+            tokio::time::sleep_until(again.max(Instant::now() + GATHER)).await;
         }
     }
 
     async fn pass(&mut self, triggers: &[Trigger], index: &LiveIndex) {
-        self.rest = IDLE;
+        (self.rest, self.settling) = (IDLE, Duration::ZERO);
         let ask_runs = Instant::now() >= self.ask_runs;
         let halts = self.memory.halts(index);
         let halting = halts.as_ref().is_ok_and(|halts| !halts.is_empty());
@@ -212,7 +220,10 @@ impl Engine {
             }
             self.postponed.clear();
             let work = self.needs_work(trigger, &found, &around) || (open && ask_runs);
-            if work && let Err(error) = self.settle(trigger, &found, &mut around, ask_runs).await {
+            let begun = Instant::now();
+            let settled = if work { self.settle(trigger, &found, &mut around, ask_runs).await } else { Ok(()) };
+            self.settling += begun.elapsed();
+            if let Err(error) = settled {
                 self.rest = self.rest.min(LAUNCH_AGAIN);
                 self.tell_trouble(trigger, error.to_string());
                 continue;
@@ -348,6 +359,13 @@ impl Engine {
     fn tell_trouble(&self, trigger: &Trigger, message: String) {
         (self.sink)(Event::Trouble { namespace: trigger.namespace.clone(), trigger: trigger.name.clone(), message });
     }
+}
+
+/// How long to leave triggers alone after a pass while changes go on coming: it looks for a ninth of its time at most, and
+/// reads and writes for half of it.
+fn pause(pass: Duration, settling: Duration) -> Duration {
+    let looking = pass.saturating_sub(settling);
+    (looking * 8).max(settling).min(DEBOUNCE)
 }
 
 /// The workloads of a trigger.
