@@ -310,8 +310,8 @@ pub async fn preview(cluster: &Cluster, namespace: &str, run_name: &str, labels:
     let mut unread = Vec::new();
     for target in blast::namespaces(&document) {
         let api = cluster.api(&kinds::POD, &target);
-        match cluster.in_time("list the pods", api.list(&ListParams::default())).await {
-            Ok(found) => pods.extend(found.items.iter().filter_map(|pod| serde_json::to_value(pod).ok())),
+        match cluster.list_all("list the pods", &api).await {
+            Ok(found) => pods.extend(found.iter().filter_map(|pod| serde_json::to_value(pod).ok())),
             Err(error) => {
                 unread.push(format!("the pods of {target} cannot be read, so what is hit is not known: {error}"))
             }
@@ -399,7 +399,7 @@ pub async fn list_runs(cluster: &Cluster, namespace: &str, project: Option<&str>
 
 async fn objects(cluster: &Cluster, kind: &Kind, namespace: &str) -> Result<Vec<Value>> {
     let api = cluster.api(kind, namespace);
-    let all = match cluster.in_time("list the objects of runs", api.list(&ListParams::default())).await {
+    let all = match cluster.list_all("list the objects of runs", &api).await {
         Ok(all) => all,
         // The kind is not installed.
         Err(pilothouse_cluster::Error::NotFound { .. }) => return Ok(Vec::new()),
@@ -412,7 +412,7 @@ async fn objects(cluster: &Cluster, kind: &Kind, namespace: &str) -> Result<Vec<
         }
         other => other,
     };
-    Ok(all.items.iter().filter_map(|object| serde_json::to_value(object).ok()).map(own).collect())
+    Ok(all.iter().filter_map(|object| serde_json::to_value(object).ok()).map(own).collect())
 }
 
 /// Objects in a list come without their kind.

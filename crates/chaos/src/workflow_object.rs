@@ -4,7 +4,7 @@ use crate::error::Reason;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use pilothouse_cluster::{Cluster, kinds};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -230,9 +230,9 @@ impl WorkflowObject {
 /// The workflows of a project by name. Where two objects claim one workflow, the older one counts.
 pub async fn list(cluster: &Cluster, namespace: &str, project: &str) -> Result<BTreeMap<String, WorkflowObject>> {
     let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
-    let all = cluster.in_time("list the chaos workflows", api.list(&ListParams::default())).await?;
+    let all = cluster.list_all("list the chaos workflows", &api).await?;
     let mut found: Vec<_> =
-        all.items.iter().filter_map(WorkflowObject::read).filter(|one| one.project == project).collect();
+        all.iter().filter_map(WorkflowObject::read).filter(|one| one.project == project).collect();
     found.sort_by(|a, b| (&b.created, &b.object).cmp(&(&a.created, &a.object)));
     Ok(found.into_iter().map(|one| (one.workflow.clone(), one)).collect())
 }

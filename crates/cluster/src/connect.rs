@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderValue};
 use jiff::Timestamp;
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, ListParams};
 use kube::client::Body;
 use kube::{Api, Client};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,6 +22,9 @@ use crate::search_path::SearchPath;
 
 /// How long a request that a user waits for may take.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many objects one answer of a list holds at most.
+const PAGE: u32 = 500;
 
 /// How long a connection may stay silent: watches end after 290 s by themselves, so that one silent for longer is dead.
 const SILENCE: Duration = Duration::from_secs(305);
@@ -203,6 +206,26 @@ impl Cluster {
         match tokio::time::timeout(REQUEST_PATIENCE, request).await {
             Ok(answer) => answer.map_err(|error| explain(&error)),
             Err(_) => Err(Error::Timeout { what: what.to_owned(), after: REQUEST_PATIENCE }),
+        }
+    }
+
+    /// All objects that an API serves, by pages: of thousands, one answer would outlast a user's patience. When the pages
+    /// expire in between, all are asked for at once, as client-go's pager does.
+    pub async fn list_all(&self, what: &str, api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>> {
+        let mut params = ListParams::default().limit(PAGE);
+        let mut all = Vec::new();
+        loop {
+            let page = match self.in_time(what, api.list(&params)).await {
+                Err(Error::Gone { .. }) if params.continue_token.is_some() => {
+                    return Ok(self.in_time(what, api.list(&ListParams::default())).await?.items);
+                }
+                page => page?,
+            };
+            all.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(all),
+            }
         }
     }
 }

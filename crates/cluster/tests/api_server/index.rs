@@ -1,9 +1,11 @@
 //! The live index.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use pilothouse_cluster::{Cluster, Kind, LiveIndex, Tuning, WatchSpec, WatchState, kinds};
@@ -144,6 +146,56 @@ async fn an_expired_watch_begins_anew() {
     api.patch("one", &PatchParams::default(), &Patch::Merge(json!({"data": {"v": "2"}}))).await.unwrap();
     until("the change", || value(&index, &namespace, "one").as_deref() == Some("2")).await;
     assert_eq!(index.state(&kinds::CONFIG_MAP), WatchState::Live);
+}
+
+/// Two objects a page instead of hundreds, and the pages' mark as `change` would have it; lists five, and returns the
+/// names found and the requests made.
+async fn by_twos(namespace: &str, change: fn(&mut http::Request<Body>)) -> (Vec<String>, Vec<String>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    let cluster = through(move |request| {
+        if request.uri().to_string().contains("limit=") {
+            set_parameter(request, "limit", "2");
+        }
+        change(request);
+        noted.lock().unwrap().push(request.uri().to_string());
+        Ok(())
+    })
+    .await;
+    let listed = cluster.list_all("the maps", &cluster.api(&kinds::CONFIG_MAP, namespace)).await.unwrap();
+    let own = |name: &String| name.starts_with("map-");
+    let names = listed.iter().filter_map(|object| object.metadata.name.clone()).filter(own).collect();
+    let asked = asked.lock().unwrap().clone();
+    (names, asked)
+}
+
+#[tokio::test]
+async fn a_long_list_comes_by_pages_also_when_they_expire() {
+    let namespace = Rig::get().namespace("pages").await;
+    let api = admin().await.api(&kinds::CONFIG_MAP, &namespace);
+    let wanted: Vec<String> = (0..5).map(|n| format!("map-{n}")).collect();
+    for name in &wanted {
+        api.create(&PostParams::default(), &map(name, "1")).await.unwrap();
+    }
+    let (names, asked) = by_twos(&namespace, |_| {}).await;
+    assert_eq!(names, wanted);
+    assert!(asked.len() >= 3, "{asked:?}");
+    // A mark from the beginning of time, which the server forgets a few seconds after its start.
+    let old = |request: &mut http::Request<Body>| {
+        if request.uri().to_string().contains("continue=") {
+            let mark = json!({"v": "meta.k8s.io/v1", "rv": 1, "start": "map-0\u{0}"}).to_string();
+            set_parameter(request, "continue", &URL_SAFE_NO_PAD.encode(mark));
+        }
+    };
+    for _ in 0..900 {
+        let (names, asked) = by_twos(&namespace, old).await;
+        if asked.last().is_some_and(|last| !last.contains("limit=")) {
+            assert_eq!(names, wanted);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the server never forgot");
 }
 
 /// Sets what the rig's viewer may do with ConfigMaps in a namespace.
