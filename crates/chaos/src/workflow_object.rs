@@ -231,8 +231,7 @@ impl WorkflowObject {
 pub async fn list(cluster: &Cluster, namespace: &str, project: &str) -> Result<BTreeMap<String, WorkflowObject>> {
     let api = cluster.api(&kinds::CHAOS_WORKFLOW, namespace);
     let all = cluster.list_all("list the chaos workflows", &api).await?;
-    let mut found: Vec<_> =
-        all.iter().filter_map(WorkflowObject::read).filter(|one| one.project == project).collect();
+    let mut found: Vec<_> = all.iter().filter_map(WorkflowObject::read).filter(|one| one.project == project).collect();
     found.sort_by(|a, b| (&b.created, &b.object).cmp(&(&a.created, &a.object)));
     Ok(found.into_iter().map(|one| (one.workflow.clone(), one)).collect())
 }
