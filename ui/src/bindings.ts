@@ -2600,7 +2600,7 @@ export type GitServersView = {
 export type GoBack = {
 	/**  Which one. */
 	request: ReturnRequest,
-	/**  The Application's source that was shown. */
+	/**  What the Application's source that was shown is known by. */
 	seen: string,
 	/**  The values file is put back first, with a commit of this message; none leaves the file as it is. */
 	message: string | null,
@@ -4066,7 +4066,7 @@ export type Retry =
 export type ReturnPreview = {
 	/**  The change of the Application's source. */
 	diff: TextDiff,
-	/**  The Application's source as it is now; to be given back. */
+	/**  What the Application's source is known by as it is now; to be given back. */
 	seen: string,
 	/**  The values file; none where Argo CD reads another branch than the one that is edited. */
 	values: ValuesThen | null,
@@ -5144,7 +5144,7 @@ export type VerdictRequirement = {
 export type VersionPreview = {
 	/**  The change of the Application's source. */
 	diff: TextDiff,
-	/**  The Application's source as it is now; to be given back with the change. */
+	/**  What the Application's source is known by as it is now; to be given back with the change. */
 	seen: string,
 	/**  What happens, in words. */
 	words: string[],

@@ -1,5 +1,8 @@
 //! Changes of an Application where Argo CD alone deploys: a sync, another version, its deletion.
 
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
 use pilothouse_cluster::kinds;
 use pilothouse_delivery::{
     argo_cd::{Parameter, Target, VersionChange, change_version, changed_source, delete, ending, sync, why_no_sync},
@@ -9,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     App, Result,
-    argo_cd::{Stood, stood},
+    argo_cd::{Stood, source_digest, source_shown, stood},
     contract::{
         ActivityKind, AppError, DeleteDeployment, EndingView, LeftRunning, SetVersion, SyncRequest, Topic,
         ValuesFileState, VersionPreview, VersionRequest,
@@ -48,12 +51,17 @@ fn version_change(request: &VersionRequest) -> VersionChange {
     VersionChange { revision: request.revision.clone(), parameters: request.parameters.iter().map(one).collect() }
 }
 
-pub(crate) fn yaml_of(value: &Value) -> Result<String> {
-    serde_yaml::to_string(value).map_err(|e| AppError::internal(e.to_string()))
-}
-
 fn means(one: Ending) -> LeftRunning {
     LeftRunning { digest: one.shown_digest(None), goes: one.goes, stays: one.stays }
+}
+
+/// The Application as it was last seen, and its chart's source.
+fn source_now(live: &Live, stood: &Stood) -> Result<(Arc<DynamicObject>, Value)> {
+    let meta = &stood.application.meta;
+    let raw = live.index().get(&kinds::APPLICATION, &meta.namespace, &meta.name);
+    let raw = raw.ok_or_else(|| AppError::not_found(format!("the Application {} is gone", meta.name)))?;
+    let now = raw.data["spec"]["sources"].get(stood.place.chart).cloned().unwrap_or_default();
+    Ok((raw, now))
 }
 
 impl App {
@@ -101,12 +109,9 @@ impl App {
     pub async fn preview_version(&self, request: VersionRequest) -> Result<VersionPreview> {
         let live = self.argo_cd_alone()?;
         let stood = stood(&self.objects(&live), &request.flow, &request.env, &request.app)?;
-        let meta = &stood.application.meta;
-        let raw = live.index().get(&kinds::APPLICATION, &meta.namespace, &meta.name);
-        let raw = raw.ok_or_else(|| AppError::not_found(format!("the Application {} is gone", meta.name)))?;
-        let now = raw.data["spec"]["sources"].get(stood.place.chart).cloned().unwrap_or_default();
+        let (raw, now) = source_now(&live, &stood)?;
         let then = changed_source(&raw, &stood.place, &version_change(&request))?;
-        let permission = self.may(&live, "update", &kinds::APPLICATION, Some(&meta.namespace)).await;
+        let permission = self.may(&live, "update", &kinds::APPLICATION, Some(&stood.application.meta.namespace)).await;
         let why_kept = pilothouse_delivery::argo_cd::why_kept(&stood.application);
         let blocked = match (why_kept, request.sync) {
             (Some(why), _) => Some(why),
@@ -128,8 +133,8 @@ impl App {
             words.push("What is no longer made by the chart is removed from the cluster.".to_owned());
         }
         Ok(VersionPreview {
-            diff: text_diff(&yaml_of(&now)?, &yaml_of(&then)?),
-            seen: now.to_string(),
+            diff: text_diff(&source_shown(&now)?, &source_shown(&then)?),
+            seen: source_digest(&now),
             words,
             blocked,
             permission,
@@ -146,14 +151,17 @@ impl App {
         if let Some(why) = pilothouse_delivery::argo_cd::why_kept(&stood.application) {
             return Err(AppError::blocked(why));
         }
-        let seen: Value = serde_json::from_str(&seen)
-            .map_err(|_| AppError::blocked("what was shown is not known any more; look at it again"))?;
+        let (_, now) = source_now(&live, &stood)?;
+        if source_digest(&now) != seen {
+            let what = format!("the Application `{}`", stood.application.meta.name);
+            return Err(pilothouse_delivery::Error::Changed { what }.into());
+        }
         let wanted = version_change(&request);
         let words = format!("Set {app} in {flow}/{env} to {}", request.revision.trim());
         let entry = self.journal.enter(self.begin(&live, words, &stood)).await?;
         let reason = format!("{app} {}", request.revision.trim());
         let sync = request.sync.then_some((request.prune, reason.as_str()));
-        let outcome = change_version(&live.cluster, stood.target(), &seen, &wanted, sync).await;
+        let outcome = change_version(&live.cluster, stood.target(), &now, &wanted, sync).await;
         let url = Some(stood.page());
         entry.close_with(outcome.map_err(AppError::from), |()| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Environments);

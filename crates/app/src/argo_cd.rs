@@ -8,9 +8,11 @@ use pilothouse_delivery::{
     argo_cd::{Place, SourceKind, source_kind, why_kept},
     objects::{AppProject, Application},
 };
+use serde_json::Value;
 
 use crate::{
     App, Result,
+    commits::content_digest,
     contract::{
         AppError, ApplicationNote, ArgoApplication, ArgoCdView, ArgoParameter, ArgoProject, ChartKind, Permission,
         ValuesElsewhere, ValuesFileState,
@@ -143,6 +145,20 @@ fn shown(address: &str) -> String {
     }
 }
 
+/// An Application's source as YAML, without a login in its address.
+pub(crate) fn source_shown(source: &Value) -> Result<String> {
+    let mut source = source.clone();
+    if let Some(Value::String(address)) = source.get_mut("repoURL") {
+        *address = shown(address);
+    }
+    serde_yaml::to_string(&source).map_err(|e| AppError::internal(e.to_string()))
+}
+
+/// What a source is known by when a change comes back from the window: the source itself may hold a login.
+pub(crate) fn source_digest(source: &Value) -> String {
+    content_digest(source.to_string().as_bytes())
+}
+
 fn offered(all: BTreeSet<String>) -> Vec<String> {
     all.into_iter().filter(|text| !text.is_empty()).take(MOST_OFFERED).collect()
 }
@@ -246,7 +262,9 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use serde_json::json;
+
+    use super::{shown, source_digest, source_shown};
 
     #[test]
     fn a_login_in_an_address_is_not_shown() {
@@ -262,5 +280,13 @@ mod tests {
         ] {
             assert_eq!(shown(address), wanted);
         }
+    }
+    #[test]
+    fn a_source_comes_without_the_login_in_its_address() {
+        let source = json!({ "repoURL": "https://robin:hush@git.example.com/acme/x", "path": "chart" });
+        assert_eq!(source_shown(&source).unwrap(), "repoURL: https://git.example.com/acme/x\npath: chart\n");
+        let other = json!({ "repoURL": "https://robin:other@git.example.com/acme/x", "path": "chart" });
+        assert_ne!(source_digest(&source), source_digest(&other));
+        assert!(!source_digest(&source).contains("hush"));
     }
 }

@@ -14,8 +14,7 @@ use serde_json::Value;
 
 use crate::{
     App, Result,
-    application_changes::yaml_of,
-    argo_cd::{Stood, is_branch, stood},
+    argo_cd::{Stood, is_branch, source_digest, source_shown, stood},
     commits::check_message,
     contract::{AppError, GoBack, PastDeploy, ReturnPreview, ReturnRequest, Topic, ValuesFile},
     deploys::confirmed,
@@ -120,8 +119,8 @@ impl App {
         }
         let permission = self.may(&live, "update", &kinds::APPLICATION, Some(&application.meta.namespace)).await;
         Ok(ReturnPreview {
-            diff: text_diff(&yaml_of(&now)?, &yaml_of(&then)?),
-            seen: now.to_string(),
+            diff: text_diff(&source_shown(&now)?, &source_shown(&then)?),
+            seen: source_digest(&now),
             values,
             values_unknown,
             words,
@@ -151,11 +150,9 @@ impl App {
 
     async fn follow_back(&self, live: &Live, back: GoBack, operation: &Operation) -> Result<()> {
         let GoBack { request, seen, message, blob, prune, .. } = back;
-        let seen: Value = serde_json::from_str(&seen)
-            .map_err(|_| AppError::blocked("what was shown is not known any more; look at it again"))?;
         let Way { stood, now, then, past, file, .. } = self.way_back(live, &request)?;
         let application = &stood.application;
-        if now != seen {
+        if source_digest(&now) != seen {
             let what = format!("the Application `{}`", application.meta.name);
             return Err(pilothouse_delivery::Error::PreviewStale { what }.into());
         }
@@ -180,7 +177,7 @@ impl App {
         let reason = format!("back to {}", past.version);
         // Where Argo CD syncs by itself, the change is enough.
         let sync = application.automated.is_none().then_some((prune, reason.as_str()));
-        let outcome = set_source(&live.cluster, stood.target(), &seen, &then, sync).await;
+        let outcome = set_source(&live.cluster, stood.target(), &now, &then, sync).await;
         let url = Some(stood.page());
         entry.close_with(outcome.map_err(AppError::from), |()| End { url, ..End::default() }).await?;
         self.changes.tell(Topic::Environments);

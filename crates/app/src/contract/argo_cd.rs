@@ -256,7 +256,7 @@ pub struct VersionRequest {
 pub struct VersionPreview {
     /// The change of the Application's source.
     pub diff: TextDiff,
-    /// The Application's source as it is now; to be given back with the change.
+    /// What the Application's source is known by as it is now; to be given back with the change.
     pub seen: String,
     /// What happens, in words.
     pub words: Vec<String>,
@@ -320,7 +320,7 @@ pub struct ReturnRequest {
 pub struct ReturnPreview {
     /// The change of the Application's source.
     pub diff: TextDiff,
-    /// The Application's source as it is now; to be given back.
+    /// What the Application's source is known by as it is now; to be given back.
     pub seen: String,
     /// The values file; none where Argo CD reads another branch than the one that is edited.
     pub values: Option<ValuesThen>,
@@ -340,7 +340,7 @@ pub struct ReturnPreview {
 pub struct GoBack {
     /// Which one.
     pub request: ReturnRequest,
-    /// The Application's source that was shown.
+    /// What the Application's source that was shown is known by.
     pub seen: String,
     /// The values file is put back first, with a commit of this message; none leaves the file as it is.
     pub message: Option<String>,

@@ -2,7 +2,7 @@
 
 use pilothouse_app::App;
 use pilothouse_app::contract::{ErrorCode, GoBack, PastDeploy, ReturnPreview, ReturnRequest};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::argo_cd_alone::{APP, Alone, FLOW, deployed, replicas};
 use super::stage::until;
@@ -55,7 +55,7 @@ pub(super) async fn there_and_back(app: &App, alone: &Alone) {
 
     // What is not as it was shown is not gone back from, and then nothing is written at all.
     let (before, text) = (spec(alone).await, alone.read(FILE));
-    let other = GoBack { seen: json!({ "repoURL": "other" }).to_string(), ..back(&shown, 0) };
+    let other = GoBack { seen: "another".into(), ..back(&shown, 0) };
     assert_eq!(app.go_back(other, "other".into()).await.unwrap_err().code, ErrorCode::DeployPreviewStale);
     let other = GoBack { blob: None, ..back(&shown, 0) };
     assert_eq!(app.go_back(other, "blob".into()).await.unwrap_err().code, ErrorCode::Blocked);
