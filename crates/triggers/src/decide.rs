@@ -10,7 +10,7 @@ use crate::condition::judge::{Before, Judgement, judge};
 use crate::guarding::{self, Hold};
 use crate::launcher::LaunchError;
 use crate::spec::{DecisionRecord, Observed, Outcome, TriggerSpec, TriggerStatus, WhileAway};
-use crate::surroundings::Surroundings;
+use crate::surroundings::{OpenRun, Surroundings};
 use crate::workload::{Workload, is_run_manager};
 
 /// A digest of what a condition sees: the images, if it is about them, and everything else that it names.
@@ -138,11 +138,17 @@ impl Facts<'_> {
         same.then_some(waiting)
     }
 
+    /// The runs around that have not ended, without the one that is written down for this change: where its creation was
+    /// not noted it would wait for its own end for ever.
+    pub fn others(&self) -> impl Iterator<Item = &OpenRun> {
+        let own = self.written_run();
+        self.around.open.iter().filter(move |one| own != Some(one.run.as_str()))
+    }
+
     /// The run for this workload, of whichever trigger, that has not ended.
     pub fn open_run(&self) -> Option<&str> {
         let own = self.status.open_runs().into_iter().find(|(_, uid)| *uid == self.workload.uid).map(|(run, _)| run);
-        let around =
-            || self.around.open.iter().find(|one| one.workload == self.workload.uid).map(|one| one.run.as_str());
+        let around = || self.others().find(|one| one.workload == self.workload.uid).map(|one| one.run.as_str());
         own.or_else(around)
     }
 }

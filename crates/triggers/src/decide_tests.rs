@@ -287,6 +287,19 @@ fn a_run_is_written_down_before_it_is_created_and_keeps_its_name() {
 }
 
 #[test]
+fn a_run_whose_creation_was_not_noted_does_not_wait_for_itself() {
+    let mut scene = Scene::new(json!({}));
+    let (_, written) = scene.go();
+    let written = written.unwrap().run.unwrap();
+    // It was created; the status that says so met somebody else's write, again and again.
+    scene.around.open.push(OpenRun { run: written.clone(), trigger: "t".into(), workload: scene.workload.uid.clone() });
+    let decision = scene.decide();
+    assert!(matches!(&decision, Decision::Fire { run, .. } if *run == written), "{decision:?}");
+    scene.around.open.push(open("another", &scene.workload.uid.clone()));
+    assert_eq!(word(&scene.decide()), "wait");
+}
+
+#[test]
 fn a_change_that_was_waited_on_is_carried_on_with_after_a_restart() {
     let mut scene = Scene::new(json!({}));
     scene.workload.rollout = Rollout::Progressing(String::new());

@@ -140,7 +140,7 @@ fn others(facts: &Facts<'_>) -> Option<Hold> {
         Exclusive::Trigger => trigger == facts.trigger_uid,
         Exclusive::All => true,
     };
-    let around = facts.around.open.iter().filter(|one| counts(&one.trigger)).map(|one| one.run.as_str());
+    let around = facts.others().filter(|one| counts(&one.trigger)).map(|one| one.run.as_str());
     let own = facts.status.open_runs().into_keys().filter(|_| counts(facts.trigger_uid));
     // Not which: while many change, another one with each look.
     around.chain(own).next().and_then(|_| wait("another run has not ended yet"))

@@ -167,7 +167,7 @@ impl Engine {
                             trigger: owner.0.clone(),
                             workload: owner.1.clone(),
                         });
-                        self.started.insert(run, owner);
+                        self.started.insert(run, (owner.0, owner.1, Instant::now()));
                         // An offer that is taken up moves nothing: its state was settled when it was made.
                         if fired.change != state_of(&trigger.status, workload, trigger) {
                             trigger.status.settle(settled);

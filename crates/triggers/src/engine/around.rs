@@ -157,8 +157,11 @@ impl Memory {
     }
 }
 
-/// Runs that an engine started and that the index does not show yet, with their triggers and workloads.
-pub(super) type Started = HashMap<String, (String, String)>;
+/// Runs that an engine started and that the index does not show yet, with their triggers and workloads, and since when.
+pub(super) type Started = HashMap<String, (String, String, Instant)>;
+
+/// What is not shown after so long was never written into a status, and holds nothing back any more.
+const UNSHOWN: Duration = Duration::from_secs(120);
 
 /// The runs around all triggers.
 pub(super) fn around(triggers: &[Trigger], started: &mut Started) -> Surroundings {
@@ -167,15 +170,16 @@ pub(super) fn around(triggers: &[Trigger], started: &mut Started) -> Surrounding
         let names = |run: &String| {
             trigger.status.observed.iter().any(|one| one.last_run.as_ref().is_some_and(|last| last.name == *run))
         };
-        started.retain(|run, (uid, _)| *uid != trigger.uid || !names(run));
+        started.retain(|run, (uid, ..)| *uid != trigger.uid || !names(run));
         open.extend(trigger.status.open_runs().into_iter().map(|(run, workload)| OpenRun {
             run: run.to_owned(),
             trigger: trigger.uid.clone(),
             workload: workload.to_owned(),
         }));
     }
-    started.retain(|_, (uid, _)| triggers.iter().any(|trigger| trigger.uid == *uid));
-    open.extend(started.iter().map(|(run, (trigger, workload))| OpenRun {
+    started
+        .retain(|_, (uid, _, since)| since.elapsed() < UNSHOWN && triggers.iter().any(|trigger| trigger.uid == *uid));
+    open.extend(started.iter().map(|(run, (trigger, workload, _))| OpenRun {
         run: run.clone(),
         trigger: trigger.clone(),
         workload: workload.clone(),
