@@ -293,7 +293,10 @@ async fn follow(shared: &Shared, at: usize, api: &Api<DynamicObject>, spec: &Wat
             Ok(watcher::Event::Apply(object)) => {
                 let (key, object) = entry(object);
                 shared.change(at, |slot| {
-                    slot.state = WatchState::Live;
+                    let was = std::mem::replace(&mut slot.state, WatchState::Live);
+                    if slot.objects.get(&key).is_some_and(|held| is_older(&object, held)) {
+                        return was != WatchState::Live;
+                    }
                     slot.objects.insert(key, object);
                     true
                 });
@@ -313,6 +316,14 @@ async fn follow(shared: &Shared, at: usize, api: &Api<DynamicObject>, spec: &Wat
             },
         }
     }
+}
+
+/// Whether an object is an earlier state of the very object that is held, as an event that comes late brings it. Versions
+/// of one object grow, as numbers; what is no number is never taken for older.
+fn is_older(object: &DynamicObject, held: &DynamicObject) -> bool {
+    let version = |of: &DynamicObject| of.metadata.resource_version.as_ref()?.parse::<u64>().ok();
+    object.metadata.uid == held.metadata.uid
+        && version(object).zip(version(held)).is_some_and(|(late, known)| late < known)
 }
 
 /// Lists once.
@@ -383,5 +394,20 @@ mod tests {
         }
         assert_eq!(index(vec![("a", Live)]).state(&POD), Absent);
         assert_eq!(index(vec![("a", Live)]).state_in(&CONFIG_MAP, "b"), Absent);
+    }
+
+    #[test]
+    fn only_an_earlier_state_of_the_very_object_is_older() {
+        let object = |uid: &str, version: Option<&str>| {
+            let (uid, resource_version) = (Some(uid.to_owned()), version.map(str::to_owned));
+            let metadata = kube::api::ObjectMeta { uid, resource_version, ..Default::default() };
+            DynamicObject { types: None, metadata, data: serde_json::Value::Null }
+        };
+        let held = object("a", Some("100"));
+        assert!(is_older(&object("a", Some("99")), &held), "as numbers, not as texts");
+        assert!(!is_older(&object("a", Some("100")), &held));
+        assert!(!is_older(&object("a", Some("101")), &held));
+        assert!(!is_older(&object("b", Some("99")), &held), "another object of that name");
+        assert!(!is_older(&object("a", Some("x")), &held) && !is_older(&object("a", None), &held));
     }
 }
