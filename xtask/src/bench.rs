@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How often each figure is taken; the median counts.
-const ROUNDS: usize = 5;
+const ROUNDS: &str = "5";
 /// How long a window may take before it counts as never usable.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -48,12 +48,12 @@ const ENVIRONMENT_ROWS: [(&str, &str, &str); 6] = [
 ];
 
 /// What `values-pass` prints, on a file of 10,000 lines and a chart of 5,000 keys; the floor reads the file's YAML.
-const VALUES_ROWS: [(&str, &str); 5] = [
-    ("open-ms", "open the file (git fetch, git show, YAML)"),
-    ("check-ms", "keystroke to diagnostics (reading YAML)"),
-    ("effective-ms", "effective result (reading YAML)"),
-    ("complete-ms", "completion (reading YAML)"),
-    ("diff-ms", "difference to commit (reading YAML)"),
+const VALUES_ROWS: [(&str, &str, &str); 5] = [
+    ("open-ms", "open the file (git fetch, git show, YAML)", "ms"),
+    ("check-ms", "keystroke to diagnostics (reading YAML)", "ms"),
+    ("effective-ms", "effective result (reading YAML)", "ms"),
+    ("complete-ms", "completion (reading YAML)", "ms"),
+    ("diff-ms", "difference to commit (reading YAML)", "ms"),
 ];
 
 /// What `trigger-pass` prints: 1,000 workloads, of which 200 change one after another and then all at once, and 20,000
@@ -74,86 +74,116 @@ const TRIGGER_ROWS: [(&str, &str, &str); 11] = [
     ("idle-cpu-ms", "agent at rest, CPU of a minute (one core)", "ms"),
 ];
 
-/// Prints each figure, its floor, and their ratio.
-pub fn bench() -> Outcome {
+/// A program that prints figures, each beside its floor, and what they are called.
+struct Pass {
+    part: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    /// Name of the figure, what it is, its unit.
+    rows: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// All of them, in the order in which they are run.
+const PASSES: [Pass; 4] = [
+    Pass { part: "sync", program: "sync-pass", arguments: &["--files", "10000", "--rounds", ROUNDS], rows: &SYNC_ROWS },
+    Pass {
+        part: "git",
+        program: "git-pass",
+        arguments: &["--files", "10000", "--commits", "5000", "--rounds", ROUNDS],
+        rows: &GIT_ROWS,
+    },
+    Pass {
+        part: "values",
+        program: "values-pass",
+        arguments: &["--lines", "10000", "--keys", "5000", "--rounds", ROUNDS],
+        rows: &VALUES_ROWS,
+    },
+    Pass {
+        part: "triggers",
+        program: "trigger-pass",
+        arguments: &["--workloads", "1000", "--changes", "200", "--deployments", "20000"],
+        rows: &TRIGGER_ROWS,
+    },
+];
+/// The parts that are measured in a window.
+const IN_WINDOW: [&str; 2] = ["window", "environments"];
+
+/// Prints each figure, its floor, and their ratio: of all parts, or of those that are named.
+pub fn bench(parts: &[&str]) -> Outcome {
+    let known = || IN_WINDOW.into_iter().chain(PASSES.iter().map(|pass| pass.part));
+    if let Some(stranger) = parts.iter().find(|part| known().all(|one| one != **part)) {
+        let all: Vec<&str> = known().collect();
+        return Err(Failure::new(format!("bench has no part {stranger}; it has {}", all.join(", "))));
+    }
+    let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
     packages::install(Need::Tests)?;
-    front_end::build()?;
-    front_end::packages("tests/e2e")?;
     say("Building with optimisations (minutes, the first time)");
+    let in_window = IN_WINDOW.into_iter().any(wanted);
+    if in_window {
+        front_end::build()?;
+        front_end::packages("tests/e2e")?;
+        let mut build = cargo();
+        build.args(["build", "--release", "--package", "pilothouse", "--bin", "pilothouse"]);
+        build.args(["--example", "empty_window"]);
+        run(build)?;
+    }
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "pilothouse", "--bin", "pilothouse", "--example", "empty_window"]);
-    run(build)?;
-    let mut build = cargo();
-    build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "sync-pass", "--bin", "git-pass"]);
-    build.args(["--bin", "values-pass", "--bin", "environment-pass", "--bin", "trigger-pass"]);
+    build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "environment-pass"]);
+    build.args(PASSES.iter().flat_map(|pass| ["--bin", pass.program]));
     build.args(["--package", "pilothouse-agent", "--bin", "pilothouse-agent"]);
     run(build)?;
 
-    let desktop = if desktop::has_display() { None } else { Some(Desktop::start(1280, 800)?) };
-    say("Start to usable window, and memory of all its processes");
-    let mut app = Vec::new();
-    let mut empty = Vec::new();
-    for _ in 0..ROUNDS {
-        app.push(start(&built("release", "pilothouse"), desktop.as_ref())?);
-        empty.push(start(&built("release/examples", "empty_window"), desktop.as_ref())?);
-    }
+    let desktop = if in_window && !desktop::has_display() { Some(Desktop::start(1280, 800)?) } else { None };
     println!("\n{:<44} {:>12} {:>12} {:>8}", "figure", "Pilothouse", "floor", "ratio");
-    let row = |what: &str, unit: &str, ours: f64, floor: f64| {
-        println!(
-            "{what:<44} {:>12} {:>12} {:>8.2}",
-            format!("{ours:.0} {unit}"),
-            format!("{floor:.0} {unit}"),
-            ours / floor
-        );
-    };
-    let ms = |s: &[Started]| median(s.iter().map(|s| s.usable.as_secs_f64() * 1000.0));
-    let mib = |s: &[Started]| median(s.iter().map(|s| s.memory_kib as f64 / 1024.0));
-    row("start to usable (floor: empty Tauri window)", "ms", ms(&app), ms(&empty));
-    if cfg!(target_os = "linux") {
-        row("memory, PSS (floor: empty Tauri window)", "MiB", mib(&app), mib(&empty));
+    if wanted("window") {
+        window(desktop.as_ref())?;
     }
-    let mut pass = Command::new(built("release", "sync-pass"));
-    pass.args(["--files", "10000", "--rounds", &ROUNDS.to_string()]);
-    let figures = output(pass)?;
-    for (name, what, unit) in SYNC_ROWS {
-        let (ours, floor) = figures_of(&figures, name)?;
-        row(what, unit, ours, floor);
+    for pass in PASSES.iter().filter(|pass| wanted(pass.part)) {
+        let mut program = Command::new(built("release", pass.program));
+        program.args(pass.arguments);
+        print_rows(&output(program)?, pass.rows)?;
     }
-    let mut pass = Command::new(built("release", "git-pass"));
-    pass.args(["--files", "10000", "--commits", "5000", "--rounds", &ROUNDS.to_string()]);
-    let figures = output(pass)?;
-    for (name, what, unit) in GIT_ROWS {
-        let (ours, floor) = figures_of(&figures, name)?;
-        row(what, unit, ours, floor);
-    }
-    let mut pass = Command::new(built("release", "values-pass"));
-    pass.args(["--lines", "10000", "--keys", "5000", "--rounds", &ROUNDS.to_string()]);
-    let figures = output(pass)?;
-    for (name, what) in VALUES_ROWS {
-        let (ours, floor) = figures_of(&figures, name)?;
-        row(what, "ms", ours, floor);
-    }
-    let mut pass = Command::new(built("release", "trigger-pass"));
-    pass.args(["--workloads", "1000", "--changes", "200", "--deployments", "20000"]);
-    let figures = output(pass)?;
-    for (name, what, unit) in TRIGGER_ROWS {
-        let (ours, floor) = figures_of(&figures, name)?;
-        row(what, unit, ours, floor);
-    }
-    let mut pass = command("node");
-    pass.args([at("tests/bench/environments.mjs"), "--applications".into(), "6000".into()]);
-    pass.args(["--rounds", &ROUNDS.to_string()]);
-    if let Some(desktop) = &desktop {
-        desktop.dress(&mut pass);
-    }
-    pass.env("PILOTHOUSE_APP", built("release", "pilothouse"))
-        .env("PILOTHOUSE_PASS", built("release", "environment-pass"));
-    let figures = output(pass)?;
-    for (name, what, unit) in ENVIRONMENT_ROWS {
-        let (ours, floor) = figures_of(&figures, name)?;
-        row(what, unit, ours, floor);
+    if wanted("environments") {
+        let mut pass = command("node");
+        pass.args([at("tests/bench/environments.mjs"), "--applications".into(), "6000".into()]);
+        pass.args(["--rounds", ROUNDS]);
+        if let Some(desktop) = &desktop {
+            desktop.dress(&mut pass);
+        }
+        pass.env("PILOTHOUSE_APP", built("release", "pilothouse"))
+            .env("PILOTHOUSE_PASS", built("release", "environment-pass"));
+        print_rows(&output(pass)?, &ENVIRONMENT_ROWS)?;
     }
     Ok(())
+}
+
+/// Start to usable window, and memory of all its processes.
+fn window(desktop: Option<&Desktop>) -> Outcome {
+    let mut app = Vec::new();
+    let mut empty = Vec::new();
+    for _ in 0..ROUNDS.parse().unwrap_or(1) {
+        app.push(start(&built("release", "pilothouse"), desktop)?);
+        empty.push(start(&built("release/examples", "empty_window"), desktop)?);
+    }
+    let ms = |s: &[Started]| median(s.iter().map(|s| s.usable.as_secs_f64() * 1000.0));
+    let mib = |s: &[Started]| median(s.iter().map(|s| s.memory_kib as f64 / 1024.0));
+    print_row("start to usable (floor: empty Tauri window)", "ms", (ms(&app), ms(&empty)));
+    if cfg!(target_os = "linux") {
+        print_row("memory, PSS (floor: empty Tauri window)", "MiB", (mib(&app), mib(&empty)));
+    }
+    Ok(())
+}
+
+fn print_rows(figures: &str, rows: &[(&str, &str, &str)]) -> Outcome {
+    for (name, what, unit) in rows {
+        print_row(what, unit, figures_of(figures, name)?);
+    }
+    Ok(())
+}
+
+fn print_row(what: &str, unit: &str, (ours, floor): (f64, f64)) {
+    let with_unit = |figure: f64| format!("{figure:.0} {unit}");
+    println!("{what:<44} {:>12} {:>12} {:>8.2}", with_unit(ours), with_unit(floor), ours / floor);
 }
 
 /// A figure and its floor, of the line that begins with its name.

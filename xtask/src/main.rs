@@ -29,7 +29,8 @@ cargo xtask <task>
   rig up|down  start or stop the real parts: a control plane with the upstream kinds
   fmt          format everything
   lint         formatting, clippy, licences and advisories, front-end checks
-  bench        ratios against floors measured in the same run
+  bench        ratios against floors measured in the same run; all, or of
+               window, sync, git, values, triggers, environments those that are named
   package      installers for this system
   setup        only install what is missing
 ";
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         ["rig", "down"] => rig::down(),
         ["fmt"] => lint::fmt(),
         ["lint"] => lint::lint(),
-        ["bench"] => bench::bench(),
+        ["bench", parts @ ..] => bench::bench(parts),
         ["package"] => open::package(),
         ["setup"] => packages::install(packages::Need::Tests).and_then(|()| front_end::install()),
         [] | ["help" | "--help" | "-h"] => {
