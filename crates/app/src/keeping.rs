@@ -49,6 +49,8 @@ const TIMING: Timing =
 
 /// How long somebody who cannot have the Lease, or not use it, goes without before trying anew: rights change.
 const REST: Duration = Duration::from_secs(600);
+/// The same where the right to it is missing, which somebody may be about to give.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Workflows by their objects' names whose schedules are left alone for a while, as looking at them failed.
 type Left = BTreeMap<String, Rest>;
@@ -123,7 +125,12 @@ pub(crate) struct Keeping {
     nudges: watch::Sender<u64>,
     /// The projects whose Lease is held here.
     held: Mutex<BTreeSet<Key>>,
+    /// Why the Lease of a project cannot be had here, as its candidacy tells it.
+    refusals: Mutex<BTreeMap<Key, Refusals>>,
 }
+
+/// Why a Lease cannot be had, while it is asked for.
+type Refusals = watch::Receiver<Option<String>>;
 
 impl Keeping {
     /// Has every project that is kept here looked at now.
@@ -133,6 +140,15 @@ impl Keeping {
 
     fn held(&self) -> MutexGuard<'_, BTreeSet<Key>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, BTreeMap<Key, Refusals>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which right is missing for the Lease of a project to be had here, in words.
+    pub(crate) fn refusal(&self, namespace: &str, id: &str) -> Option<String> {
+        self.refusals().get(&(namespace.to_owned(), id.to_owned()))?.borrow().clone()
     }
 
     /// Whether the Lease of a project is held here.
@@ -243,24 +259,42 @@ impl App {
         let mut stepped_down = false;
         while !seat.is_cancelled() && me.strong_count() > 0 {
             let starts = Self::may_start(&live, namespace).await;
-            let leases = starts && !stepped_down && Self::may_make(&live, &kinds::LEASE, namespace).await;
-            let stand = Stand::of(starts, leases, stepped_down);
+            let stands = starts && !stepped_down;
+            let refusal = if stands { Self::refusal(&live, &kinds::LEASE, namespace).await } else { None };
+            let stand = Stand::of(starts, stands && refusal.is_none(), stepped_down);
             if stand == Stand::Holds {
                 stepped_down = Self::hold(&me, &live, &key, &identity, &seat, &mut left).await;
             } else {
                 stepped_down = false;
+                let rest = if refusal.is_some() { ASK_AGAIN } else { REST };
+                Self::note_refusals(&me, &key, Some(watch::channel(refusal).1));
                 tokio::select! {
-                    () = Self::rounds(&me, &live, &key, stand, &mut left) => {}
+                    () = Self::rounds(&me, &live, &key, (stand, rest), &mut left) => {}
                     () = seat.cancelled() => {}
                 }
             }
         }
+        // Only now: between two of these it is still so.
+        Self::note_refusals(&me, &key, None);
     }
 
-    /// Whether this user may make such objects. What cannot be told is found out by trying.
-    async fn may_make(live: &Live, kind: &Kind, namespace: &str) -> bool {
+    fn note_refusals(me: &Weak<App>, key: &Key, refusals: Option<Refusals>) {
+        let Some(app) = me.upgrade() else { return };
+        let mut noted = app.keeping.refusals();
+        match refusals {
+            Some(refusals) => noted.insert(key.clone(), refusals),
+            None => noted.remove(key),
+        };
+    }
+
+    /// Why this user may not make such objects. What cannot be told is found out by trying.
+    async fn refusal(live: &Live, kind: &Kind, namespace: &str) -> Option<String> {
         let access = live.cluster.access("create", kind, None, Some(namespace)).await;
-        access.map_or(true, |access| access.allowed)
+        access.ok().filter(|access| !access.allowed).map(|access| access.who_can())
+    }
+
+    async fn may_make(live: &Live, kind: &Kind, namespace: &str) -> bool {
+        Self::refusal(live, kind, namespace).await.is_none()
     }
 
     /// Whether runs can start by themselves from here at all.
@@ -281,6 +315,7 @@ impl App {
         left: &mut Left,
     ) -> bool {
         let leadership = Leadership::start(&live.cluster, &key.0, &sync_lease(&key.1), identity, TIMING);
+        Self::note_refusals(me, key, Some(leadership.refusals()));
         let mut leads = leadership.watch();
         let mut stepped_down = false;
         while !stepped_down && !seat.is_cancelled() {
@@ -295,7 +330,7 @@ impl App {
             }
             let work = async {
                 if leading {
-                    Self::rounds(me, live, key, Stand::Holds, left).await;
+                    Self::rounds(me, live, key, (Stand::Holds, REST), left).await;
                 } else {
                     std::future::pending::<()>().await;
                 }
@@ -323,12 +358,18 @@ impl App {
     /// still this machine's ends nothing: that is for who gave it the seat, and a Lease that is held while nobody
     /// works would keep everybody else from it. Ends when the Lease is to be given up; without it, when it is time to
     /// see whether it can be had.
-    async fn rounds(me: &Weak<App>, live: &Arc<Live>, (namespace, id): &Key, stand: Stand, left: &mut Left) {
+    async fn rounds(
+        me: &Weak<App>,
+        live: &Arc<Live>,
+        (namespace, id): &Key,
+        (stand, rest): (Stand, Duration),
+        left: &mut Left,
+    ) {
         let index = live.index();
         let mut changes = index.changes();
         let Some(mut nudges) = me.upgrade().map(|app| app.keeping.nudges.subscribe()) else { return };
         let (mut due, mut seen, mut keeps) = (Instant::now(), String::new(), false);
-        let until = Instant::now() + REST;
+        let until = Instant::now() + rest;
         loop {
             if stand != Stand::Holds && Instant::now() >= until {
                 return;

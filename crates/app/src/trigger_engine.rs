@@ -30,7 +30,7 @@ use crate::{
 pub(crate) const LEASE: &str = "pilothouse-triggers";
 /// How long changes of the objects are gathered before the namespaces are looked at again.
 const GATHER: Duration = Duration::from_secs(1);
-/// How long after a fault of the engine it is started again.
+/// How long after a fault of the engine it is started again, and after a refusal it is asked for the right again.
 const RECOVER: Duration = Duration::from_secs(60);
 
 /// Who this app is among the candidates, in words that mean something to a colleague.
@@ -57,7 +57,7 @@ impl EngineState {
         EngineView {
             holder: seat.and_then(|seat| seat.holder()),
             here: seat.is_some_and(|seat| seat.is_leader()),
-            problem: self.problems.get(namespace).cloned(),
+            problem: self.problems.get(namespace).cloned().or_else(|| seat?.refusals().borrow().clone()),
         }
     }
 
@@ -249,18 +249,29 @@ impl App {
         seat: &CancellationToken,
     ) -> pilothouse_triggers::Result<()> {
         let cluster = live.cluster.clone();
-        let may = cluster.access("create", &kinds::LEASE, None, Some(namespace)).await;
-        if let Ok(access) = &may
+        // What cannot be told is found out by trying.
+        while let Ok(access) = cluster.access("create", &kinds::LEASE, None, Some(namespace)).await
             && !access.allowed
         {
             live.engine().problems.insert(namespace.to_owned(), access.who_can());
-            seat.cancelled().await;
-            live.engine().problems.remove(namespace);
+            if let Some(app) = me.upgrade() {
+                app.changes.tell(Topic::Triggers);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RECOVER) => {}
+                () = seat.cancelled() => {}
+            }
+            if seat.is_cancelled() {
+                break;
+            }
+        }
+        live.engine().problems.remove(namespace);
+        if seat.is_cancelled() {
             return Ok(());
         }
         let leadership = Arc::new(Leadership::start(&cluster, namespace, LEASE, identity, Timing::default()));
         live.engine().seats.insert(namespace.to_owned(), leadership.clone());
-        let mut leads = leadership.watch();
+        let (mut leads, mut refusals) = (leadership.watch(), leadership.refusals());
         let mut outcome = Ok(());
         loop {
             let leading = *leads.borrow_and_update();
@@ -277,6 +288,11 @@ impl App {
                     let here = vec![namespace.to_owned()];
                     unharmed(Engine::run(cluster.clone(), here, launcher, clock, sink, round.clone())).await
                 } else {
+                    while refusals.changed().await.is_ok() {
+                        if let Some(app) = me.upgrade() {
+                            app.changes.tell(Topic::Triggers);
+                        }
+                    }
                     std::future::pending().await
                 }
             };

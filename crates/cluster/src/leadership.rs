@@ -41,6 +41,7 @@ impl Default for Timing {
 #[derive(Debug)]
 pub struct Leadership {
     leads: watch::Receiver<bool>,
+    refusals: watch::Receiver<Option<String>>,
     holder: Arc<Mutex<Option<String>>>,
     cancel: CancellationToken,
     task: Option<JoinHandle<()>>,
@@ -50,6 +51,7 @@ impl Leadership {
     /// Begins to run for the Lease `name` in `namespace`. `identity` must differ from every other candidate's.
     pub fn start(cluster: &Cluster, namespace: &str, name: &str, identity: &str, timing: Timing) -> Self {
         let (sender, leads) = watch::channel(false);
+        let (refused, refusals) = watch::channel(None);
         let holder = Arc::new(Mutex::new(None));
         let cancel = CancellationToken::new();
         let candidate = Candidate {
@@ -59,9 +61,10 @@ impl Leadership {
             timing,
             holder: holder.clone(),
             seen: None,
+            refused,
         };
         let task = tokio::spawn(candidate.run(sender, cancel.clone()));
-        Self { leads, holder, cancel, task: Some(task) }
+        Self { leads, refusals, holder, cancel, task: Some(task) }
     }
 
     /// Whether this candidate leads now.
@@ -72,6 +75,12 @@ impl Leadership {
     /// Follows whether this candidate leads.
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.leads.clone()
+    }
+
+    /// Follows why the API server refuses this candidate the Lease, in its words: a right is missing. That another one
+    /// holds it is no refusal.
+    pub fn refusals(&self) -> watch::Receiver<Option<String>> {
+        self.refusals.clone()
     }
 
     /// Who was last seen to lead.
@@ -101,6 +110,7 @@ struct Candidate {
     timing: Timing,
     holder: Arc<Mutex<Option<String>>>,
     seen: Option<Seen>,
+    refused: watch::Sender<Option<String>>,
 }
 
 /// The Lease as last seen, and since when it has been so.
@@ -124,6 +134,9 @@ impl Candidate {
                 () = cancel.cancelled() => break,
                 attempt = tokio::time::timeout(left, self.attempt()) => attempt,
             };
+            if let Ok(attempt) = &attempt {
+                self.tell_refusal(attempt);
+            }
             let leading = match attempt {
                 Ok(Ok(true)) => {
                     // Counted from before the request: others may have seen its effect from then on.
@@ -149,6 +162,23 @@ impl Candidate {
         if led {
             // Said to those here before it is said to the others, so that there are never two.
             let _ = tokio::time::timeout(Duration::from_secs(3), self.give_up()).await;
+        }
+    }
+
+    /// Tells whether the last attempt was refused. One that came to nothing otherwise says nothing of rights.
+    fn tell_refusal(&self, attempt: &Result<bool>) {
+        let now = match attempt {
+            Ok(_) => None,
+            Err(Error::Forbidden { message, .. }) => Some(message.clone()),
+            Err(_) => return,
+        };
+        let is_new = self.refused.send_if_modified(|words| {
+            let is_new = *words != now;
+            words.clone_from(&now);
+            is_new
+        });
+        if let Some(why) = now.filter(|_| is_new) {
+            tracing::warn!(%why, lease = %self.name, "the Lease cannot be had");
         }
     }
 

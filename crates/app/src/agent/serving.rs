@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse_chaos::{project::Project, workflow_object::WorkflowObject};
+use pilothouse_chaos::{names::sync_lease, project::Project, workflow_object::WorkflowObject};
 use pilothouse_cluster::{ComponentId, WatchState, kinds};
 use pilothouse_triggers::spec::{Outcome, TriggerStatus};
 
@@ -46,7 +46,7 @@ pub struct AgentState {
     pub connected: bool,
     /// Why it cannot do its work; it is ready when there is nothing here.
     pub problems: Vec<String>,
-    /// What keeps single projects from being looked after, though the agent works.
+    /// What keeps single projects from being looked after or runs from being followed, though the agent works.
     pub notes: Vec<String>,
     /// The projects that it is to look after and that are there.
     pub projects: Vec<ProjectState>,
@@ -109,11 +109,21 @@ impl App {
             };
             state.problems.push(format!("{} cannot be followed: {words}", kind.resource_name()));
         }
+        // Runs are started without these, and how they end is not known.
+        for kind in [kinds::WORKFLOW, kinds::CHAOS_ENGINE, kinds::CHAOS_RESULT] {
+            if let WatchState::Forbidden(words) = index.state(&kind) {
+                state.notes.push(format!("{} cannot be followed: {words}", kind.resource_name()));
+            }
+        }
         let there: Vec<Project> = live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).collect();
         for need in &config.needs.projects {
             let found = there.iter().find(|one| one.namespace == need.namespace && one.id == need.id);
             if let Some(problem) = self.credential_problem(need).await {
                 state.problems.push(problem);
+            }
+            if let Some(why) = self.keeping.refusal(&need.namespace, &need.id) {
+                let lease = sync_lease(&need.id);
+                state.problems.push(format!("the Lease {lease} in {} cannot be had: {why}", need.namespace));
             }
             match found {
                 None => state.notes.push(format!("there is no ChaosProject {} in {}", need.id, need.namespace)),
@@ -126,6 +136,9 @@ impl App {
             }
         }
         for namespace in config.needs.served() {
+            if let Some(why) = live.engine().view(namespace).problem {
+                state.problems.push(format!("nobody here serves the triggers in {namespace}: {why}"));
+            }
             state.engines.push(engine_state(&live, namespace));
         }
         for run in self.known_runs(&live, None) {
