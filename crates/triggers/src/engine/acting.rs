@@ -214,12 +214,12 @@ impl Engine {
                 Ok(()) => {
                     self.stopped.insert(run.to_owned());
                 }
-                Err(error) => self.tell_trouble(trigger, format!("{run} cannot be stopped: {error}")),
+                Err(error) => self.tell_once(trigger, format!("{run} cannot be stopped: {error}")),
             }
         }
     }
 
-    async fn ask_for_verdicts(&self, trigger: &mut Trigger, events: &mut Vec<Event>) {
+    async fn ask_for_verdicts(&mut self, trigger: &mut Trigger, events: &mut Vec<Event>) {
         let open: Vec<String> = trigger.status.open_runs().into_keys().map(str::to_owned).collect();
         for run in open {
             let verdict = match in_time(self.launcher.state(&trigger.launch(&run))).await {
@@ -227,7 +227,11 @@ impl Engine {
                 Ok(RunState::Ended(verdict)) => verdict,
                 Ok(RunState::Gone) => "Gone".to_owned(),
                 Err(error) => {
-                    tracing::debug!(run, %error, "cannot tell how the run stands");
+                    if error.retry {
+                        tracing::debug!(run, %error, "cannot tell how the run stands");
+                    } else {
+                        self.tell_once(trigger, format!("how {run} stands cannot be told: {error}"));
+                    }
                     continue;
                 }
             };

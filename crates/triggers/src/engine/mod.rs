@@ -100,6 +100,8 @@ pub struct Engine {
     started: Started,
     /// Runs that were told to stop.
     stopped: HashSet<String>,
+    /// What was told of runs that cannot be asked or stopped, so that it is not told at every look.
+    told: HashSet<String>,
     /// Workloads of the trigger at hand that the index shows otherwise than the API server holds them. What becomes of
     /// them is left to the next pass, which still looks at them for the first time if this one does.
     postponed: HashSet<String>,
@@ -140,6 +142,7 @@ impl Engine {
             memory: Memory::default(),
             started: HashMap::new(),
             stopped: HashSet::new(),
+            told: HashSet::new(),
             postponed: HashSet::new(),
             held: HashMap::new(),
             ask_runs: Instant::now(),
@@ -237,6 +240,8 @@ impl Engine {
         self.complete.retain(|(_, uid), _| live.contains(uid));
         if any_open {
             self.rest = self.rest.min(if halting { HALTING } else { OPEN_RUNS });
+        } else {
+            self.told.clear();
         }
         if ask_runs {
             self.ask_runs = Instant::now() + if halting { HALTING } else { OPEN_RUNS };
@@ -353,6 +358,13 @@ impl Engine {
             let left = until.duration_since((self.clock)());
             let left = Duration::try_from(left).unwrap_or_default();
             self.rest = self.rest.min(left.max(DEBOUNCE));
+        }
+    }
+
+    /// Tells what is wrong with a run that is open, once while any is.
+    fn tell_once(&mut self, trigger: &Trigger, message: String) {
+        if self.told.insert(message.clone()) {
+            self.tell_trouble(trigger, message);
         }
     }
 
