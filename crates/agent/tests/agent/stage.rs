@@ -300,11 +300,19 @@ impl Stage {
 
     /// Waits until the cluster holds a workflow, and lets something start it.
     pub async fn let_start(&self, workflow: &str, by: RunPolicy) {
-        let object = until("the workflow", async || self.object(workflow).await).await;
-        let document = pilothouse_chaos::WorkflowDocument::accept("shop", &object.path, &object.manifest).unwrap();
-        let seen = workflow_object::agreement(&document, &self.home);
-        let which = ("shop", workflow);
-        workflow_object::set_run_policy(&self.cluster, &self.home, which, by, Some(&seen)).await.unwrap();
+        until("the run policy", async || {
+            let object = self.object(workflow).await?;
+            let document = pilothouse_chaos::WorkflowDocument::accept("shop", &object.path, &object.manifest).unwrap();
+            let seen = workflow_object::agreement(&document, &self.home);
+            let which = ("shop", workflow);
+            match workflow_object::set_run_policy(&self.cluster, &self.home, which, by, Some(&seen)).await {
+                Ok(_) => Some(()),
+                // The sync that brought it was still writing its status.
+                Err(pilothouse_chaos::Error::Cluster(pilothouse_cluster::Error::Conflict { .. })) => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
+        .await;
     }
 
     /// A Deployment `cart` of so many pods.
