@@ -13,10 +13,15 @@ use crate::unruly::{Faults, connection};
 
 const OLDER: Kind = Kind { version: "v1beta1", ..kinds::POD_DISRUPTION_BUDGET };
 
-/// The budgets in the version that the rig's server has.
+/// The budgets in the newest version that the rig's server has: from 1.25 on there is no older one.
 async fn own(place: &Place) -> Kind {
-    let discovered = place.cluster.discover().await.unwrap();
-    if discovered.serves(&kinds::POD_DISRUPTION_BUDGET) { kinds::POD_DISRUPTION_BUDGET } else { OLDER }
+    let newest = kinds::POD_DISRUPTION_BUDGET;
+    match place.cluster.client().list_api_group_resources(&newest.api_version()).await {
+        Ok(list) if list.resources.iter().any(|one| one.name == newest.plural) => newest,
+        Ok(_) => OLDER,
+        Err(kube::Error::Api(status)) if status.code == 404 => OLDER,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// A budget that lets no pod go holds a change back; one about other pods, or whose selector is empty where that means
