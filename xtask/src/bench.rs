@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 /// How often each figure is taken; the median counts.
 const ROUNDS: &str = "5";
+/// What is built with.
+const PROFILE: &str = "measured";
+/// Where its examples lie.
+const EXAMPLES: &str = "measured/examples";
 /// How long a window may take before it counts as never usable.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -123,12 +127,12 @@ pub fn bench(parts: &[&str]) -> Outcome {
         front_end::build()?;
         front_end::packages("tests/e2e")?;
         let mut build = cargo();
-        build.args(["build", "--release", "--package", "pilothouse", "--bin", "pilothouse"]);
+        build.args(["build", "--profile", PROFILE, "--package", "pilothouse", "--bin", "pilothouse"]);
         build.args(["--example", "empty_window"]);
         run(build)?;
     }
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "pilothouse-journeys", "--bin", "environment-pass"]);
+    build.args(["build", "--profile", PROFILE, "--package", "pilothouse-journeys", "--bin", "environment-pass"]);
     build.args(PASSES.iter().flat_map(|pass| ["--bin", pass.program]));
     build.args(["--package", "pilothouse-agent", "--bin", "pilothouse-agent"]);
     run(build)?;
@@ -139,7 +143,7 @@ pub fn bench(parts: &[&str]) -> Outcome {
         window(desktop.as_ref())?;
     }
     for pass in PASSES.iter().filter(|pass| wanted(pass.part)) {
-        let mut program = Command::new(built("release", pass.program));
+        let mut program = Command::new(built(PROFILE, pass.program));
         program.args(pass.arguments);
         print_rows(&output(program)?, pass.rows)?;
     }
@@ -150,8 +154,8 @@ pub fn bench(parts: &[&str]) -> Outcome {
         if let Some(desktop) = &desktop {
             desktop.dress(&mut pass);
         }
-        pass.env("PILOTHOUSE_APP", built("release", "pilothouse"))
-            .env("PILOTHOUSE_PASS", built("release", "environment-pass"));
+        pass.env("PILOTHOUSE_APP", built(PROFILE, "pilothouse"))
+            .env("PILOTHOUSE_PASS", built(PROFILE, "environment-pass"));
         print_rows(&output(pass)?, &ENVIRONMENT_ROWS)?;
     }
     Ok(())
@@ -162,8 +166,8 @@ fn window(desktop: Option<&Desktop>) -> Outcome {
     let mut app = Vec::new();
     let mut empty = Vec::new();
     for _ in 0..ROUNDS.parse().unwrap_or(1) {
-        app.push(start(&built("release", "pilothouse"), desktop)?);
-        empty.push(start(&built("release/examples", "empty_window"), desktop)?);
+        app.push(start(&built(PROFILE, "pilothouse"), desktop)?);
+        empty.push(start(&built(EXAMPLES, "empty_window"), desktop)?);
     }
     let ms = |s: &[Started]| median(s.iter().map(|s| s.usable.as_secs_f64() * 1000.0));
     let mib = |s: &[Started]| median(s.iter().map(|s| s.memory_kib as f64 / 1024.0));
