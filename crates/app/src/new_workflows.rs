@@ -11,7 +11,7 @@ use pilothouse_chaos::{
     form::{self, Change, Cron, Form},
     instantiate::RunLabels,
     schedule::Schedule,
-    templates::{Parameter, Request, TemplateTarget, render, templates},
+    templates::{Parameter, Request, TemplateTarget, YES_NO, known, render, templates},
 };
 use pilothouse_cluster::kinds;
 
@@ -20,8 +20,8 @@ use crate::{
     commits::FILE_LIMIT,
     contract::{
         AppError, ChangedWorkflow, ChaosTarget, DryRunAnswer, DryRunEntry, ErrorCode, FormChange, FormFault,
-        FormParameter, FormProbe, FormSchedule, ImportedWorkflow, NewProbe, TemplateChoice, TemplateParameter,
-        WorkflowForm, WorkflowTemplate,
+        FormParameter, FormProbe, FormSchedule, ImportedWorkflow, NewProbe, ParameterChoice, TemplateChoice,
+        TemplateParameter, WorkflowForm, WorkflowTemplate,
     },
     session::Live,
     workflows::{diagnostic, diagnostics},
@@ -101,9 +101,17 @@ fn form_view(found: Form, document: &WorkflowDocument) -> WorkflowForm {
     }
 }
 
+fn setting(known: Option<&Parameter>, name: String, value: String) -> FormParameter {
+    let known_choices = known.map(|known| known.choices).unwrap_or_default();
+    // What says yes or no is no free text, whatever it is about.
+    let choices = if known.is_none() && matches!(value.as_str(), "true" | "false") { YES_NO } else { known_choices };
+    let choices =
+        choices.iter().map(|(value, label)| ParameterChoice { value: (*value).into(), label: (*label).into() });
+    FormParameter { known: known.map(parameter), choices: choices.collect(), name, value }
+}
+
 fn fault_view(found: form::FormFault) -> FormFault {
     let template = templates().iter().find(|one| one.id == found.fault);
-    let known = |name: &str| template.and_then(|one| one.parameters.iter().find(|known| known.name == name));
     let first = found.targets.first();
     FormFault {
         title: template.map(|one| one.title.to_owned()),
@@ -113,7 +121,7 @@ fn fault_view(found: form::FormFault) -> FormFault {
         parameters: found
             .parameters
             .into_iter()
-            .map(|(name, value)| FormParameter { known: known(&name).map(parameter), name, value })
+            .map(|(name, value)| setting(known(&found.fault, &name), name, value))
             .collect(),
         probes: found
             .probes
@@ -167,10 +175,7 @@ fn form_change(change: FormChange) -> Change {
 /// A setting of a known fault is within its bounds; the form changes what the template would not have made either.
 fn bounded(change: &FormChange) -> Result<()> {
     let FormChange::Parameter { fault, name, value, .. } = change else { return Ok(()) };
-    let template = templates().iter().find(|one| one.id == fault);
-    let Some(known) = template.and_then(|one| one.parameters.iter().find(|known| known.name == name)) else {
-        return Ok(());
-    };
+    let Some(known) = known(fault, name) else { return Ok(()) };
     // An empty share is how one pod is meant.
     if known.name == "PODS_AFFECTED_PERC" && value.is_empty() {
         return Ok(());
@@ -308,4 +313,65 @@ fn read_file(path: &str) -> Result<String> {
         return Err(refused("it is larger than 1 MiB".into()));
     }
     std::fs::read_to_string(path).map_err(|e| refused(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENGINE: &str = "\
+# Kept as it is.
+apiVersion: litmuschaos.io/v1alpha1
+kind: ChaosEngine
+metadata:
+  name: kill
+spec:
+  appinfo: {appns: shop, applabel: app=cart, appkind: deployment}
+  experiments:
+    - name: pod-delete
+      spec:
+        components:
+          env:
+            - name: FORCE
+              value: \"false\"   # gently
+            - {name: SEQUENCE, value: \"parallel\"}
+            - name: DEFAULT_HEALTH_CHECK
+              value: 'false'
+            - name: TARGET_PODS
+              value: ''
+";
+
+    #[test]
+    fn a_setting_with_few_values_is_offered_with_them_and_only_its_value_is_written() {
+        let view = |text: &str| form_view(form::read(text).unwrap(), &WorkflowDocument::parse(text).unwrap());
+        let shown = view(ENGINE);
+        let offered = |name: &str| {
+            let found = shown.faults[0].parameters.iter().find(|one| one.name == name).unwrap();
+            let label = found.known.as_ref().map(|known| known.label.as_str());
+            (label, found.choices.iter().map(|one| one.value.as_str()).collect::<Vec<_>>())
+        };
+        assert_eq!(offered("FORCE"), (Some("Force"), vec!["true", "false"]));
+        assert_eq!(offered("SEQUENCE"), (Some("Order"), vec!["parallel", "serial"]));
+        assert_eq!(offered("DEFAULT_HEALTH_CHECK"), (None, vec!["true", "false"]));
+        assert_eq!(offered("TARGET_PODS"), (None, vec![]));
+
+        let set = |name: &str, value: &str| FormChange::Parameter {
+            template: "kill".into(),
+            fault: "pod-delete".into(),
+            name: name.into(),
+            value: value.into(),
+        };
+        for (name, value, before, after) in [
+            ("FORCE", "true", "value: \"false\"   # gently", "value: \"true\"   # gently"),
+            ("SEQUENCE", "serial", "value: \"parallel\"}", "value: \"serial\"}"),
+        ] {
+            bounded(&set(name, value)).unwrap();
+            let changed = form::change(ENGINE, &form_change(set(name, value))).unwrap();
+            assert_eq!(changed, ENGINE.replace(before, after));
+            assert_eq!(view(&changed).faults[0].parameters.iter().find(|one| one.name == name).unwrap().value, value);
+        }
+        for (name, value) in [("FORCE", "yes"), ("SEQUENCE", "both")] {
+            assert!(bounded(&set(name, value)).is_err(), "{name}");
+        }
+    }
 }

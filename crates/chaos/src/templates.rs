@@ -25,9 +25,14 @@ pub struct Parameter {
     pub min: Option<i64>,
     /// The greatest allowed number.
     pub max: Option<i64>,
+    /// The values there are, each with what to call it; empty where it is free.
+    pub choices: Choices,
     /// One sentence about it.
     pub help: &'static str,
 }
+
+/// Values and what to call them.
+pub type Choices = &'static [(&'static str, &'static str)];
 
 /// A ready-made workflow.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -90,12 +95,25 @@ const fn number(
     bounds: (i64, i64),
     help: &'static str,
 ) -> Parameter {
-    Parameter { name, label, unit, default, min: Some(bounds.0), max: Some(bounds.1), help }
+    Parameter { name, label, unit, default, min: Some(bounds.0), max: Some(bounds.1), choices: &[], help }
 }
 
 const fn text(name: &'static str, label: &'static str, default: &'static str, help: &'static str) -> Parameter {
-    Parameter { name, label, unit: None, default, min: None, max: None, help }
+    one_of(name, label, default, &[], help)
 }
+
+const fn one_of(
+    name: &'static str,
+    label: &'static str,
+    default: &'static str,
+    choices: Choices,
+    help: &'static str,
+) -> Parameter {
+    Parameter { name, label, unit: None, default, min: None, max: None, choices, help }
+}
+
+/// On and off, as Litmus writes it down.
+pub const YES_NO: Choices = &[("true", "Yes"), ("false", "No")];
 
 const PERCENT: Parameter = number(
     "PODS_AFFECTED_PERC",
@@ -116,11 +134,12 @@ const MIN_READY: Parameter = number(
 );
 const WEIGHT: Parameter =
     number("WEIGHT", "Weight", None, "10", (1, 10), "How much this fault counts in the resilience score.");
-const RUNTIME: Parameter = text(
+const RUNTIME: Parameter = one_of(
     "CONTAINER_RUNTIME",
     "Container runtime",
     "containerd",
-    "The nodes' container runtime: containerd, crio or docker.",
+    &[("containerd", "containerd"), ("crio", "CRI-O"), ("docker", "Docker")],
+    "What runs the containers on the nodes.",
 );
 const SOCKET: Parameter = text(
     "SOCKET_PATH",
@@ -148,7 +167,13 @@ const TEMPLATES: &[Template] = &[
             duration("30"),
             interval("10"),
             PERCENT,
-            text("FORCE", "Force", "false", "true kills without the pods' time to end; false lets them end properly."),
+            one_of(
+                "FORCE",
+                "Force",
+                "false",
+                YES_NO,
+                "Kills the pods without the time they are given to end properly.",
+            ),
             MIN_READY,
             WEIGHT,
         ],
@@ -248,7 +273,13 @@ const TEMPLATES: &[Template] = &[
             duration("20"),
             interval("10"),
             CONTAINER,
-            text("SIGNAL", "Signal", "SIGKILL", "The signal sent: SIGKILL or SIGTERM."),
+            one_of(
+                "SIGNAL",
+                "Signal",
+                "SIGKILL",
+                &[("SIGKILL", "SIGKILL: ends it at once"), ("SIGTERM", "SIGTERM: asks it to end")],
+                "The signal that its main process gets.",
+            ),
             PERCENT,
             RUNTIME,
             SOCKET,
@@ -259,6 +290,21 @@ const TEMPLATES: &[Template] = &[
         uses_runtime: true,
     },
 ];
+
+/// What every fault of Litmus that hits pods understands besides.
+const EVERYWHERE: &[Parameter] = &[one_of(
+    "SEQUENCE",
+    "Order",
+    "parallel",
+    &[("parallel", "All pods at once"), ("serial", "One pod after the other")],
+    "How the pods that are hit are taken.",
+)];
+
+/// What is known about a setting of a fault, whoever wrote its document.
+pub fn known(fault: &str, name: &str) -> Option<&'static Parameter> {
+    let template = TEMPLATES.iter().find(|template| template.id == fault);
+    template.into_iter().flat_map(|template| template.parameters).chain(EVERYWHERE).find(|known| known.name == name)
+}
 
 /// Every ready-made workflow.
 pub fn templates() -> &'static [Template] {
@@ -336,12 +382,7 @@ fn checked(parameter: &Parameter, value: &str) -> Result<String> {
             _ => refuse(format!("{value:?} is not a whole number from {min} to {max}")),
         };
     }
-    let choices: &[&str] = match parameter.name {
-        "FORCE" => &["true", "false"],
-        "SIGNAL" => &["SIGKILL", "SIGTERM"],
-        "CONTAINER_RUNTIME" => &["containerd", "crio", "docker"],
-        _ => &[],
-    };
+    let choices: Vec<&str> = parameter.choices.iter().map(|(choice, _)| *choice).collect();
     if !choices.is_empty() && !choices.contains(&value) {
         return refuse(format!("{value:?} is not one of {}", choices.join(", ")));
     }

@@ -69,6 +69,18 @@ pub struct FormParameter {
     pub value: String,
     /// What is known about it: label, unit, bounds.
     pub known: Option<TemplateParameter>,
+    /// The values there are; empty where it is free.
+    pub choices: Vec<ParameterChoice>,
+}
+
+/// A value that a setting can have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ParameterChoice {
+    /// As it is written down.
+    pub value: String,
+    /// What to call it.
+    pub label: String,
 }
 
 /// A probe of a fault.
