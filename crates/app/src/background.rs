@@ -198,7 +198,7 @@ impl App {
     /// Whether an interrupted write was done; `None` when that cannot be told.
     async fn was_done(&self, live: &Live, entry: &Interrupted) -> Result<Option<bool>> {
         match &entry.intent {
-            Intent::Other => Ok(None),
+            Intent::Agent { .. } | Intent::Other => Ok(None),
             Intent::Object { kind, namespace, name, .. } => {
                 let Some(known) = kinds::ALL.iter().find(|k| k.kind == kind) else { return Ok(None) };
                 let api = live.cluster.api(known, namespace);

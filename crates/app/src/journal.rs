@@ -50,6 +50,12 @@ pub enum Intent {
         /// When, as RFC 3339.
         since: String,
     },
+    /// The agent of a cluster, installed (or brought up to date) or removed. It is written in many steps: whoever goes
+    /// on with it, or undoes it, settles it.
+    Agent {
+        /// It is removed.
+        removal: bool,
+    },
     /// Something that cannot be asked about afterwards.
     Other,
 }
@@ -93,6 +99,36 @@ pub struct Interrupted {
     pub context: Option<String>,
     /// What was about to be written.
     pub intent: Intent,
+}
+
+/// What became of the agent since something about it was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentSince {
+    /// A later entry came to its end.
+    Ended {
+        /// Its words.
+        words: String,
+        /// It removed the agent.
+        removal: bool,
+    },
+    /// The user gave up what was begun.
+    GivenUp,
+}
+
+impl AgentSince {
+    /// How an interrupted entry ended after all.
+    fn of(&self, removal: bool) -> (ActivityOutcome, String) {
+        let cut = "The app ended before this was finished";
+        match self {
+            Self::Ended { words, removal: later } if *later == removal => {
+                (ActivityOutcome::Done, format!("{cut}. It was gone on with and finished: {words}."))
+            }
+            Self::Ended { words, .. } => {
+                (ActivityOutcome::Interrupted, format!("{cut}, and it is settled since: {words}."))
+            }
+            Self::GivenUp => (ActivityOutcome::Interrupted, format!("{cut}, and was given up since.")),
+        }
+    }
 }
 
 /// The timeline.
@@ -343,6 +379,24 @@ impl Journal {
         } else {
             (ActivityOutcome::Interrupted, "The app ended before this was done; nothing of it was found afterwards.")
         };
+        self.settle_as(id, outcome, detail.to_owned()).await
+    }
+
+    /// Says what became of everything about the agent of a context that was interrupted.
+    ///
+    /// # Errors
+    /// `app.storage`.
+    pub async fn settle_agent(&self, context: &str, since: &AgentSince) -> Result<()> {
+        for entry in self.interrupted().await? {
+            if let (Intent::Agent { removal }, true) = (&entry.intent, entry.context.as_deref() == Some(context)) {
+                let (outcome, detail) = since.of(*removal);
+                self.settle_as(entry.id, outcome, detail).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_as(&self, id: i64, outcome: ActivityOutcome, detail: String) -> Result<()> {
         self.storage
             .with("the timeline cannot be written", move |c| {
                 c.execute(

@@ -12,7 +12,7 @@ use std::{
 use pilothouse_app::{
     App, AppError, AppOptions, Silent,
     contract::{ActivityKind, ActivityOutcome, ErrorCode},
-    journal::{Begin, End, Intent},
+    journal::{AgentSince, Begin, End, Intent},
     keychain::MemoryStore,
 };
 
@@ -75,6 +75,43 @@ async fn an_entry_begun_before_a_kill_is_interrupted_afterwards() {
     app.journal().settle(open_ends[0].id, true).await.unwrap();
     assert!(app.journal().interrupted().await.unwrap().is_empty());
     assert_eq!(app.activity(None, 50).await.unwrap().entries[0].outcome, ActivityOutcome::Done);
+}
+
+#[tokio::test]
+async fn what_was_cut_off_about_the_agent_is_closed_by_what_went_on_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = open(dir.path()).await;
+    let agent = |words: &str, context: &str, removal: bool| Begin {
+        context: Some(context.into()),
+        intent: Intent::Agent { removal },
+        ..begin(words)
+    };
+    for entry in [
+        agent("Install the agent", "practice", false),
+        agent("Remove the agent", "practice", true),
+        agent("Install the agent elsewhere", "other", false),
+        begin("Deploy storefront to dev"),
+    ] {
+        app.journal().begin(entry).await.unwrap();
+    }
+    drop(app);
+    let app = open(dir.path()).await;
+    let words = "Complete the installation of the agent".to_owned();
+    app.journal().settle_agent("practice", &AgentSince::Ended { words: words.clone(), removal: false }).await.unwrap();
+    let all = app.activity(None, 50).await.unwrap().entries;
+    let told: Vec<_> =
+        all.iter().rev().map(|one| (one.outcome, one.detail.as_deref().unwrap().contains(&words))).collect();
+    let (done, cut) = (ActivityOutcome::Done, ActivityOutcome::Interrupted);
+    assert_eq!(told, [(done, true), (cut, true), (cut, false), (cut, false)], "{all:?}");
+    let left = app.journal().interrupted().await.unwrap();
+    assert_eq!(
+        left.iter().map(|one| one.words.as_str()).collect::<Vec<_>>(),
+        ["Install the agent elsewhere", "Deploy storefront to dev"]
+    );
+
+    app.journal().settle_agent("other", &AgentSince::GivenUp).await.unwrap();
+    let all = app.activity(None, 50).await.unwrap().entries;
+    assert!(all[1].outcome == cut && all[1].detail.as_deref().unwrap().contains("given up"), "{:?}", all[1]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     App, Result,
     contract::{AgentCutOff, AgentForm, AgentWork},
-    journal::now,
+    journal::{AgentSince, now},
     session::Live,
 };
 
@@ -81,9 +81,11 @@ impl App {
         self.storage.set_setting(&setting(live), Some(text)).await
     }
 
-    /// Forgets it: it is done, or nobody wants it any more. What is done stays done when that cannot be noted.
-    pub(super) async fn end_work(&self, live: &Live) {
-        if let Err(error) = self.storage.set_setting(&setting(live), None).await {
+    /// Forgets it, for it is done, and says so of what was cut off before. What is done stays done when that cannot be
+    /// noted.
+    pub(super) async fn end_work(&self, live: &Live, since: AgentSince) {
+        let forgotten = self.storage.set_setting(&setting(live), None).await;
+        if let Err(error) = forgotten.and(self.journal.settle_agent(live.name(), &since).await) {
             tracing::warn!(%error, "what was begun about the agent is done and could not be forgotten");
         }
     }
@@ -92,7 +94,8 @@ impl App {
     /// the cluster.
     pub async fn forget_agent_work(&self) -> Result<()> {
         let live = self.live()?;
-        self.storage.set_setting(&setting(&live), None).await
+        self.storage.set_setting(&setting(&live), None).await?;
+        self.journal.settle_agent(live.name(), &AgentSince::GivenUp).await
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     agent::{AGENT, ProjectNeed},
     contract::{ActivityKind, AgentChange, AgentState, AgentStatus, AppError, ErrorCode, InstallAgent, Topic},
     deploys::confirmed,
-    journal::{Begin, End, Intent},
+    journal::{AgentSince, Begin, End, Intent},
     operations::Operation,
     session::Live,
     values::small,
@@ -79,18 +79,19 @@ impl App {
             (None, true) => "Bring the agent up to date",
             (None, false) => "Install the agent",
         };
+        let words = format!("{verb} in {namespace} with {image}");
         let begin = Begin {
             kind: ActivityKind::Cluster,
-            words: format!("{verb} in {namespace} with {image}"),
+            words: words.clone(),
             context: Some(live.name().to_owned()),
             object: Some(format!("Deployment/{namespace}/{AGENT}")),
-            intent: Intent::Other,
+            intent: Intent::Agent { removal: false },
         };
         let entry = self.journal.enter(begin).await?;
         self.begin_work(live, Work::Install { form: drawn.view.form.clone() }).await?;
         let written = self.write_steps(live, &namespace, &drawn, &given, operation).await;
         if written.is_ok() {
-            self.end_work(live).await;
+            self.end_work(live, AgentSince::Ended { words, removal: false }).await;
         }
         // Also of what was cut off pages are to tell how it stands.
         self.changes.tell(Topic::Triggers);

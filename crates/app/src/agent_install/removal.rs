@@ -27,7 +27,7 @@ use crate::{
     agent::{AGENT, NAME_LABEL},
     contract::{ActivityKind, AgentRemoval, AgentStatus, AppError, ErrorCode, Topic, UninstallAgent},
     deploys::confirmed,
-    journal::{Begin, End, Intent},
+    journal::{AgentSince, Begin, End, Intent},
     operations::Operation,
     session::Live,
     values::small,
@@ -211,13 +211,13 @@ impl App {
             words: words.to_owned(),
             context: Some(live.name().to_owned()),
             object: None,
-            intent: Intent::Other,
+            intent: Intent::Agent { removal: true },
         };
         let entry = self.journal.enter(begin).await?;
         self.begin_work(live, Work::Remove { kinds }).await?;
         let outcome = self.remove_all(live, drawn, kinds, operation).await;
         if outcome.is_ok() {
-            self.end_work(live).await;
+            self.end_work(live, AgentSince::Ended { words: words.to_owned(), removal: true }).await;
         }
         // Also of what was cut off pages are to tell how it stands.
         self.changes.tell(Topic::Triggers);
