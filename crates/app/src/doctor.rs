@@ -16,6 +16,12 @@ fn check(id: &str, label: &str, state: CheckState, words: impl Into<String>, hin
     }
 }
 
+/// A hint as a sentence of its own.
+fn sentence(hint: &str) -> String {
+    let mut letters = hint.chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+}
+
 fn component(entry: &ComponentEntry) -> DoctorCheck {
     let id = match entry.id {
         ComponentKind::Krci => "component.krci",
@@ -45,8 +51,8 @@ impl App {
                 "keychain",
                 "Keychain",
                 CheckState::Warn,
-                format!("Secrets are kept in this session's memory only: {problem}"),
-                Some("Unlock or start the system's keychain, then start the app again."),
+                format!("Secrets are kept in this session's memory only: {problem}."),
+                keychain.hint.as_deref().map(sentence).as_deref(),
             ),
         });
         checks.push(match self.identity().await? {

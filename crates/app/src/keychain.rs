@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     Result,
-    contract::{AppError, ErrorCode, KeychainInfo},
+    contract::{AppError, ErrorCode, ErrorDetail, KeychainInfo},
     secret_parts::{self, Entries},
 };
 
@@ -53,22 +53,45 @@ pub struct SystemStore;
 fn refused(e: &keyring::Error) -> AppError {
     // The library's error may carry the secret's bytes in some variants; only its short text is used, and not
     // for those.
-    let words = match e {
-        keyring::Error::BadEncoding(_) | keyring::Error::BadDataFormat(..) => "an entry is damaged".to_owned(),
+    let said = match e {
+        keyring::Error::BadEncoding(_) | keyring::Error::BadDataFormat(..) => None,
         keyring::Error::NoDefaultStore => match keyring::Entry::store_status() {
-            Err(status) => status.to_string(),
-            Ok(()) => e.to_string(),
+            Err(status) => Some(status.to_string()),
+            Ok(()) => Some(e.to_string()),
         },
-        other => other.to_string(),
+        other => Some(other.to_string()),
     };
-    let hint = match e {
-        keyring::Error::NoDefaultStore if cfg!(target_os = "linux") => {
-            "start a Secret Service such as GNOME Keyring, KWallet or KeePassXC, then start Pilothouse again"
+    let (what, how) = in_words(e, std::env::consts::OS);
+    let error = AppError::new(ErrorCode::Keychain, what).with_hint(how);
+    match said {
+        Some(words) => error.with_detail(ErrorDetail::Said { words }),
+        None => error,
+    }
+}
+
+/// What is the matter with the keychain of an operating system, and how that is mended.
+fn in_words(e: &keyring::Error, system: &str) -> (&'static str, &'static str) {
+    use keyring::Error as E;
+    let what = match e {
+        E::NoDefaultStore => "no keychain answers on this computer",
+        E::NoStorageAccess(_) => "the keychain of this computer is locked, or does not let Pilothouse in",
+        E::BadEncoding(_) | E::BadDataFormat(..) => "an entry in the keychain of this computer is damaged",
+        _ => "the keychain of this computer refused",
+    };
+    // Whether there is one at all is looked at once, when the app starts.
+    let how = match (e, system) {
+        (E::NoDefaultStore, "macos") => {
+            "see in Keychain Access that there is a login keychain, unlock it, and start Pilothouse again"
         }
-        keyring::Error::NoStorageAccess(_) => "unlock the keychain, or allow Pilothouse to use it, then try again",
-        _ => "unlock the keychain, or start its service, and try again",
+        (E::NoDefaultStore, "windows") => "start the service Credential Manager (VaultSvc), and start Pilothouse again",
+        (E::NoDefaultStore, _) => {
+            "start and unlock GNOME Keyring, KWallet or KeePassXC (anything that offers the Secret Service), and start Pilothouse again"
+        }
+        (_, "macos") => "unlock the login keychain in Keychain Access, allow Pilothouse to use it, and try again",
+        (_, "windows") => "look in Credential Manager whether it can be opened, and try again",
+        _ => "unlock the keychain in GNOME Keyring, KWallet or KeePassXC, allow Pilothouse to use it, and try again",
     };
-    AppError::new(ErrorCode::Keychain, format!("the system's keychain refused: {words}")).with_hint(hint)
+    (what, how)
 }
 
 fn entry(account: &str) -> Result<keyring::Entry> {
@@ -190,6 +213,7 @@ struct State {
 struct Verdict {
     problem: Option<String>,
     hint: Option<String>,
+    said: Option<String>,
 }
 
 /// Where a call stands: under way, given up, or back.
@@ -262,7 +286,13 @@ impl Keychain {
     async fn probed(&self) -> Verdict {
         match self.call(probe).await {
             Ok(()) => Verdict::default(),
-            Err(error) => Verdict { problem: Some(error.message), hint: error.hint },
+            Err(error) => {
+                let said = match error.detail.map(|detail| *detail) {
+                    Some(ErrorDetail::Said { words }) => Some(words),
+                    _ => None,
+                };
+                Verdict { problem: Some(error.message), hint: error.hint, said }
+            }
         }
     }
 
@@ -296,6 +326,7 @@ impl Keychain {
             kind: store.kind(),
             problem: verdict.problem,
             hint: verdict.hint,
+            said: verdict.said,
             checking: false,
             session_only: session_only || !works,
         }
@@ -310,6 +341,7 @@ impl Keychain {
                 kind: self.wanted.kind(),
                 problem: Some("the system's keychain has not answered yet; it may wait to be unlocked".into()),
                 hint: Some("unlock it; nothing else waits for it".into()),
+                said: None,
                 checking: true,
                 session_only: false,
             },
@@ -400,5 +432,32 @@ fn probe(store: &dyn SecretStore) -> Result<()> {
     match read {
         Some(read) if read.expose_secret() == value => Ok(()),
         _ => Err(AppError::new(ErrorCode::Keychain, "the system's keychain did not give back what was put in")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_matter_with_a_keychain_is_said_in_plain_words_for_each_system() {
+        let raw = "org.freedesktop.DBus.Error.ServiceUnknown: The name is not activatable";
+        let locked = keyring::Error::NoStorageAccess(Box::new(std::io::Error::other(raw)));
+        for (system, tool) in
+            [("linux", "GNOME Keyring"), ("macos", "Keychain Access"), ("windows", "Credential Manager")]
+        {
+            let (what, how) = in_words(&keyring::Error::NoDefaultStore, system);
+            assert_eq!(what, "no keychain answers on this computer");
+            assert!(how.contains(tool) && how.contains("start Pilothouse again"), "{how}");
+            let (what, how) = in_words(&locked, system);
+            assert!(what.contains("locked") && how.contains(tool) && how.contains("try again"), "{what}: {how}");
+        }
+        let error = refused(&locked);
+        let told = format!("{} {}", error.message, error.hint.unwrap());
+        assert!(!told.contains("DBus"), "{told}");
+        assert!(matches!(error.detail.as_deref(), Some(ErrorDetail::Said { words }) if words.contains(raw)));
+        // An entry's bytes are the secret.
+        let damaged = refused(&keyring::Error::BadEncoding(b"s3cret".to_vec()));
+        assert!(!format!("{damaged:?}").contains("s3cret") && damaged.detail.is_none());
     }
 }

@@ -23,6 +23,7 @@ export { default as PageHeader, type Crumb } from './PageHeader.svelte';
 export { default as Panel } from './Panel.svelte';
 export { default as Progress } from './Progress.svelte';
 export { default as RadioTiles, type Tile } from './RadioTiles.svelte';
+export { default as Said } from './Said.svelte';
 export { default as Select, type Option } from './Select.svelte';
 export { default as Skeleton } from './Skeleton.svelte';
 export { default as StatusPill } from './StatusPill.svelte';

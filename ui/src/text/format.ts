@@ -1,4 +1,4 @@
-// Times and ids as people read them. Everything takes what the contract gives: RFC 3339 text or Unix seconds.
+// Times, ids and the core's words as people read them. Everything takes what the contract gives: RFC 3339 text or Unix seconds.
 const LOCALE = 'en-GB';
 
 type Instant = string | number;
@@ -89,4 +89,9 @@ export function shortRun(name: string): string {
 /** The first eight characters of a commit, or of a digest without its algorithm. */
 export function shortId(id: string): string {
   return id.replace(/^sha256:/, '').slice(0, 8);
+}
+
+/** What the core says in the middle of a sentence, as a sentence of its own. */
+export function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? '' : '.');
 }

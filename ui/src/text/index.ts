@@ -20,4 +20,4 @@ export function t<K extends TextKey>(key: K, ...rest: Arguments<K>): string {
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
 
-export { ago, agoBrief, agoShort, clock, date, day, dateTime, duration, shortId, shortRun } from './format';
+export { ago, agoBrief, agoShort, clock, date, day, dateTime, duration, sentence, shortId, shortRun } from './format';

@@ -299,6 +299,11 @@ pub enum ErrorDetail {
         /// The namespace; none for cluster-wide resources.
         namespace: Option<String>,
     },
+    /// What another program said about it, word for word, for whoever asks.
+    Said {
+        /// Its words.
+        words: String,
+    },
 }
 
 /// Where a commit can go that the server's branch does not take now.

@@ -31,6 +31,8 @@ pub struct KeychainInfo {
     pub problem: Option<String>,
     /// How to mend that.
     pub hint: Option<String>,
+    /// What the keychain, or what was asked for it, said itself, word for word.
+    pub said: Option<String>,
     /// The keychain has not answered yet.
     pub checking: bool,
     /// What is set now is forgotten when the app ends.

@@ -4,6 +4,7 @@ export const kit = {
   'kit.back': 'Back',
   'kit.continue': 'Continue',
   'kit.retry': 'Try again',
+  'kit.said': 'Details, word for word',
   'kit.reload': 'Reload',
   'kit.save': 'Save',
   'kit.copy': 'Copy',

@@ -88,6 +88,7 @@ export const outbox = {
 
   'keychain.session': 'What you enter here is kept for this session only',
   'keychain.checking': 'The system’s keychain has not answered yet',
+  'keychain.mend': 'To mend it: {how}.',
   'keychain.again': 'Try the keychain again',
   'keychain.keep': 'Keep for this session only',
   'keychain.keepText': 'The keychain refused. Pilothouse can hold the secret in memory until it ends; you enter it again after the next start. Nothing is written to disk.',

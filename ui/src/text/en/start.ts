@@ -147,7 +147,7 @@ export const start = {
   'settings.machine': 'This computer',
   'settings.keychain': 'Secrets are kept in',
   'settings.keychainMissing': 'Secrets are not kept after Pilothouse is closed',
-  'settings.keychainMissingText': 'There is no usable keychain. Tokens and keys live in memory for this session only.',
+  'settings.keychainMissingText': 'Tokens and keys that you enter are held in memory, and you enter them again after the next start. All else works.',
   'settings.dataDir': 'Data folder',
   'settings.dataDirText': 'Clones, the timeline and these settings. No secret is in it.',
   'settings.version': 'Version',
