@@ -1234,6 +1234,8 @@ export type ChaosProjectEntry = {
 	enabled: boolean,
 	/**  The repository. */
 	url: string,
+	/**  It is the platform's GitOps repository. */
+	inGitopsRepository: boolean,
 	/**  The branch. */
 	branch: string,
 	/**  How the app is let in. */
@@ -2283,7 +2285,11 @@ verb: string;
 /**  The resource, for example `codebases.v2.edp.epam.com`. */
 resource: string; 
 /**  The namespace; none for cluster-wide resources. */
-namespace: string | null };
+namespace: string | null } | 
+/**  What another program said about it, word for word, for whoever asks. */
+{ kind: "said"; 
+/**  Its words. */
+words: string };
 
 /**  Which runs must have ended before the next one. */
 export type ExclusiveRuns = 
@@ -2452,6 +2458,8 @@ export type FormParameter = {
 	value: string,
 	/**  What is known about it: label, unit, bounds. */
 	known: TemplateParameter | null,
+	/**  The values there are; empty where it is free. */
+	choices: ParameterChoice[],
 };
 
 /**  A probe of a fault. */
@@ -2749,6 +2757,8 @@ export type KeychainInfo = {
 	problem: string | null,
 	/**  How to mend that. */
 	hint: string | null,
+	/**  What the keychain, or what was asked for it, said itself, word for word. */
+	said: string | null,
 	/**  The keychain has not answered yet. */
 	checking: boolean,
 	/**  What is set now is forgotten when the app ends. */
@@ -3184,6 +3194,14 @@ export type OwnerChoices = {
 	owners: OwnerChoice[],
 	/**  Whether these are all. */
 	complete: boolean,
+};
+
+/**  A value that a setting can have. */
+export type ParameterChoice = {
+	/**  As it is written down. */
+	value: string,
+	/**  What to call it. */
+	label: string,
 };
 
 /**  A parameter set. */

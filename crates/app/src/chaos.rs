@@ -21,6 +21,7 @@ use crate::{
         ActivityKind, AppError, ChaosOverview, ChaosProjectEntry, ChaosProjectForm, ErrorCode, FieldProblem,
         Permission, ProjectAuth, ProjectState, SyncActionEntry, SyncReport, Topic, WorkflowCounts,
     },
+    gitops::GitOps,
     journal::{self, Begin, End, Intent},
     operations::Operation,
     runs::only_by_hand,
@@ -104,6 +105,11 @@ impl App {
     }
 
     pub(crate) async fn project_entry(&self, live: &Live, project: Project) -> ChaosProjectEntry {
+        let shared = self.maybe_gitops().await.ok().flatten();
+        self.project_beside(live, project, shared.as_ref()).await
+    }
+
+    async fn project_beside(&self, live: &Live, project: Project, shared: Option<&GitOps>) -> ChaosProjectEntry {
         let workflows = self.workflow_objects(live, &project.namespace, &project.id);
         let count = |wanted: SyncState| small(workflows.iter().filter(|w| w.state == Some(wanted)).count());
         let state = match project.state.as_deref() {
@@ -141,6 +147,7 @@ impl App {
             id: project.id,
             namespace: project.namespace,
             enabled: project.enabled,
+            in_gitops_repository: shared.is_some_and(|shared| shared.is_at(&project.url)),
             url: project.url,
             branch: project.branch,
             commit: project.commit,
@@ -161,9 +168,10 @@ impl App {
         let mut projects: Vec<Project> =
             live.list(&kinds::CHAOS_PROJECT).iter().filter_map(|o| Project::read(o)).collect();
         projects.sort_by(|a, b| (&a.id, &a.namespace).cmp(&(&b.id, &b.namespace)));
+        let shared = self.maybe_gitops().await.ok().flatten();
         let mut entries = Vec::new();
         for project in projects {
-            entries.push(self.project_entry(&live, project).await);
+            entries.push(self.project_beside(&live, project, shared.as_ref()).await);
         }
         let namespaces = self.project_namespaces(&live).await;
         let can_manage = self.may(&live, "create", &kinds::CHAOS_PROJECT, namespaces.first().map(String::as_str)).await;

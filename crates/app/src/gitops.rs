@@ -53,6 +53,15 @@ impl GitOps {
             Transport::Https => &self.urls.https,
         }
     }
+
+    /// Whether an address is one of its own, over whichever transport.
+    pub(crate) fn is_at(&self, address: &str) -> bool {
+        let same = |own: &String| {
+            let parsed = |text: &str| RemoteUrl::parse(text).map(|url| url.as_str().to_owned()).ok();
+            !own.is_empty() && (own == address || parsed(own).is_some_and(|own| Some(own) == parsed(address)))
+        };
+        [&self.urls.ssh, &self.urls.https].into_iter().any(same)
+    }
 }
 
 /// A clone, as of the last fetch.

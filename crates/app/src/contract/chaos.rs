@@ -47,6 +47,8 @@ pub struct ChaosProjectEntry {
     pub enabled: bool,
     /// The repository.
     pub url: String,
+    /// It is the platform's GitOps repository.
+    pub in_gitops_repository: bool,
     /// The branch.
     pub branch: String,
     /// How the app is let in.
