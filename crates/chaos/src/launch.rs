@@ -451,6 +451,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_differs_from_git_and_is_not_settled_is_not_run_by_anybody() {
+        let object = |state: &str| {
+            let manifest = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: kill}\n\
+                            spec: {entrypoint: a, templates: [{name: a}]}\n";
+            let object = json!({"metadata": {"name": "shop-kill", "namespace": "litmus", "resourceVersion": "1"},
+                "spec": {"project": "shop", "workflow": "kill", "path": "litmus/shop/kill.yaml", "manifest": manifest},
+                "status": {"state": state}});
+            WorkflowObject::read(&serde_json::from_value(object).unwrap()).unwrap()
+        };
+        assert!(runnable(&object("InSync"), "kill").is_ok());
+        for (state, way) in
+            [("Conflict", "settle its conflict"), ("DeletedInGit", "restore it"), ("Invalid", "not valid")]
+        {
+            let refused = runnable(&object(state), "kill").unwrap_err();
+            assert!(matches!(&refused, Error::WrongState { why, .. } if why.contains(way)), "{state}: {refused}");
+        }
+    }
+
+    #[test]
     fn only_a_person_starts_a_run_in_another_namespace() {
         let document = |namespace: &str| {
             let text = format!(
