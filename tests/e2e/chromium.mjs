@@ -57,6 +57,27 @@ export async function openChromium({ url, shots, executable = '/usr/bin/chromium
         .filter((v) => v.impact === 'serious' || v.impact === 'critical')
         .map((v) => `${v.id}: ${v.help} (${v.nodes.slice(0, 3).map((n) => n.target.join(' ')).join('; ')})`);
     },
+    /** Tells something while a dialog is open: the dialog's buttons that it covers, and whether it can be put away alone. */
+    async tellBesideDialog() {
+      const title = 'Something else failed';
+      await page.evaluate((words) => window.__TELL__('notice', { level: 'bad', title: words, body: 'It was told while a dialog was open.', path: null }), title);
+      const told = page.locator('[data-testid="toast"]').filter({ hasText: title });
+      await told.waitFor();
+      const wrong = await page.evaluate(() => {
+        const boxes = [...document.querySelectorAll('[data-testid="toast"]')].map((one) => one.getBoundingClientRect());
+        const buttons = [...document.querySelectorAll('.ph-dialog-foot button, .ph-dialog-foot a, .ph-dialog-close button')];
+        if (!buttons.length) return ['no dialog is open'];
+        const under = (a) => boxes.some((b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom);
+        return buttons.filter((one) => under(one.getBoundingClientRect())).map((one) => `${one.innerText || one.ariaLabel} is covered`);
+      });
+      const file = `${shots}/${String(++shot).padStart(2, '0')}-beside-dialog.png`;
+      await page.waitForTimeout(250);
+      await page.screenshot({ path: file });
+      await told.getByRole('button').click();
+      await told.waitFor({ state: 'hidden' });
+      if (!(await page.locator('.ph-dialog').count())) wrong.push('the dialog closed with it');
+      return wrong;
+    },
     close: () => browser.close(),
   };
 }
@@ -69,8 +90,12 @@ function bridge() {
   const source = new EventSource('/events');
   source.onmessage = (message) => {
     const { event, payload } = JSON.parse(message.data);
+    tell(event, payload);
+  };
+  const tell = (event, payload) => {
     for (const [id, listener] of listeners) if (listener.event === event) callbacks.get(listener.handler)?.({ event, id, payload });
   };
+  window.__TELL__ = tell;
   window.__TAURI_EVENT_PLUGIN_INTERNALS__ = { unregisterListener: (_event, id) => listeners.delete(id) };
   window.__TAURI_INTERNALS__ = {
     metadata: { currentWindow: { label: 'main' }, currentWebview: { windowLabel: 'main', label: 'main' } },
