@@ -80,11 +80,18 @@ async fn planned(app: &App, form: Option<&AgentForm>, is: impl Fn(&AgentPlan) ->
     .await
 }
 
+/// The words of an entry about an installation, whichever of its kinds.
+const INSTALLATION: &str = "in pilothouse with";
+
+/// Whether the timeline says of something that it was cut off.
+async fn is_interrupted(app: &App, words: &str) -> bool {
+    let all = app.activity(None, 100).await.unwrap().entries;
+    all.iter().any(|one| one.outcome == ActivityOutcome::Interrupted && one.words.contains(words))
+}
+
 /// What was killed is in the timeline, as what it is.
 async fn was_interrupted(app: &App, words: &str) {
-    let all = app.activity(None, 100).await.unwrap().entries;
-    let found = all.iter().any(|one| one.outcome == ActivityOutcome::Interrupted && one.words.contains(words));
-    assert!(found, "{all:?}");
+    assert!(is_interrupted(app, words).await, "{words}: {:?}", app.activity(None, 100).await.unwrap().entries);
 }
 
 async fn remove(app: &App) {
@@ -123,11 +130,12 @@ async fn child_handles_the_agent() {
         "go on" => {
             // Nothing is asked for anew: what is proposed is what was begun.
             let plan = planned(&app, None, |plan| !plan.form.projects.is_empty()).await;
-            was_interrupted(&app, "the agent in pilothouse").await;
+            was_interrupted(&app, INSTALLATION).await;
             if plan.changes > 0 {
                 assert_eq!(plan.cut_off.as_ref().map(|one| one.work), Some(AgentWork::Install), "{plan:?}");
                 assert_eq!((plan.form.replicas, plan.form.author_name.as_str()), (1, "Nobody else"));
                 install(&app, plan).await;
+                assert!(!is_interrupted(&app, INSTALLATION).await, "it was gone on with and finished");
             }
             let whole = app.plan_agent(None).await.unwrap();
             assert_eq!((whole.changes, &whole.cut_off), (0, &None), "{:?}", whole.objects);
