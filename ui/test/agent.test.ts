@@ -1,46 +1,10 @@
-import { flushSync, mount, unmount } from 'svelte';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
-type Answer = (data: unknown) => void;
-const waiting: Record<string, Answer[]> = {};
-const called: [string, unknown[]][] = [];
-const listeners: Record<string, (event: { payload: unknown }) => void> = {};
-vi.mock('../src/bindings', () => ({
-  commands: new Proxy(
-    {},
-    {
-      get: (_, name: string) =>
-        (...args: unknown[]) => {
-          called.push([name, args]);
-          return new Promise((resolve) => (waiting[name] ??= []).push(resolve));
-        },
-    },
-  ),
-  events: new Proxy(
-    {},
-    {
-      get: (_, name: string) => ({
-        listen: (handler: (event: { payload: unknown }) => void) => {
-          listeners[name] = handler;
-          return Promise.resolve(() => undefined);
-        },
-      }),
-    },
-  ),
-}));
+vi.mock('../src/bindings', async () => (await import('./core')).bindings);
 
 import AgentPage from '../src/pages/agent/AgentPage.svelte';
 import InstallAgentPage from '../src/pages/agent/InstallAgentPage.svelte';
-
-const settle = async () => {
-  for (let i = 0; i < 4; i++) {
-    await new Promise((resolve) => setTimeout(resolve));
-    flushSync();
-  }
-};
-const answer = (command: string, data: unknown) => waiting[command]!.shift()!({ status: 'ok', data });
-const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
-const count = (command: string) => called.filter(([name]) => name === command).length;
+import { answer, called, count, find, listeners, settle, show } from './core';
 
 const form = { namespace: 'pilothouse', image: 'registry.example/agent:1', replicas: 2, authorName: 'Agent', authorEmail: 'agent@example.com', projects: [], triggers: ['litmus'] };
 const plan = (shown: string, more: object = {}) => ({
@@ -52,22 +16,9 @@ const status = (state: string, cutOff: object | null) => ({
   state, words: 'It stands so.', namespace: 'pilothouse', image: form.image, replicas: 2, ready: 2, problems: [], charges: [], practice: false, confirm: null, canPause: allowed, cutOff,
 });
 
-let shown: object | undefined;
-function open(page: unknown): void {
-  shown = mount(page as never, { target: document.body });
-  flushSync();
-}
-afterEach(async () => {
-  if (shown) await unmount(shown);
-  shown = undefined;
-  called.length = 0;
-  for (const name of Object.keys(waiting)) delete waiting[name];
-  document.body.replaceChildren();
-});
-
 describe('the agent in the cluster', () => {
   it('is installed as it was on screen when the dialog opened', async () => {
-    open(InstallAgentPage);
+    show(InstallAgentPage);
     await settle();
     answer('planAgent', plan('what was looked at'));
     await settle();
@@ -85,7 +36,7 @@ describe('the agent in the cluster', () => {
   });
 
   it('names what it does not look after and leaves it unticked', async () => {
-    open(InstallAgentPage);
+    show(InstallAgentPage);
     await settle();
     const fresh = [{ namespace: 'bank', count: 1, served: false }, { namespace: 'litmus', count: 1, served: true }];
     answer('planAgent', plan('a plan', { triggers: fresh }));
@@ -98,7 +49,7 @@ describe('the agent in the cluster', () => {
   });
 
   it('a removal that was cut off is gone on with, kinds and all', async () => {
-    open(AgentPage);
+    show(AgentPage);
     await settle();
     answer('agentStatus', status('halfway', { work: 'remove', since: '2026-01-01T10:00:00Z', kinds: true }));
     await settle();
@@ -112,7 +63,7 @@ describe('the agent in the cluster', () => {
   });
 
   it('an update that was cut off says what is left, and can be given up', async () => {
-    open(AgentPage);
+    show(AgentPage);
     await settle();
     answer('agentStatus', status('running', null));
     await settle();

@@ -1,45 +1,12 @@
-import { flushSync, mount, unmount } from 'svelte';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
-type Answer = (data: unknown) => void;
-const waiting: Record<string, Answer[]> = {};
-const called: [string, unknown[]][] = [];
-vi.mock('../src/bindings', () => ({
-  commands: new Proxy(
-    {},
-    {
-      get: (_, name: string) =>
-        (...args: unknown[]) => {
-          called.push([name, args]);
-          return new Promise((resolve) => (waiting[name] ??= []).push(resolve));
-        },
-    },
-  ),
-  events: new Proxy({}, { get: () => ({ listen: () => Promise.resolve(() => undefined) }) }),
-}));
+vi.mock('../src/bindings', async () => (await import('./core')).bindings);
 
 import { whyNoRun } from '../src/pages/chaos/running';
 import EnablePage from '../src/pages/chaos/EnablePage.svelte';
 import WorkflowForm from '../src/pages/chaos/WorkflowForm.svelte';
 import WorkflowPage from '../src/pages/chaos/WorkflowPage.svelte';
-
-const settle = async () => {
-  for (let i = 0; i < 4; i++) {
-    await new Promise((resolve) => setTimeout(resolve));
-    flushSync();
-  }
-};
-const answer = (command: string, data: unknown) => waiting[command]!.shift()!({ status: 'ok', data });
-const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
-
-let shown: object | undefined;
-afterEach(async () => {
-  if (shown) await unmount(shown);
-  shown = undefined;
-  called.length = 0;
-  for (const name of Object.keys(waiting)) delete waiting[name];
-  document.body.replaceChildren();
-});
+import { answer, called, find, settle, show } from './core';
 
 describe('running a workflow', () => {
   it('says why what is not settled cannot be run, before what is merely not committed', () => {
@@ -53,8 +20,7 @@ describe('running a workflow', () => {
   });
 
   it('its button opens nothing while Git and the cluster differ', async () => {
-    shown = mount(WorkflowPage as never, { target: document.body, props: { params: { project: 'shop', name: 'kill' } } as never });
-    flushSync();
+    show(WorkflowPage, { params: { project: 'shop', name: 'kill' } });
     const entry = { name: 'kill', state: 'conflict', message: null, line: null, runPolicy: 'manual', heldBack: null, schedule: null };
     answer('chaosWorkflows', [entry]);
     await settle();
@@ -89,8 +55,7 @@ describe('the settings of a fault', () => {
     ['{{workflow.parameters.force}}', '{{workflow.parameters.force}}'],
     ['', 'empty'],
   ])('with few values are chosen from them: %j', (value, words) => {
-    shown = mount(WorkflowForm as never, { target: document.body, props: { text: 'x', form: form(value), onchange: () => undefined } as never });
-    flushSync();
+    show(WorkflowForm, { text: 'x', form: form(value), onchange: () => undefined });
     const force = find('form-FORCE')!;
     expect(force.tagName).toBe('BUTTON');
     expect(force.getAttribute('aria-label')).toBe(`Force: ${words}`);
@@ -103,8 +68,7 @@ describe('the place of a project', () => {
     [true, 'shared'],
     [false, 'other'],
   ])('is what it is now: in the GitOps repository %s', async (inGitopsRepository, where) => {
-    shown = mount(EnablePage as never, { target: document.body, props: { params: { project: 'shop' } } as never });
-    flushSync();
+    show(EnablePage, { params: { project: 'shop' } });
     const project = { id: 'shop', namespace: 'litmus', url: 'https://git.example/gitops.git', branch: 'main', inGitopsRepository };
     answer('chaosOverview', { crdsInstalled: true, projects: [project], namespaces: ['litmus'], canManage: { allowed: true, why: null } });
     answer('repositoryOverview', { card: { cloneState: { state: 'ready' } }, gitServers: [], canCreate: { allowed: true, why: null } });

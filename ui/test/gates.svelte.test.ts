@@ -1,22 +1,6 @@
-import { flushSync, mount, unmount } from 'svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-type Answer = (data: unknown) => void;
-const waiting: Record<string, Answer[]> = {};
-const called: [string, unknown[]][] = [];
-vi.mock('../src/bindings', () => ({
-  commands: new Proxy(
-    {},
-    {
-      get: (_, name: string) =>
-        (...args: unknown[]) => {
-          called.push([name, args]);
-          return new Promise((resolve) => (waiting[name] ??= []).push(resolve));
-        },
-    },
-  ),
-  events: new Proxy({}, { get: () => ({ listen: () => Promise.resolve(() => undefined) }) }),
-}));
+vi.mock('../src/bindings', async () => (await import('./core')).bindings);
 
 import { Failure, type AppError } from '../src/platform';
 import EndingDialog from '../src/pages/environments/EndingDialog.svelte';
@@ -24,25 +8,7 @@ import DeployPage from '../src/pages/environments/DeployPage.svelte';
 import NewApplicationPage from '../src/pages/environments/NewApplicationPage.svelte';
 import ChartServer from '../src/pages/environments/ChartServer.svelte';
 import RemarksPanel from '../src/pages/chaos/RemarksPanel.svelte';
-
-const settle = async () => {
-  for (let i = 0; i < 4; i++) {
-    if (vi.isFakeTimers()) await vi.advanceTimersByTimeAsync(0);
-    else await new Promise((resolve) => setTimeout(resolve));
-    flushSync();
-  }
-};
-const answer = (command: string, data: unknown) => waiting[command]!.shift()!({ status: 'ok', data });
-const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
-
-let shown: object | undefined;
-afterEach(async () => {
-  if (shown) await unmount(shown);
-  shown = undefined;
-  called.length = 0;
-  for (const name of Object.keys(waiting)) delete waiting[name];
-  document.body.replaceChildren();
-});
+import { answer, called, find, refuse, settle, show, waits, type Answer } from './core';
 
 describe('before a deployment is taken away', () => {
   const stale: AppError = { code: 'delivery.previewStale', message: 'It is not what was shown any more.', hint: null, retry: 'needsUser', detour: null, detail: null };
@@ -50,8 +16,7 @@ describe('before a deployment is taken away', () => {
 
   function open(load: () => Promise<unknown>, run: (view: unknown) => Promise<void>) {
     const props = $state({ open: true, title: 'Delete?', action: 'Delete', typeName: 'cart', load, run, testid: 'ending' });
-    shown = mount(EndingDialog as never, { target: document.body, props: props as never });
-    flushSync();
+    show(EndingDialog, props);
     return props;
   }
 
@@ -135,7 +100,7 @@ describe('the way to a deploy', () => {
   const check = (ok: boolean, blocking: boolean, why: string | null) => ({ id: 'valuesFiles', label: 'The values files are there', ok, why, blocking });
 
   async function open(env: object): Promise<void> {
-    shown = mount(DeployPage, { target: document.body, props: { params: { flow: 'shop', env: 'dev' } } });
+    show(DeployPage, { params: { flow: 'shop', env: 'dev' } });
     await settle();
     answer('environment', env);
     await settle();
@@ -194,7 +159,7 @@ describe('the steps to a new application', () => {
   const now = () => document.querySelector('[aria-current="step"]')!.textContent;
 
   async function open(): Promise<void> {
-    shown = mount(NewApplicationPage, { target: document.body });
+    show(NewApplicationPage);
     await settle();
     answer('argoCd', view);
     await settle();
@@ -206,7 +171,7 @@ describe('the steps to a new application', () => {
     find('wizard-next')!.click();
     find('wizard-next')!.click();
     await settle();
-    expect(waiting['previewApplication']).toHaveLength(1);
+    expect(waits('previewApplication')).toBe(1);
     answer('previewApplication', preview());
     await settle();
     expect(now()).toContain('Chart');
@@ -241,7 +206,7 @@ describe('the steps to a new application', () => {
     const error: AppError = { code: 'cluster.unreachable', message: 'The cluster does not answer.', hint: null, retry: 'now', detour: null, detail: null };
     find('wizard-next')!.click();
     await settle();
-    waiting['previewApplication']!.shift()!({ status: 'error', error });
+    refuse('previewApplication', error);
     await settle();
     expect(now()).toContain('Chart');
     expect(document.body.textContent).toContain('The cluster does not answer.');
@@ -259,7 +224,7 @@ describe('a fix of a workflow’s text', () => {
   async function open() {
     const mended: string[] = [];
     const props = $state({ project: 'p', name: 'w', text: 'old', onmended: (text: string) => void mended.push(text) });
-    shown = mount(RemarksPanel, { target: document.body, props });
+    show(RemarksPanel, props);
     await settle();
     answer('workflowRemarks', [remark]);
     await settle();
@@ -298,7 +263,7 @@ describe('the login for a chart server', () => {
 
   async function open() {
     const props = $state({ file: { flow: 'shop', env: 'dev', app: 'cart' } });
-    shown = mount(ChartServer, { target: document.body, props });
+    show(ChartServer, props);
     await settle();
     answer('chartServer', server('one.example.com'));
     await settle();
@@ -315,7 +280,7 @@ describe('the login for a chart server', () => {
     find('chart-login-keep')!.click();
     await settle();
     const refused: AppError = { code: 'app.keychain', message: 'locked', hint: null, retry: 'needsUser', detour: null, detail: null };
-    waiting['keepChartLogin']!.shift()!({ status: 'error', error: refused });
+    refuse('keepChartLogin', refused);
     await settle();
     expect(find('keychain-keep')).not.toBeNull();
     find('keychain-keep')!.click();
